@@ -1,0 +1,142 @@
+/* team.c: spin-then-sleep thread team.
+ * Not NUMA-aware.
+ * Next: model/forward.c for what it runs. */
+#include "base/team.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum { MAX_TEAM = 256 };
+
+struct team {
+    int n_threads, n_started;
+    long n_cpus;
+    pthread_t threads[MAX_TEAM];
+    struct member {
+        struct team *team;
+        int index;
+    } members[MAX_TEAM];
+    /* A run: set by the caller before the generation goes up, read by members after they saw it go up. */
+    team_fn *fn;
+    void *arg;
+    atomic_uint generation, n_left;
+    atomic_uint barrier_count, barrier_generation;
+    atomic_bool stop;
+    pthread_mutex_t lock; /* only for sleeping and waking */
+    pthread_cond_t wake;
+};
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Waits until *value != old: spins about 20 us when every member can have its own core, then sleeps. */
+static void wait_change(struct team *t, atomic_uint *value, unsigned old) {
+    int spins = t->n_threads <= t->n_cpus ? 4000 : 16;
+    for (int i = 0; i < spins; i++) {
+        if (atomic_load_explicit(value, memory_order_acquire) != old) return;
+        relax();
+    }
+    pthread_mutex_lock(&t->lock);
+    while (atomic_load_explicit(value, memory_order_acquire) == old) pthread_cond_wait(&t->wake, &t->lock);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void advance(struct team *t, atomic_uint *value) {
+    pthread_mutex_lock(&t->lock);
+    atomic_fetch_add_explicit(value, 1, memory_order_release);
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void finish_run(struct team *t) {
+    if (atomic_fetch_sub_explicit(&t->n_left, 1, memory_order_acq_rel) == 1) {
+        pthread_mutex_lock(&t->lock);
+        pthread_cond_broadcast(&t->wake);
+        pthread_mutex_unlock(&t->lock);
+    }
+}
+
+static void *member_main(void *arg) {
+    struct member *m = arg;
+    struct team *t = m->team;
+    unsigned seen = 0;
+    for (;;) {
+        wait_change(t, &t->generation, seen);
+        seen++;
+        if (atomic_load(&t->stop)) return NULL;
+        t->fn(t->arg, m->index, t->n_threads);
+        finish_run(t);
+    }
+}
+
+enum status team_new(int n_threads, struct team **out, struct error *e) {
+    *out = NULL;
+    if (n_threads < 1 || n_threads > MAX_TEAM)
+        return error_set(e, ERR_INPUT, "threads: %d, allowed 1 to %d", n_threads, MAX_TEAM);
+    struct team *t = mem_new(1, sizeof *t);
+    if (!t) return error_set(e, ERR_MEMORY, "no memory for a team of %d threads", n_threads);
+    t->n_threads = n_threads;
+    t->n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->wake, NULL);
+    for (int i = 1; i < n_threads; i++) {
+        t->members[i] = (struct member){t, i};
+        if (pthread_create(&t->threads[i], NULL, member_main, &t->members[i])) {
+            team_free(&t);
+            return error_set(e, ERR_MEMORY, "thread %d of %d could not be started; use fewer with -t", i + 1, n_threads);
+        }
+        t->n_started++;
+    }
+    *out = t;
+    return OK;
+}
+
+void team_free(struct team **tp) {
+    struct team *t = *tp;
+    if (!t) return;
+    atomic_store(&t->stop, true);
+    advance(t, &t->generation);
+    for (int i = 1; i <= t->n_started; i++) pthread_join(t->threads[i], NULL);
+    pthread_cond_destroy(&t->wake);
+    pthread_mutex_destroy(&t->lock);
+    mem_free(t);
+    *tp = NULL;
+}
+
+int team_size(const struct team *t) { return t->n_threads; }
+
+void team_run(struct team *t, team_fn *fn, void *arg) {
+    if (t->n_threads == 1) {
+        fn(arg, 0, 1);
+        return;
+    }
+    t->fn = fn, t->arg = arg;
+    atomic_store_explicit(&t->n_left, (unsigned)t->n_threads, memory_order_relaxed);
+    atomic_store_explicit(&t->barrier_count, 0, memory_order_relaxed);
+    advance(t, &t->generation);
+    fn(arg, 0, t->n_threads);
+    finish_run(t);
+    unsigned left;
+    while ((left = atomic_load_explicit(&t->n_left, memory_order_acquire)) != 0) wait_change(t, &t->n_left, left);
+}
+
+void team_barrier(struct team *t) {
+    if (t->n_threads == 1) return;
+    unsigned generation = atomic_load_explicit(&t->barrier_generation, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&t->barrier_count, 1, memory_order_acq_rel) == (unsigned)t->n_threads - 1) {
+        atomic_store_explicit(&t->barrier_count, 0, memory_order_relaxed);
+        advance(t, &t->barrier_generation);
+    } else {
+        wait_change(t, &t->barrier_generation, generation);
+    }
+}

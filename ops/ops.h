@@ -1,0 +1,74 @@
+/* ops.h: the kernels of the forward pass, as a table of functions filled at run time.
+ * Not layers: model/forward.c strings them together.
+ * Next: scalar.c, which is the specification of every one of them.
+ *
+ * The promise that all variants keep: every output element is reduced in ONE fixed order, so the bits are the same for
+ * any batch size, tile, thread split and instruction set.
+ *  - A sum over n elements ("lane sum"): 8 lanes, lane l takes elements l, l+8, ... in ascending order, each added with
+ *    fused multiply-add (or plain add when there is no product); then ((l0+l4)+(l2+l6)) + ((l1+l5)+(l3+l7)).
+ *    Elements past n count as absent (not as zero products).
+ *  - exp is the polynomial of scalar.c, never libm's. */
+#ifndef PONDER_OPS_H
+#define PONDER_OPS_H
+
+#include "ops/quant.h"
+
+enum { KV_PAGE = 16 }; /* tokens per KV page */
+
+/* Rotary embedding styles: pairs (2i, 2i+1) or halves (i, i + rope_dim/2). */
+enum rope_style { ROPE_NORM, ROPE_NEOX };
+
+/* y[j][r] = dot(W[r,:], x[j]) for r in [0, rows), j in [0, n).
+ * W: [rows, cols] of one tensor type, row r at w + r * row_bytes (no alignment needed); x: [n, cols], row j at
+ * x + j*ldx; y: row j at y + j*ldy.  cols % block == 0.  Weights are widened to f32 exactly (Q8_0: (float)q * d, one
+ * rounding) and lane-summed with fma(w, x, lane).  y overlaps nothing.  Never fails, never allocates. */
+typedef void matmul_fn(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
+                       size_t cols, size_t n);
+
+/* One (kv head, page) for several query rows, online softmax (Milakov & Gimelshein 2018).
+ *   s[i][t] = scale * sum_d q[i][d] * K[d][t]          fma, d ascending
+ *   m' = max(m[i], max_t s[i][t]);  c = exp(m[i] - m')
+ *   p[t] = exp(s[i][t] - m');  l[i] = l[i] * c + (lane sum of p);  o[i][d] = o[i][d] * c, then fma(p[t], V[t][d], .) t ascending
+ * over the cells t in [0, n_visible[i]); rows with n_visible 0 are untouched.  Start: m = -INFINITY, l = 0, o = 0. */
+struct attend_args {
+    const float *q;            /* [n_rows] rows of head_dim floats, row i at q + q_offset[i] */
+    const size_t *q_offset;    /* [n_rows] */
+    const uint32_t *n_visible; /* [n_rows], each 0..KV_PAGE */
+    size_t n_rows, head_dim;   /* head_dim % 8 == 0, at most 512 */
+    const uint16_t *k;         /* [head_dim][KV_PAGE] f16: one cell per lane, so scores need no horizontal sum */
+    const uint16_t *v;         /* [KV_PAGE][head_dim] f16 */
+    float scale;
+    float *m, *l;              /* [n_rows] running maximum and sum, row i at index i */
+    float *o;                  /* running unnormalised outputs, row i at o + i*head_dim */
+};
+
+struct ops {
+    const char *name;             /* "scalar", "avx2" */
+    matmul_fn *matmul[TYPE_COUNT]; /* NULL: no kernel for that type */
+    /* y[i] = x[i] * (1 / sqrt(lane_sum(x*x)/n + eps)) * w[i].  y may be x. */
+    void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
+    /* In place on x: [n_heads, head_dim]; cos_sin: [rope_dim/2][2] for this position; dims past rope_dim untouched.
+     * (a, b) -> (fma(a, cos, -(b*sin)), fma(a, sin, b*cos)). */
+    void (*rope)(float *x, const float *cos_sin, size_t n_heads, size_t head_dim, size_t rope_dim, enum rope_style style);
+    /* y[i] = gate[i] / (1 + exp(-gate[i])) * up[i].  y may be gate or up. */
+    void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
+    /* y[i] += x[i]. */
+    void (*add)(float *y, const float *x, size_t n);
+    /* y[i] = exp(x[i] * scale - shift); returns the lane sum of y.  y may be x. */
+    float (*exp_sum)(float *y, const float *x, float scale, float shift, size_t n);
+    /* Largest element (n >= 1). */
+    float (*max)(const float *x, size_t n);
+    void (*attend)(const struct attend_args *a);
+    /* dst[i] = f16(src[i * 1]) written with a stride of dst_stride halves: V rows use 1, K columns KV_PAGE. */
+    void (*store_f16)(uint16_t *dst, size_t dst_stride, const float *src, size_t n);
+};
+
+/* The best table for this CPU, or the one that the environment variable PONDER_ISA names (scalar, avx2).  Filled once,
+ * thread-safe, never NULL. */
+const struct ops *ops_get(void);
+
+/* A table by name, for tests and bench; NULL when this CPU or build does not have it.  List: ops_names[] ends in NULL. */
+const struct ops *ops_by_name(const char *name);
+extern const char *const ops_names[];
+
+#endif

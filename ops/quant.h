@@ -1,0 +1,44 @@
+/* quant.h: the tensor types of GGUF files: names, block sizes, conversion to and from f32.
+ * Not the kernels that multiply them: ops.h.
+ * Next: weights/gguf.h, which finds the tensors. */
+#ifndef PONDER_QUANT_H
+#define PONDER_QUANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Values are GGUF's own type ids (ggml docs/gguf.md). */
+enum tensor_type {
+    TYPE_F32 = 0,
+    TYPE_F16 = 1,
+    TYPE_Q8_0 = 8, /* 32 weights: one f16 scale d, 32 int8 q; w = d * q */
+    TYPE_BF16 = 30,
+    TYPE_COUNT = 31,
+};
+
+struct type_info {
+    const char *name;       /* "Q8_0" */
+    uint32_t block_weights; /* weights per block */
+    uint32_t block_bytes;
+};
+
+/* NULL for an id that this build does not know. */
+const struct type_info *type_info(uint32_t type);
+
+/* Bytes of one row of `cols` weights; 0 when cols is not a multiple of the block or the product overflows. */
+size_t type_row_bytes(enum tensor_type type, size_t cols);
+
+/* dst[i] = weight i of a row, i in [0, n); n is a multiple of the block.  Never fails. */
+void type_to_f32(enum tensor_type type, const void *src, float *dst, size_t n);
+
+/* The way back, round to nearest even (Q8_0: d = max|w| / 127 as f16). */
+void type_from_f32(enum tensor_type type, const float *src, void *dst, size_t n);
+
+/* IEEE binary16 and bfloat16, round to nearest even; NaN stays NaN. */
+float f16_to_f32(uint16_t h);
+uint16_t f32_to_f16(float f);
+float bf16_to_f32(uint16_t h);
+uint16_t f32_to_bf16(float f);
+
+#endif

@@ -1,0 +1,87 @@
+/* gguf.h: bounded reader (v2, v3, memory-mapped) and writer (v3) of GGUF files.  Source: ggml docs/gguf.md.
+ * Not the meaning of the keys: model/config.c and tokenizer/ know those.
+ * Next: model/model.h, which binds tensors by name.
+ *
+ *   magic "GGUF" | version u32 | n_tensors u64 | n_kv u64 | kv pairs | tensor infos | padding | tensor data
+ *
+ * Files are hostile: each count, length, offset and product is checked against the bytes that are left; an error
+ * names the file, the field, the value found and what is allowed. */
+#ifndef PONDER_GGUF_H
+#define PONDER_GGUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/status.h"
+#include "ops/quant.h"
+
+enum gguf_kind { /* GGUF's own value type ids */
+    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING, GGUF_ARRAY,
+    GGUF_U64, GGUF_I64, GGUF_F64,
+};
+
+/* Borrowed from the mapping: not NUL-terminated. */
+struct gguf_string {
+    const char *data;
+    size_t size;
+};
+
+struct gguf_tensor {
+    struct gguf_string name;
+    enum tensor_type type;
+    uint32_t n_dims;
+    uint64_t dims[4];  /* dims[0] is the row length (columns); absent ones are 1 */
+    const void *data;  /* into the mapping, aligned as general.alignment says */
+    size_t size_bytes; /* exact */
+};
+
+struct gguf;
+
+/* Opens a file, or a file's bytes that stay alive and unchanged until close (`name` is for error texts). */
+enum status gguf_open(const char *path, struct gguf **out, struct error *e);
+enum status gguf_open_memory(const void *data, size_t size_bytes, const char *name, struct gguf **out, struct error *e);
+void gguf_close(struct gguf **g);
+
+const char *gguf_name(const struct gguf *g); /* path or name, for error texts */
+size_t gguf_n_tensors(const struct gguf *g);
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
+const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name); /* NULL when absent; hashed */
+
+/* Metadata.  has: key present.  get_*: convert any integer or float kind that holds the value exactly; ERR_INPUT names
+ * file, key, value and the allowed range [lo, hi] when the key is absent or unfit.  *_or: the default when absent, still
+ * an error when present and unfit. */
+bool gguf_has(const struct gguf *g, const char *key);
+enum status gguf_get_u64(const struct gguf *g, const char *key, uint64_t lo, uint64_t hi, uint64_t *out, struct error *e);
+enum status gguf_get_u64_or(const struct gguf *g, const char *key, uint64_t lo, uint64_t hi, uint64_t fallback, uint64_t *out, struct error *e);
+enum status gguf_get_f64(const struct gguf *g, const char *key, double lo, double hi, double *out, struct error *e);
+enum status gguf_get_f64_or(const struct gguf *g, const char *key, double lo, double hi, double fallback, double *out, struct error *e);
+enum status gguf_get_bool_or(const struct gguf *g, const char *key, bool fallback, bool *out, struct error *e);
+enum status gguf_get_string(const struct gguf *g, const char *key, struct gguf_string *out, struct error *e);
+
+/* Arrays.  n and element kind; then one element at a time (bounds asserted).  Strings are found in O(1): an index is
+ * built at open. */
+enum status gguf_get_array(const struct gguf *g, const char *key, enum gguf_kind *kind, size_t *n, struct error *e);
+struct gguf_string gguf_array_string(const struct gguf *g, const char *key, size_t i);
+double gguf_array_f64(const struct gguf *g, const char *key, size_t i);
+
+/* Prints every key with its value (arrays: kind, count and first elements) and every tensor: `ponder inspect`. */
+void gguf_print(const struct gguf *g, FILE *to);
+
+/* The way out.  Collect, then write: temporary file, fsync, rename.  Strings are copied, tensor data is borrowed until
+ * gguf_write.  A failed add is remembered and reported by gguf_write. */
+struct gguf_writer;
+enum status gguf_writer_new(struct gguf_writer **out, struct error *e);
+void gguf_writer_free(struct gguf_writer **w);
+void gguf_add_u32(struct gguf_writer *w, const char *key, uint32_t v);
+void gguf_add_f32(struct gguf_writer *w, const char *key, float v);
+void gguf_add_bool(struct gguf_writer *w, const char *key, bool v);
+void gguf_add_string(struct gguf_writer *w, const char *key, const char *v);
+void gguf_add_strings(struct gguf_writer *w, const char *key, const char *const *v, size_t n);
+void gguf_add_i32s(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
+void gguf_add_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n);
+void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims, const uint64_t *dims, const void *data);
+enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e);
+
+#endif
