@@ -47,20 +47,31 @@ struct cd_state cd_start(const struct cd_problem *p); /* sorted */
 /* True for what is never trained on: four numbers, all in 1..13, target 24. */
 bool cd_is_held_out(const struct cd_problem *p);
 
-/* All legal moves of a state, in a fixed order; distinct results first come first, moves with equal operand values and
- * op are listed once.  Returns the count. */
+/* All legal moves of a state, in a fixed order (pairs i < j, then + - * /); moves with equal operand values and op are
+ * listed once, so distinct moves have distinct step texts.  Returns the count. */
 int cd_moves(const struct cd_state *s, struct cd_move moves[CD_MAX_MOVES]);
-/* Applies a legal move; false on overflow or division by zero. */
+/* Applies a legal move; false (and *next untouched) on overflow or division by zero.  next may be s. */
 bool cd_apply(const struct cd_state *s, struct cd_move m, struct cd_state *next);
 
-/* Text. Return the length without the NUL; buffers of CD_STEP_TEXT / CD_TEXT always suffice.  The step text has no line
- * end: the caller appends the separator. */
+/* Text. Return the length without the NUL; buffers of CD_STEP_TEXT / CD_TEXT always suffice, smaller ones truncate.  The
+ * prompt lists the numbers ascending, as every later line does.  The step text has no line end: the caller appends the
+ * separator. */
 size_t cd_prompt(const struct cd_problem *p, char *text, size_t cap);
 size_t cd_step_text(const struct cd_state *s, struct cd_move m, char *text, size_t cap);
 
+/* One step as written, each value in lowest terms, rest ascending; nothing in it is checked yet. */
+struct cd_step {
+    struct ratio a, b, result;
+    char op;
+    int n_rest;
+    struct ratio rest[CD_MAX];
+};
+/* Reads "a op b = result ; rest"; false when the line has another form.  size: bytes of line, which may hold anything. */
+bool cd_step_read(const char *line, size_t size, struct cd_step *step);
+
 /* Reads one step (surrounding blanks and a line end are allowed): *next is what is left after it.  False when it does not
  * parse, uses a number that is not there, computes wrongly or states a wrong remainder.  Any order of operands and any
- * legal rational arithmetic is accepted, negative values too. */
+ * legal rational arithmetic is accepted, negative values too.  next may be s; it is untouched on false. */
 bool cd_step_check(const struct cd_state *s, const char *line, size_t size, struct cd_state *next);
 
 /* How far a solution text (lines after the prompt) is right: number of leading correct steps into *n_ok (may be NULL), the
