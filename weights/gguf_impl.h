@@ -1,0 +1,70 @@
+/* gguf_impl.h: what the four gguf_*.c files share: the open file and the escaping of untrusted text.
+ * Not for other rooms: they include weights/gguf.h.
+ * Next: gguf_read.c. */
+#ifndef PONDER_GGUF_IMPL_H
+#define PONDER_GGUF_IMPL_H
+
+#include "weights/gguf.h"
+#include "weights/names.h"
+
+/* Numbers are loaded with memcpy in the file's byte order. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF is little-endian");
+_Static_assert(sizeof(size_t) == 8, "file sizes and u64 counts are kept in size_t");
+
+enum {
+    GGUF_MAX_ITEMS = 1 << 20,    /* keys, and tensors: bounds the work on a file that lies about itself */
+    GGUF_MAX_KEY = 65535,        /* bytes of a key: the format's own limit */
+    GGUF_MAX_TENSOR_NAME = 1024, /* bytes, read leniently */
+    GGUF_MAX_WRITTEN_NAME = 63,  /* bytes of a tensor name that llama.cpp still reads */
+    GGUF_MIN_ALIGNMENT = 8,
+    GGUF_MAX_ALIGNMENT = 65536,
+    GGUF_DEFAULT_ALIGNMENT = 32,
+    GGUF_SHOWN = 80, /* bytes of an untrusted string shown in an error */
+};
+
+/*  an array of strings:   data -> | 3 a b c | 0 | 5 h e l l o |
+ *                        starts:   0         11  19            32        string i = [starts[i] + 8, starts[i + 1])  */
+struct gguf_key {
+    struct gguf_string name;
+    enum gguf_kind kind;
+    enum gguf_kind element; /* of an array */
+    size_t n;               /* elements of an array; bytes of a string; otherwise 1 */
+    const uint8_t *data;    /* the value, unaligned; a string's first byte; an array's first element */
+    size_t *starts;         /* [n + 1], arrays of strings only.  Sizes come from here and not from the mapping, so that
+                               a file edited while it is open cannot move a bound. */
+};
+
+struct gguf { /* constant after open */
+    char *name;
+    const uint8_t *base; /* [size] */
+    size_t size;
+    bool mapped; /* base is ours to unmap */
+    uint32_t version;
+    size_t alignment;
+    size_t data_at;        /* where the tensor data begins */
+    struct gguf_key *keys; /* [n_keys] in file order */
+    size_t n_keys;
+    struct gguf_tensor *tensors; /* [n_tensors] in file order */
+    size_t n_tensors;
+    struct names key_names, tensor_names;
+};
+
+/* The key, or NULL. */
+const struct gguf_key *gguf_key_find(const struct gguf *g, const char *key);
+
+/* "u32"...; NULL for an unknown kind.  Bytes of one value; 0 for strings, arrays and unknown kinds. */
+const char *gguf_kind_name(uint32_t kind);
+size_t gguf_kind_size(uint32_t kind);
+
+/* String i of an array of strings, number i of an array of numbers (or, with i = 0, a scalar) as double. */
+struct gguf_string gguf_key_string(const struct gguf_key *k, size_t i);
+double gguf_key_number(const struct gguf_key *k, size_t i);
+
+/* Writes at most `shown` bytes of s, printable and NUL-terminated: well-formed visible UTF-8 stays, any other byte
+ * becomes \xNN, what is cut becomes "...".  dst needs 4 * shown + 4 bytes. */
+void gguf_escape(struct gguf_string s, size_t shown, char *dst);
+
+/* The name, or its last part if it is so long that it would crowd out the rest of an error line. */
+const char *gguf_short_name(const char *name);
+
+#endif

@@ -1,0 +1,297 @@
+/* gguf_write.c: collects keys and tensors, then writes a GGUF file in one go: the old file stays until the new one is
+ * complete on disk.
+ * Not an editor of existing files.
+ * Next: gguf_print.c. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "weights/gguf_impl.h"
+
+/* A growing array of anything. */
+struct bytes {
+    void *data; /* [cap], `size` of them used */
+    size_t size, cap;
+};
+
+struct payload {
+    const void *data; /* borrowed */
+    size_t size_bytes;
+};
+
+/*  the file:  header | keys | infos | zeros | payload 0 | zeros | payload 1 | zeros ...  (zeros up to the alignment) */
+struct gguf_writer {
+    struct bytes keys, infos;     /* as they stand in the file */
+    struct bytes key_at, info_at; /* size_t [n]: where each one begins, that is, where its name is */
+    struct bytes payloads;        /* struct payload [n_tensors] */
+    size_t n_keys, n_tensors;
+    size_t offset;      /* of the next tensor in the data section */
+    enum status failed; /* the first failure, kept for gguf_write */
+    struct error error;
+};
+
+enum status gguf_writer_new(struct gguf_writer **out, struct error *e) {
+    *out = mem_new(1, sizeof **out);
+    return *out ? OK : error_set(e, ERR_MEMORY, "no memory for a GGUF writer");
+}
+
+void gguf_writer_free(struct gguf_writer **w) {
+    struct gguf_writer *x = *w;
+    *w = NULL;
+    if (!x) return;
+    mem_free(x->keys.data);
+    mem_free(x->infos.data);
+    mem_free(x->key_at.data);
+    mem_free(x->info_at.data);
+    mem_free(x->payloads.data);
+    mem_free(x);
+}
+
+/* Appends n bytes; false, with b as it was, when memory is out. */
+static bool append(struct bytes *b, const void *data, size_t n) {
+    size_t size, cap;
+    if (!add_size(b->size, n, &size)) return false;
+    if (size > b->cap) {
+        if (!add_size(size, size / 2 + 512, &cap)) return false;
+        void *p = mem_grow(b->data, b->cap, cap, 1);
+        if (!p) return false;
+        b->data = p;
+        b->cap = cap;
+    }
+    if (n) memcpy((uint8_t *)b->data + b->size, data, n);
+    b->size = size;
+    return true;
+}
+
+static bool append_u32(struct bytes *b, uint32_t v) { return append(b, &v, sizeof v); }
+static bool append_u64(struct bytes *b, uint64_t v) { return append(b, &v, sizeof v); }
+static bool append_string(struct bytes *b, const char *s) {
+    size_t n = strlen(s);
+    return append_u64(b, n) && append(b, s, n);
+}
+
+/* Remembers the first failure. */
+static void refuse(struct gguf_writer *w, const char *item, const char *name, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static void refuse(struct gguf_writer *w, const char *item, const char *name, const char *format, ...) {
+    char what[200], shown[4 * GGUF_SHOWN + 4];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    gguf_escape((struct gguf_string){name, strlen(name)}, GGUF_SHOWN, shown);
+    if (w->failed == OK) w->failed = error_set(&w->error, ERR_INPUT, "%s \"%s\": %s", item, shown, what);
+}
+
+static void done(struct gguf_writer *w, const char *name, bool appended) {
+    if (!appended && w->failed == OK) w->failed = error_set(&w->error, ERR_MEMORY, "no memory to add \"%.80s\"", name);
+}
+
+static bool begin_key(struct gguf_writer *w, const char *key, enum gguf_kind kind) {
+    size_t n = strlen(key), at = w->keys.size;
+    if (n == 0 || n > GGUF_MAX_KEY) refuse(w, "key", key, "%zu bytes long; allowed are 1 to %d", n, GGUF_MAX_KEY);
+    if (w->failed) return false;
+    w->n_keys++;
+    return append(&w->key_at, &at, sizeof at) && append_string(&w->keys, key) && append_u32(&w->keys, kind);
+}
+
+static bool begin_array(struct gguf_writer *w, const char *key, enum gguf_kind element, size_t n) {
+    return begin_key(w, key, GGUF_ARRAY) && append_u32(&w->keys, element) && append_u64(&w->keys, n);
+}
+
+/* Tensors are laid out as they are added, so their alignment must not change behind their back. */
+void gguf_add_u32(struct gguf_writer *w, const char *key, uint32_t v) {
+    if (strcmp(key, "general.alignment") == 0 && v != GGUF_DEFAULT_ALIGNMENT)
+        refuse(w, "key", key, "is %" PRIu32 "; this writer aligns to %d", v, GGUF_DEFAULT_ALIGNMENT);
+    done(w, key, begin_key(w, key, GGUF_U32) && append_u32(&w->keys, v));
+}
+
+void gguf_add_f32(struct gguf_writer *w, const char *key, float v) {
+    done(w, key, begin_key(w, key, GGUF_F32) && append(&w->keys, &v, sizeof v));
+}
+
+void gguf_add_bool(struct gguf_writer *w, const char *key, bool v) {
+    uint8_t byte = v;
+    done(w, key, begin_key(w, key, GGUF_BOOL) && append(&w->keys, &byte, 1));
+}
+
+void gguf_add_string(struct gguf_writer *w, const char *key, const char *v) {
+    done(w, key, begin_key(w, key, GGUF_STRING) && append_string(&w->keys, v));
+}
+
+void gguf_add_strings(struct gguf_writer *w, const char *key, const char *const *v, size_t n) {
+    bool good = begin_array(w, key, GGUF_STRING, n);
+    for (size_t i = 0; good && i < n; i++) good = append_string(&w->keys, v[i]);
+    done(w, key, good);
+}
+
+void gguf_add_i32s(struct gguf_writer *w, const char *key, const int32_t *v, size_t n) {
+    done(w, key, begin_array(w, key, GGUF_I32, n) && append(&w->keys, v, n * sizeof *v));
+}
+
+void gguf_add_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n) {
+    done(w, key, begin_array(w, key, GGUF_F32, n) && append(&w->keys, v, n * sizeof *v));
+}
+
+/* Bytes of the tensor, or 0 after refusing it. */
+static size_t check_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
+                           const uint64_t *dims) {
+    size_t n = strlen(name), size = 0, padded;
+    if (n == 0 || n > GGUF_MAX_WRITTEN_NAME)
+        refuse(w, "tensor", name, "name of %zu bytes; allowed are 1 to %d", n, GGUF_MAX_WRITTEN_NAME);
+    else if (!type_info(type)) refuse(w, "tensor", name, "unknown type %d", (int)type);
+    else if (n_dims < 1 || n_dims > 4) refuse(w, "tensor", name, "n_dims is %" PRIu32 "; allowed are 1 to 4", n_dims);
+    else if ((size = type_row_bytes(type, dims[0])) == 0)
+        refuse(w, "tensor", name, "dims[0] is %" PRIu64 "; %s needs a positive multiple of %" PRIu32, dims[0],
+               type_info(type)->name, type_info(type)->block_weights);
+    for (uint32_t i = 1; size && i < n_dims; i++)
+        if (!mul_size(size, dims[i], &size) || size == 0) {
+            refuse(w, "tensor", name, "dims[%" PRIu32 "] is %" PRIu64 "; allowed is what fits 64 bits and is not 0", i,
+                   dims[i]);
+            return 0;
+        }
+    if (!add_size(size, GGUF_DEFAULT_ALIGNMENT - 1, &padded) || !add_size(w->offset, padded, &padded)) {
+        refuse(w, "tensor", name, "the sum of all sizes overflows");
+        return 0;
+    }
+    return size;
+}
+
+void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
+                     const uint64_t *dims, const void *data) {
+    struct payload p = {data, check_tensor(w, name, type, n_dims, dims)};
+    size_t at = w->infos.size;
+    assert(data);
+    if (w->failed) return;
+    bool good = append(&w->info_at, &at, sizeof at) && append(&w->payloads, &p, sizeof p) &&
+                append_string(&w->infos, name) && append_u32(&w->infos, n_dims) &&
+                append(&w->infos, dims, n_dims * sizeof *dims) && append_u32(&w->infos, (uint32_t)type) &&
+                append_u64(&w->infos, w->offset);
+    w->n_tensors++;
+    w->offset += (p.size_bytes + GGUF_DEFAULT_ALIGNMENT - 1) / GGUF_DEFAULT_ALIGNMENT * GGUF_DEFAULT_ALIGNMENT;
+    done(w, name, good);
+}
+
+/* All names at the places `at` in `records` must differ. */
+static void check_unique(struct gguf_writer *w, const char *item, const struct bytes *records, const struct bytes *at,
+                         size_t n) {
+    struct names names;
+    if (!names_new(&names, n)) {
+        done(w, item, false);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const char *record = (const char *)records->data + ((const size_t *)at->data)[i];
+        uint64_t size;
+        memcpy(&size, record, sizeof size);
+        if (!names_add(&names, record + sizeof size, size, 0)) {
+            char name[GGUF_SHOWN + 1];
+            snprintf(name, sizeof name, "%.*s", (int)size, record + sizeof size);
+            refuse(w, item, name, "added twice");
+        }
+    }
+    names_free(&names);
+}
+
+static bool write_fully(int fd, const void *data, size_t n) {
+    const uint8_t *p = data;
+    while (n) {
+        ssize_t k = write(fd, p, n < (1u << 30) ? n : 1u << 30);
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) {
+            if (k == 0) errno = EIO;
+            return false;
+        }
+        p += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
+static bool write_padding(int fd, size_t n) {
+    static const uint8_t zeros[GGUF_DEFAULT_ALIGNMENT];
+    return write_fully(fd, zeros, (GGUF_DEFAULT_ALIGNMENT - n % GGUF_DEFAULT_ALIGNMENT) % GGUF_DEFAULT_ALIGNMENT);
+}
+
+static bool write_body(const struct gguf_writer *w, int fd) {
+    struct {
+        char magic[4];
+        uint32_t version;
+        uint64_t n_tensors, n_keys;
+    } header = {{'G', 'G', 'U', 'F'}, 3, w->n_tensors, w->n_keys};
+    _Static_assert(sizeof header == 24, "no padding");
+    bool good = write_fully(fd, &header, sizeof header) && write_fully(fd, w->keys.data, w->keys.size) &&
+                write_fully(fd, w->infos.data, w->infos.size) &&
+                write_padding(fd, sizeof header + w->keys.size + w->infos.size);
+    const struct payload *p = w->payloads.data;
+    for (size_t i = 0; good && i < w->n_tensors; i++)
+        good = write_fully(fd, p[i].data, p[i].size_bytes) && write_padding(fd, p[i].size_bytes);
+    return good;
+}
+
+/* A new file beside `path`, so that rename stays on one file system; its name goes to temp [size]. */
+static int create_beside(const char *path, char *temp, size_t size) {
+    int fd = -1;
+    for (int i = 0; i < 100; i++) {
+        snprintf(temp, size, "%s.%ld-%d.tmp", path, (long)getpid(), i);
+        fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST) break;
+    }
+    return fd;
+}
+
+/* The rename itself must reach the disk too.  Folders that cannot be opened or synced (some network file systems) are
+ * left to their server. */
+static bool sync_folder(const char *path, char *temp, size_t size) {
+    snprintf(temp, size, "%s", path);
+    char *slash = strrchr(temp, '/');
+    if (slash) slash[1] = '\0';
+    else snprintf(temp, size, ".");
+    int fd = open(temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return true;
+    bool good = fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP;
+    int kept = errno;
+    close(fd);
+    errno = kept;
+    return good;
+}
+
+static enum status write_file(const struct gguf_writer *w, const char *path, struct error *e) {
+    struct stat st;
+    size_t size = strlen(path) + 64;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* rename would replace a device or fail late on a folder */
+        return error_set(e, ERR_INPUT, "%s: exists and is not a regular file", gguf_short_name(path));
+    char *temp = mem_new(size, 1);
+    if (!temp) return error_set(e, ERR_MEMORY, "%s: no memory for %zu bytes", gguf_short_name(path), size);
+    const char *step = "create";
+    int fd = create_beside(path, temp, size);
+    bool good = fd >= 0;
+    if (good) {
+        good = (step = "write", write_body(w, fd)) && (step = "fsync", fsync(fd) == 0);
+        int kept = errno;
+        if (close(fd) && good) good = (step = "close", false);
+        else errno = kept;
+        if (good) good = (step = "rename", rename(temp, path) == 0);
+        kept = errno;
+        if (!good) unlink(temp);
+        errno = kept;
+    }
+    if (good) good = (step = "fsync the folder of", sync_folder(path, temp, size));
+    enum status s =
+        good ? OK : error_set(e, ERR_IO, "%s: cannot %s it: %s", gguf_short_name(path), step, strerror(errno));
+    mem_free(temp);
+    return s;
+}
+
+enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e) {
+    if (!w->failed) check_unique(w, "key", &w->keys, &w->key_at, w->n_keys);
+    if (!w->failed) check_unique(w, "tensor", &w->infos, &w->info_at, w->n_tensors);
+    if (w->failed) return error_set(e, w->failed, "%s: %s", gguf_short_name(path), w->error.text);
+    return write_file(w, path, e);
+}
