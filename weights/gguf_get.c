@@ -135,7 +135,7 @@ static enum status out_of_range(const struct gguf *g, const char *key, const cha
 enum status gguf_get_u64(const struct gguf *g, const char *key, uint64_t lo, uint64_t hi, uint64_t *out,
                          struct error *e) {
     char wanted[96];
-    struct number n;
+    struct number n = {0};
     uint64_t v;
     snprintf(wanted, sizeof wanted, "an integer in [%" PRIu64 ", %" PRIu64 "]", lo, hi);
     enum status s = get_number(g, key, wanted, &n, e);
@@ -154,7 +154,7 @@ enum status gguf_get_u64_or(const struct gguf *g, const char *key, uint64_t lo, 
 
 enum status gguf_get_f64(const struct gguf *g, const char *key, double lo, double hi, double *out, struct error *e) {
     char wanted[96];
-    struct number n;
+    struct number n = {0};
     double v;
     snprintf(wanted, sizeof wanted, "a number in [%g, %g]", lo, hi);
     enum status s = get_number(g, key, wanted, &n, e);

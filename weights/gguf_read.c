@@ -331,7 +331,7 @@ static enum status read_header(struct cursor *c, uint64_t *n_tensors, uint64_t *
 
 static enum status read_all(struct gguf *g, struct error *e) {
     struct cursor c = {.g = g, .e = e};
-    uint64_t n_tensors, n_keys;
+    uint64_t n_tensors = 0, n_keys = 0;
     size_t *offsets = NULL;
     enum status s = read_header(&c, &n_tensors, &n_keys);
     if (s == OK) s = read_keys(&c, n_keys);
