@@ -29,6 +29,7 @@ struct team {
     atomic_bool stop;
     pthread_mutex_t lock; /* only for sleeping and waking */
     pthread_cond_t wake;
+    pthread_mutex_t turn; /* held by the caller of a run */
 };
 
 static inline void relax(void) {
@@ -89,6 +90,7 @@ enum status team_new(int n_threads, struct team **out, struct error *e) {
     t->n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
+    pthread_mutex_init(&t->turn, NULL);
     for (int i = 1; i < n_threads; i++) {
         t->members[i] = (struct member){t, i};
         if (pthread_create(&t->threads[i], NULL, member_main, &t->members[i])) {
@@ -109,6 +111,7 @@ void team_free(struct team **tp) {
     for (int i = 1; i <= t->n_started; i++) pthread_join(t->threads[i], NULL);
     pthread_cond_destroy(&t->wake);
     pthread_mutex_destroy(&t->lock);
+    pthread_mutex_destroy(&t->turn);
     mem_free(t);
     *tp = NULL;
 }
@@ -116,8 +119,10 @@ void team_free(struct team **tp) {
 int team_size(const struct team *t) { return t->n_threads; }
 
 void team_run(struct team *t, team_fn *fn, void *arg) {
+    pthread_mutex_lock(&t->turn);
     if (t->n_threads == 1) {
         fn(arg, 0, 1);
+        pthread_mutex_unlock(&t->turn);
         return;
     }
     t->fn = fn, t->arg = arg;
@@ -128,6 +133,7 @@ void team_run(struct team *t, team_fn *fn, void *arg) {
     finish_run(t);
     unsigned left;
     while ((left = atomic_load_explicit(&t->n_left, memory_order_acquire)) != 0) wait_change(t, &t->n_left, left);
+    pthread_mutex_unlock(&t->turn);
 }
 
 void team_barrier(struct team *t) {

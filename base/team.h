@@ -17,8 +17,8 @@ enum status team_new(int n_threads, struct team **out, struct error *e);
 void team_free(struct team **t);
 int team_size(const struct team *t);
 
-/* Runs fn on all members; returns when all have returned.  One run at a time: callers from several threads must
- * serialise (the engine's leader does). */
+/* Runs fn on all members; returns when all have returned.  Callers from several threads take turns, so that engines of two
+ * models can share one team.  Never call it from inside fn. */
 void team_run(struct team *t, team_fn *fn, void *arg);
 
 /* Only inside fn: waits until every member of this run is here. */

@@ -1,0 +1,49 @@
+/* engine.h: one model, its KV cache and the passes over them.  Callers from any thread hand in rows; the first waiter leads
+ * one pass for all that wait (leader/follower).
+ * Not a sampler and not a search.
+ * Next: forward.c for the pass itself. */
+#ifndef PONDER_ENGINE_H
+#define PONDER_ENGINE_H
+
+#include "base/team.h"
+#include "model/kv.h"
+#include "model/model.h"
+
+struct engine_params {
+    uint32_t n_pages;    /* KV pages */
+    uint32_t n_seqs;     /* live branches */
+    uint32_t max_tokens; /* context of one branch */
+    uint32_t max_rows;   /* rows of one pass; longer requests are cut into several passes */
+};
+
+struct engine;
+
+/* model and team are borrowed; engines may share a team. */
+enum status engine_new(const struct model *m, struct team *team, const struct engine_params *p, struct engine **out, struct error *e);
+void engine_free(struct engine **en);
+const struct model *engine_model(const struct engine *en);
+uint32_t engine_n_out(const struct engine *en); /* outputs per row: n_vocab, or 1 for a reward model */
+
+/* Sequences: see kv.h; these take the engine's lock.  0: none free. */
+uint32_t engine_seq_new(struct engine *en);
+uint32_t engine_fork(struct engine *en, uint32_t seq);
+void engine_drop(struct engine *en, uint32_t *seq);
+void engine_truncate(struct engine *en, uint32_t seq, uint32_t len);
+uint32_t engine_len(struct engine *en, uint32_t seq);
+struct kv_stats engine_kv_stats(struct engine *en);
+uint32_t engine_pages_free(struct engine *en);
+bool engine_check(struct engine *en, struct error *e); /* kv_check */
+
+/* Appends tokens to one sequence and gives the outputs of its last n_out tokens. */
+struct span {
+    uint32_t seq;
+    uint32_t n_tokens, n_out; /* n_out <= n_tokens */
+    const int32_t *tokens;    /* [n_tokens], ids in [0, n_vocab) */
+    float *out;               /* [n_out, engine_n_out] */
+};
+/* Blocks until the outputs are there.  Each sequence at most once per call and in one call at a time.  ERR_FULL (KV) and ERR_INPUT
+ * (an id out of range, context passed): nothing was done.  Bitwise promise: the outputs of a row depend on its own tokens
+ * only. */
+enum status engine_run(struct engine *en, const struct span *spans, size_t n, struct error *e);
+
+#endif

@@ -1,0 +1,66 @@
+/* kv.h: the paged KV cache with copy-on-write forks.
+ * Not thread-safe: the engine's lock guards it.  Not attention: that only reads pages.
+ * Next: engine.h.
+ *
+ *   sequence = page table + length.  A page holds KV_PAGE tokens of all layers and a reference count.
+ *
+ *   root   : [ 4 ][ 7 ][ 9*]        fork copies the table and adds 1 to three counts; no KV is copied
+ *   child a: [ 4 ][ 7 ][ 9 ]        the first write into a page whose count is above 1 copies that one page
+ *   child b: [ 4 ][ 7 ][ 2*]
+ *
+ *   page = for each layer, for each kv head:  K as [head_dim][KV_PAGE] f16, then V as [KV_PAGE][head_dim] f16 */
+#ifndef PONDER_KV_H
+#define PONDER_KV_H
+
+#include "base/status.h"
+#include "ops/ops.h"
+
+struct kv_shape {
+    uint32_t n_layer, n_head_kv, head_dim;
+};
+
+/* Written by kv_* only; read them for the ledger. */
+struct kv_stats {
+    uint64_t forks, pages_copied;
+    uint32_t pages_used, pages_peak;
+};
+
+struct kv; /* pool and sequences */
+
+/* n_pages pages, at most n_seqs sequences of at most max_tokens tokens.  All memory is taken here (pages lazily backed by the
+ * system).  Sequence ids are 1..n_seqs; 0 is none. */
+enum status kv_new(struct kv_shape shape, uint32_t n_pages, uint32_t n_seqs, uint32_t max_tokens, struct kv **out, struct error *e);
+void kv_free(struct kv **kv);
+
+/* 0 when no sequence is free.  No allocation in any of these. */
+uint32_t kv_seq_new(struct kv *kv);
+uint32_t kv_fork(struct kv *kv, uint32_t seq); /* well under 1 us for 4k tokens */
+void kv_drop(struct kv *kv, uint32_t *seq);    /* nulls it; 0 is allowed */
+
+/* Cuts to len tokens: whole pages are released, a shared partial page is copied by the next reserve. */
+void kv_truncate(struct kv *kv, uint32_t seq, uint32_t len);
+
+struct kv_need {
+    uint32_t seq, n_tokens;
+};
+/* Makes room for n_tokens more on each sequence (each at most once), all or nothing: takes pages, copies the shared partial
+ * ones, zeroes fresh ones.  ERR_FULL when pages run out or a sequence would pass max_tokens; then nothing has changed. */
+enum status kv_reserve(struct kv *kv, const struct kv_need *needs, size_t n, struct error *e);
+/* After the reserved tokens were written. */
+void kv_advance(struct kv *kv, uint32_t seq, uint32_t n_tokens);
+
+uint32_t kv_len(const struct kv *kv, uint32_t seq);
+const uint32_t *kv_table(const struct kv *kv, uint32_t seq); /* page ids, valid until the next change of this sequence */
+/* K and V of one page for one layer and kv head, as in the picture. */
+uint16_t *kv_k(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head);
+uint16_t *kv_v(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head);
+
+size_t kv_page_bytes(const struct kv *kv);
+uint32_t kv_pages_free(const struct kv *kv);
+/* Pages that dropping this sequence would free. */
+uint32_t kv_pages_owned(const struct kv *kv, uint32_t seq);
+struct kv_stats kv_stats(const struct kv *kv);
+/* Sum of references == sum of table entries; free + used = all; no page both; lengths fit tables. */
+bool kv_check(const struct kv *kv, struct error *e);
+
+#endif

@@ -1,0 +1,28 @@
+/* sample.h: one token from logits.
+ * Not a search: no state between calls; the random number is a function of (key, counter).
+ * Next: base/rng.h. */
+#ifndef PONDER_SAMPLE_H
+#define PONDER_SAMPLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Order, as in llama.cpp: top-k, top-p, min-p, then temperature, then the draw.  Off: top_k 0, top_p 1, min_p 0. */
+struct sample_params {
+    float temperature; /* 0 = greedy: largest logit, ties to the lowest id */
+    uint32_t top_k;    /* keep the k largest; ties to lower ids */
+    float top_p;       /* keep the smallest set with at least this mass */
+    float min_p;       /* drop tokens below min_p * (largest probability) */
+};
+
+/* Token id, or -1 when the logits hold no usable distribution (NaN or +inf, all -inf).  *logprob (may be NULL): log-softmax
+ * of the chosen id at temperature 1 over the whole vocabulary.  scratch: n_vocab floats and n_vocab ids that the caller owns.
+ * Without top-k/top-p no sorting is done.  Never allocates. */
+struct sample_scratch {
+    float *p;     /* [n_vocab] */
+    int32_t *ids; /* [n_vocab] */
+};
+int32_t sample_token(const struct sample_params *s, const float *logits, uint32_t n_vocab, uint64_t key, uint64_t counter,
+                     struct sample_scratch *scratch, float *logprob);
+
+#endif

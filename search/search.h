@@ -1,0 +1,195 @@
+/* search.h: the seam between strategies and models, the tree, budgets, ledger, events and the table of strategies.
+ * Not a model and not a task: a strategy sees steps, log-probabilities, rewards and opaque branches only, so every one of
+ * them is tested exactly on a toy evaluator.
+ * Next: one strategy per file, greedy.c first; eval_model.c puts real models behind this seam. */
+#ifndef PONDER_SEARCH_H
+#define PONDER_SEARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/* A handle given out by an evaluator: tokens + policy KV + PRM KV of one chain.  0 is never a branch. */
+typedef uint32_t branch_id;
+
+enum step_end {
+    STEP_SEPARATOR, /* the step is complete, the chain goes on */
+    STEP_FINISHED,  /* the end token: the chain is complete */
+    STEP_TRUNCATED, /* cut by max_step_tokens, by the context or by max_depth: never finished, never an answer */
+    STEP_DEAD,      /* the model gave no usable distribution (NaN) */
+};
+
+/* One step to make on one branch, in place. */
+struct step {
+    branch_id branch;    /* in */
+    uint64_t key;        /* in: random stream of this step (base/rng.h); equal keys and chains give equal steps */
+    float temperature;   /* in: 0 = greedy */
+    const char *text;    /* out: the step's text without separator, NUL-terminated, owned by the evaluator until its close */
+    uint32_t n_tokens;   /* out: generated tokens, separator or end token included */
+    float logprob;       /* out: sum of log p(token) at temperature 1 */
+    enum step_end end;   /* out */
+};
+
+/* Cost of a search so far.  Written by evaluators (model cost) and strategies (simulations). */
+struct ledger {
+    uint64_t prompt_tokens, generated_tokens, prm_tokens;
+    uint64_t policy_flops, prm_flops;
+    uint64_t shared_tokens; /* tokens whose KV a fork re-used instead of computing them again, policy and PRM */
+    uint64_t forks, pages_copied, replayed_tokens;
+    uint64_t simulations; /* chains sampled, beams extended or MCTS expansions, as the strategy says */
+    uint64_t peak_kv_bytes;
+    uint64_t ns;          /* wall time of the runs; written by strategies */
+};
+
+/* What an evaluator offers; all verbs in batch form.  They return ERR_FULL when KV pages or branches are used up and nothing
+ * of that call has been done (all or nothing). */
+struct evaluator {
+    void *self;
+    branch_id root;        /* the prompt, already read; owned by the evaluator */
+    struct ledger *ledger; /* never NULL */
+    enum status (*fork)(void *self, branch_id from, branch_id *to, struct error *e);
+    void (*drop)(void *self, branch_id *b); /* nulls it */
+    /* Frees the KV but not the tokens of a branch; it is rebuilt, bit for bit, when the branch is used again. */
+    void (*evict)(void *self, branch_id b);
+    enum status (*extend)(void *self, struct step *steps, size_t n, struct error *e);
+    /* value[i] in [0,1]: the PRM's aggregated value of chain i up to its newest step.  NULL when there is no PRM. */
+    enum status (*score)(void *self, const branch_id *branches, size_t n, float *value, struct error *e);
+    /* 1 right, 0 wrong, for a finished chain.  NULL unless the user allows a checker during the search. */
+    int (*check)(void *self, branch_id b);
+    /* Canonical answer of a finished chain, NUL-terminated, owned by the evaluator; "" when it holds none. */
+    const char *(*answer)(void *self, branch_id b);
+};
+
+/* 0 = no limit; no limit at all means the strategy's default number of simulations.  Shared by all strategies; every one
+ * is anytime.  Limits hold for one run (the prompt was paid before it) and are looked at between batches, so a run goes
+ * over by one batch at most. */
+struct budget {
+    uint64_t simulations; /* the number users give as --budget; beam: the number of beams, always needed */
+    uint64_t tokens;      /* generated + PRM */
+    uint64_t flops;       /* policy + PRM */
+    uint64_t ns;
+};
+
+enum why_stopped {
+    WHY_DONE,        /* the strategy came to its own end: all chains or beams are complete */
+    WHY_SOLVED,      /* a chain was checked right or reached stop_value */
+    WHY_SIMULATIONS, /* mcts: all tries are used */
+    WHY_TOKENS,
+    WHY_FLOPS,
+    WHY_TIME,
+    WHY_KV_FULL, /* not even one branch could be extended */
+    WHY_NODES,   /* the node arena is full: raise max_nodes */
+    WHY_CANCELLED,
+    WHY_ERROR,
+};
+const char *why_name(enum why_stopped w);
+
+enum pick { PICK_BEST, PICK_WEIGHTED, PICK_MAJORITY, PICK_VISITS }; /* finished chains -> one answer (SEARCH.md C.0) */
+enum backup { BACKUP_MEAN, BACKUP_MAX };
+
+struct search_params {
+    uint64_t seed;             /* root of all random streams */
+    struct budget budget;      /* when to stop */
+    float temperature;         /* of sampled steps */
+    uint32_t max_depth;        /* steps per chain */
+    uint32_t batch;            /* leaves or chains that are extended together; part of the result for MCTS */
+    uint32_t beam_width;       /* beams kept (N/M); 0 = about sqrt(budget) */
+    float c_puct;              /* exploration, values in [0,1] */
+    float widen_c, widen_alpha;/* progressive widening: a node may try a new child while tries < widen_c * visits^widen_alpha */
+    enum backup backup;        /* MCTS */
+    enum pick pick;            /* how finished chains become one answer */
+    float stop_value;          /* stop when a finished chain reaches this value; > 1 = never */
+    uint32_t max_nodes;        /* node arena capacity */
+    const volatile int *cancel;/* non-zero: stop with the best so far; may be NULL */
+};
+/* The default for a strategy of this name; tests use it as their frozen preset. */
+struct search_params search_defaults(const char *strategy);
+
+/* One node = one step of one chain.  Node 0 is the prompt.
+ *
+ *        0 prompt
+ *       / \
+ *      1   2     first_child / next_sibling lists, in order of creation
+ *     / \
+ *    3   4                                                                                       */
+enum node_flag {
+    NODE_FINISHED = 1,
+    NODE_TRUNCATED = 2,
+    NODE_DEAD = 4,
+    NODE_TERMINAL = NODE_FINISHED | NODE_TRUNCATED | NODE_DEAD,
+    NODE_PRUNED = 8,
+    NODE_CHECKED_RIGHT = 16,
+    NODE_CHECKED_WRONG = 32,
+    NODE_EVICTED = 64, /* the branch is held without its KV */
+    NODE_BUSY = 128,   /* in the call under way: not to be evicted */
+};
+struct node {
+    /* constant after creation */
+    uint32_t parent, depth, child_index; /* child_index: number of the try at the parent that made it */
+    uint64_t key;
+    const char *text;
+    float logprob;
+    uint32_t n_tokens;
+    /* links, written when a child is added */
+    uint32_t first_child, last_child, next_sibling, n_children;
+    /* evaluation */
+    float value;          /* PRM (or checker) value when created */
+    uint32_t flags;       /* enum node_flag */
+    branch_id branch;     /* 0 when dropped */
+    uint64_t answer;      /* hash of a finished chain's canonical answer; 0 = it holds none */
+    uint32_t tries;       /* steps sampled below this node */
+    uint32_t multiplicity;/* tries of the parent that gave this step: 1 + merged duplicates */
+    /* written by mcts only */
+    uint32_t visits, in_flight;
+    double sum;           /* of backed-up values */
+    float best;           /* largest backed-up value */
+};
+
+struct tree {
+    struct node *nodes; /* [cap], arena of 32-bit indices */
+    uint32_t n, cap;
+};
+
+enum event_kind { EVENT_MADE, EVENT_SCORED, EVENT_VISITED, EVENT_PRUNED, EVENT_FINISHED, EVENT_DONE };
+struct event {
+    enum event_kind kind;
+    uint32_t node;
+    const struct tree *tree;
+    const struct ledger *ledger;
+    const struct search_result *result; /* EVENT_DONE only, else NULL */
+};
+typedef void event_fn(void *arg, const struct event *event);
+
+struct search_result {
+    uint32_t node;          /* finished node whose chain is the answer; 0 = none finished */
+    float value;            /* its value, or its share of the votes */
+    enum why_stopped why;
+    uint32_t n_finished;    /* finished chains seen */
+};
+
+struct strategy {
+    const char *name, *summary;
+    bool needs_prm;
+    /* Runs to the end of the budget.  t: an open tree (search_open); res: the answer so far, valid also on errors. */
+    enum status (*run)(struct evaluator *ev, const struct search_params *p, struct tree *t, event_fn *on_event, void *arg,
+                       struct search_result *res, struct error *e);
+};
+extern const struct strategy strategy_table[]; /* ends in name NULL */
+const struct strategy *strategy_find(const char *name);
+
+/* A tree with room for params.max_nodes nodes and the prompt as node 0; search_close drops all branches still held. */
+enum status search_open(struct tree *t, const struct evaluator *ev, const struct search_params *p, struct error *e);
+void search_close(struct tree *t, const struct evaluator *ev);
+
+/* Text of the chain from the first step to `node`, steps joined by '\n'.  Returns the length, cut at cap. */
+size_t search_chain_text(const struct tree *t, uint32_t node, char *text, size_t cap);
+
+/* Invariants: links, depths, visit sums, no branch held twice.  True when they hold; else e says which and where. */
+bool search_check(const struct tree *t, struct error *e);
+
+/* A hash of everything a search decided (texts, values, visits, order): equal for equal searches.  make signature. */
+uint64_t search_signature(const struct tree *t, const struct search_result *r);
+
+#endif

@@ -1,0 +1,107 @@
+/* checkpoint.c: header | weights | m | v | CRC-32 of all before it.
+ * Not portable across byte orders: a checkpoint is for the machine that wrote it.
+ * Next: trainer.c. */
+#include "train/checkpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+struct header {
+    char magic[8];
+    uint64_t step, seed, n_weights, n_embd, n_layer, head;
+};
+
+static struct header header_for(const struct net *n, uint64_t step, uint64_t seed) {
+    struct header h = {.magic = "PNDCKPT", .step = step, .seed = seed, .n_weights = n->n_weights,
+                       .n_embd = n->config.n_embd, .n_layer = n->config.n_layer, .head = n->head};
+    return h;
+}
+
+/* CRC-32 (IEEE 802.3, reflected 0xEDB88320), continued from crc. */
+static uint32_t crc32(uint32_t crc, const void *data, size_t n) {
+    static uint32_t table[256];
+    if (!table[1])
+        for (uint32_t i = 0; i < 256; i++) {
+            uint32_t c = i;
+            for (int k = 0; k < 8; k++) c = c & 1 ? c >> 1 ^ 0xEDB88320u : c >> 1;
+            table[i] = c;
+        }
+    crc = ~crc;
+    for (const unsigned char *p = data, *end = p + n; p < end; p++) crc = table[(crc ^ *p) & 255] ^ crc >> 8;
+    return ~crc;
+}
+
+static bool put(FILE *f, uint32_t *crc, const void *data, size_t n) {
+    *crc = crc32(*crc, data, n);
+    return fwrite(data, 1, n, f) == n;
+}
+
+enum status checkpoint_save(const char *path, const struct net *n, const struct adamw *a, uint64_t step, uint64_t seed, struct error *e) {
+    char tmp[4096], prev[4096];
+    if (snprintf(tmp, sizeof tmp, "%s.tmp", path) >= (int)sizeof tmp) return error_set(e, ERR_INPUT, "checkpoint path is too long");
+    snprintf(prev, sizeof prev, "%s.prev", path);
+    FILE *f = fopen(tmp, "wb");
+    if (!f) return error_set(e, ERR_IO, "%s: %s", tmp, strerror(errno));
+    struct header h = header_for(n, step, seed);
+    uint32_t crc = 0;
+    size_t bytes = n->n_weights * sizeof(float);
+    bool good = put(f, &crc, &h, sizeof h) && put(f, &crc, n->weights, bytes) && put(f, &crc, a->m, bytes) &&
+                put(f, &crc, a->v, bytes) && fwrite(&crc, sizeof crc, 1, f) == 1 && !fflush(f) && !fsync(fileno(f));
+    if (fclose(f) || !good) {
+        unlink(tmp);
+        return error_set(e, ERR_IO, "%s: write failed: %s", tmp, strerror(errno));
+    }
+    /* A crash between the two renames leaves only path.prev, which load takes. */
+    if ((rename(path, prev) && errno != ENOENT) || rename(tmp, path))
+        return error_set(e, ERR_IO, "%s: rename failed: %s", path, strerror(errno));
+    return OK;
+}
+
+/* OK with *found when the file is whole; OK without when it is missing or damaged. */
+static enum status read_one(const char *path, struct net *n, struct adamw *a, uint64_t *step, uint64_t seed, bool *found, struct error *e) {
+    *found = false;
+    FILE *f = fopen(path, "rb");
+    if (!f) return OK;
+    enum status s = OK;
+    struct header h, want = header_for(n, 0, seed);
+    size_t count = n->n_weights, bytes = count * sizeof(float);
+    float *body = NULL;
+    uint32_t crc, stored;
+    if (fread(&h, sizeof h, 1, f) != 1 || memcmp(h.magic, want.magic, sizeof h.magic)) goto out;
+    want.step = h.step;
+    if (memcmp(&h, &want, sizeof h)) {
+        s = error_set(e, ERR_INPUT, "%s: checkpoint of another run (seed %llu, %llu weights; wanted seed %llu, %zu weights): remove it or name another file",
+                      path, (unsigned long long)h.seed, (unsigned long long)h.n_weights, (unsigned long long)seed, count);
+        goto out;
+    }
+    if (!(body = mem_new(3 * count, sizeof(float)))) {
+        s = error_set(e, ERR_MEMORY, "no memory to read %s", path);
+        goto out;
+    }
+    if (fread(body, sizeof(float), 3 * count, f) != 3 * count || fread(&stored, sizeof stored, 1, f) != 1 || fgetc(f) != EOF) goto out;
+    crc = crc32(crc32(0, &h, sizeof h), body, 3 * bytes);
+    if (crc != stored) goto out;
+    memcpy(n->weights, body, bytes);
+    memcpy(a->m, body + count, bytes);
+    memcpy(a->v, body + 2 * count, bytes);
+    *step = h.step;
+    *found = true;
+out:
+    mem_free(body);
+    fclose(f);
+    return s;
+}
+
+enum status checkpoint_load(const char *path, struct net *n, struct adamw *a, uint64_t *step, uint64_t seed, bool *found, struct error *e) {
+    char prev[4096];
+    if (snprintf(prev, sizeof prev, "%s.prev", path) >= (int)sizeof prev) return error_set(e, ERR_INPUT, "checkpoint path is too long");
+    enum status s = read_one(path, n, a, step, seed, found, e);
+    if (s || *found) return s;
+    s = read_one(prev, n, a, step, seed, found, e);
+    if (!s && *found) fprintf(stderr, "%s is missing or damaged: resuming from %s (step %llu)\n", path, prev, (unsigned long long)*step);
+    return s;
+}
