@@ -5,7 +5,12 @@
  *   magic "GGUF" | version u32 | n_tensors u64 | n_kv u64 | kv pairs | tensor infos | padding | tensor data
  *
  * Files are hostile: each count, length, offset and product is checked against the bytes that are left; an error
- * names the file, the field, the value found and what is allowed. */
+ * names the file, the field, the value found and what is allowed.
+ *
+ * Allowed: at most 2^20 keys and 2^20 tensors, names not empty and used once; a key up to 65535 bytes, a tensor's name
+ * up to 1024 (written: up to 63, which is what llama.cpp reads); arrays of numbers, bools or strings, not of arrays;
+ * general.alignment a u32, a power of two in 8..65536; 1 to 4 dims, none 0; rows a multiple of the type's block;
+ * tensors in ascending order of offset, none overlapping another. */
 #ifndef PONDER_GGUF_H
 #define PONDER_GGUF_H
 
@@ -33,13 +38,18 @@ struct gguf_tensor {
     enum tensor_type type;
     uint32_t n_dims;
     uint64_t dims[4];  /* dims[0] is the row length (columns); absent ones are 1 */
-    const void *data;  /* into the mapping, aligned as general.alignment says */
+    const void *data;  /* into the mapping; aligned as general.alignment says, as far as the mapping (a page) or the
+                          memory (64) is */
     size_t size_bytes; /* exact */
 };
 
 struct gguf;
 
-/* Opens a file, or a file's bytes that stay alive and unchanged until close (`name` is for error texts). */
+/* Opens a regular file (memory-mapped, read only), or a file's bytes: 64-byte aligned, alive and unchanged until close
+ * (`name`, for error texts, is copied).  *out is NULL on failure.  The index takes memory in proportion to the keys and
+ * tensors that are really there, never to a count.
+ * A file that is cut short by someone else while it is open gives SIGBUS at the next touch of the lost pages, as with
+ * every mapping: replace model files by rename (as gguf_write does), never in place. */
 enum status gguf_open(const char *path, struct gguf **out, struct error *e);
 enum status gguf_open_memory(const void *data, size_t size_bytes, const char *name, struct gguf **out, struct error *e);
 void gguf_close(struct gguf **g);
@@ -60,8 +70,8 @@ enum status gguf_get_f64_or(const struct gguf *g, const char *key, double lo, do
 enum status gguf_get_bool_or(const struct gguf *g, const char *key, bool fallback, bool *out, struct error *e);
 enum status gguf_get_string(const struct gguf *g, const char *key, struct gguf_string *out, struct error *e);
 
-/* Arrays.  n and element kind; then one element at a time (bounds asserted).  Strings are found in O(1): an index is
- * built at open. */
+/* Arrays.  n and element kind; then one element at a time (bounds and kind asserted).  Strings are found in O(1): an
+ * index is built at open.  gguf_array_f64 reads bools as 0 and 1, and rounds integers beyond 2^53. */
 enum status gguf_get_array(const struct gguf *g, const char *key, enum gguf_kind *kind, size_t *n, struct error *e);
 struct gguf_string gguf_array_string(const struct gguf *g, const char *key, size_t i);
 double gguf_array_f64(const struct gguf *g, const char *key, size_t i);
@@ -69,8 +79,10 @@ double gguf_array_f64(const struct gguf *g, const char *key, size_t i);
 /* Prints every key with its value (arrays: kind, count and first elements) and every tensor: `ponder inspect`. */
 void gguf_print(const struct gguf *g, FILE *to);
 
-/* The way out.  Collect, then write: temporary file, fsync, rename.  Strings are copied, tensor data is borrowed until
- * gguf_write.  A failed add is remembered and reported by gguf_write. */
+/* The way out.  Collect, then write: temporary file beside `path`, fsync, rename, fsync of the folder; on failure the
+ * old file is as it was and the temporary one is gone.  Strings are copied, tensor data is borrowed until gguf_write.
+ * A failed add is remembered and reported by gguf_write.  The same calls give the same bytes; alignment is 32.
+ * A symbolic link at `path` is replaced, not followed. */
 struct gguf_writer;
 enum status gguf_writer_new(struct gguf_writer **out, struct error *e);
 void gguf_writer_free(struct gguf_writer **w);

@@ -216,10 +216,13 @@ struct gguf_string gguf_key_string(const struct gguf_key *k, size_t i) {
     return (struct gguf_string){(const char *)k->data + first, k->starts[i + 1] - first};
 }
 
-double gguf_key_number(const struct gguf_key *k, size_t i) {
+static struct number element(const struct gguf_key *k, size_t i) {
     enum gguf_kind kind = k->kind == GGUF_ARRAY ? k->element : k->kind;
-    return to_f64(load(kind, k->data + i * gguf_kind_size(kind)));
+    return load(kind, k->data + i * gguf_kind_size(kind));
 }
+
+double gguf_key_number(const struct gguf_key *k, size_t i) { return to_f64(element(k, i)); }
+void gguf_key_show(const struct gguf_key *k, size_t i, char dst[40]) { show_number(element(k, i), dst); }
 
 struct gguf_string gguf_array_string(const struct gguf *g, const char *key, size_t i) {
     const struct gguf_key *k = gguf_key_find(g, key);

@@ -56,9 +56,11 @@ const struct gguf_key *gguf_key_find(const struct gguf *g, const char *key);
 const char *gguf_kind_name(uint32_t kind);
 size_t gguf_kind_size(uint32_t kind);
 
-/* String i of an array of strings, number i of an array of numbers (or, with i = 0, a scalar) as double. */
+/* String i of an array of strings; number i of an array of numbers or bools (of a scalar: i = 0) as double, and as text
+ * (integers exactly). */
 struct gguf_string gguf_key_string(const struct gguf_key *k, size_t i);
 double gguf_key_number(const struct gguf_key *k, size_t i);
+void gguf_key_show(const struct gguf_key *k, size_t i, char dst[40]);
 
 /* Writes at most `shown` bytes of s, printable and NUL-terminated: well-formed visible UTF-8 stays, any other byte
  * becomes \xNN, what is cut becomes "...".  dst needs 4 * shown + 4 bytes. */

@@ -30,7 +30,7 @@ void gguf_escape(struct gguf_string s, size_t shown, char *dst) {
     const uint8_t *p = (const uint8_t *)s.data;
     size_t n = s.size < shown ? s.size : shown;
     for (size_t i = 0; i < n;) {
-        size_t len = visible_utf8(p + i, n - i);
+        size_t len = visible_utf8(p + i, s.size - i);
         if (len == 0) {
             dst += sprintf(dst, "\\x%02x", p[i++]);
             continue;
@@ -54,11 +54,11 @@ static void print_text(struct gguf_string s, size_t shown, FILE *to) {
     fprintf(to, "\"%s\"", text);
 }
 
-/* %.9g tells every two floats apart; f64 and 64-bit integers beyond 2^53 are shown rounded. */
 static void print_number(const struct gguf_key *k, enum gguf_kind kind, size_t i, FILE *to) {
-    double v = gguf_key_number(k, i);
-    if (kind == GGUF_BOOL) fprintf(to, "%s", v != 0 ? "true" : "false");
-    else fprintf(to, kind == GGUF_F32 ? "%.9g" : "%.17g", v);
+    char shown[40];
+    gguf_key_show(k, i, shown);
+    if (kind == GGUF_BOOL) strcpy(shown, shown[0] == '1' ? "true" : "false");
+    fprintf(to, "%s", shown);
 }
 
 static void print_key(const struct gguf_key *k, FILE *to) {

@@ -182,7 +182,7 @@ static enum status size_tensor(const struct cursor *c, struct gguf_tensor *t) {
     return OK;
 }
 
-/* Everything but the data pointer: that needs the end of the tensor infos.  The offset waits in size_t *offset. */
+/* Everything but the data pointer: that needs the end of the tensor infos, so the offset is kept for place_tensors. */
 static enum status take_tensor(struct cursor *c, struct gguf_tensor *t, size_t *offset) {
     uint32_t type;
     enum status s = take_name(c, GGUF_MAX_TENSOR_NAME, &t->name);
@@ -236,7 +236,7 @@ static enum status read_keys(struct cursor *c, size_t n) {
     return OK;
 }
 
-/* The offset of each tensor is parked in its size_t-sized data field until place_tensors. */
+/* *offsets: [n], for place_tensors; the caller frees it, also on failure. */
 static enum status read_tensors(struct cursor *c, size_t n, size_t **offsets) {
     struct gguf *g = c->g;
     c->item = "tensor";

@@ -93,9 +93,13 @@ static void done(struct gguf_writer *w, const char *name, bool appended) {
     if (!appended && w->failed == OK) w->failed = error_set(&w->error, ERR_MEMORY, "no memory to add \"%.80s\"", name);
 }
 
+/* Tensors are laid out as they are added, so their alignment must not change behind their back. */
+static const char alignment_key[] = "general.alignment";
+
 static bool begin_key(struct gguf_writer *w, const char *key, enum gguf_kind kind) {
     size_t n = strlen(key), at = w->keys.size;
     if (n == 0 || n > GGUF_MAX_KEY) refuse(w, "key", key, "%zu bytes long; allowed are 1 to %d", n, GGUF_MAX_KEY);
+    if (kind != GGUF_U32 && strcmp(key, alignment_key) == 0) refuse(w, "key", key, "has another type than u32");
     if (w->failed) return false;
     w->n_keys++;
     return append(&w->key_at, &at, sizeof at) && append_string(&w->keys, key) && append_u32(&w->keys, kind);
@@ -105,9 +109,8 @@ static bool begin_array(struct gguf_writer *w, const char *key, enum gguf_kind e
     return begin_key(w, key, GGUF_ARRAY) && append_u32(&w->keys, element) && append_u64(&w->keys, n);
 }
 
-/* Tensors are laid out as they are added, so their alignment must not change behind their back. */
 void gguf_add_u32(struct gguf_writer *w, const char *key, uint32_t v) {
-    if (strcmp(key, "general.alignment") == 0 && v != GGUF_DEFAULT_ALIGNMENT)
+    if (strcmp(key, alignment_key) == 0 && v != GGUF_DEFAULT_ALIGNMENT)
         refuse(w, "key", key, "is %" PRIu32 "; this writer aligns to %d", v, GGUF_DEFAULT_ALIGNMENT);
     done(w, key, begin_key(w, key, GGUF_U32) && append_u32(&w->keys, v));
 }
@@ -179,24 +182,24 @@ void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type t
 }
 
 /* All names at the places `at` in `records` must differ. */
-static void check_unique(struct gguf_writer *w, const char *item, const struct bytes *records, const struct bytes *at,
-                         size_t n) {
+static enum status check_unique(const char *path, const char *item, const struct bytes *records, const struct bytes *at,
+                                struct error *e) {
+    const size_t *places = at->data, n = at->size / sizeof *places;
     struct names names;
-    if (!names_new(&names, n)) {
-        done(w, item, false);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const char *record = (const char *)records->data + ((const size_t *)at->data)[i];
+    enum status s = OK;
+    if (!names_new(&names, n)) return error_set(e, ERR_MEMORY, "%s: no memory to write it", gguf_short_name(path));
+    for (size_t i = 0; i < n && s == OK; i++) {
+        const char *record = (const char *)records->data + places[i];
+        char shown[4 * GGUF_SHOWN + 4];
         uint64_t size;
         memcpy(&size, record, sizeof size);
-        if (!names_add(&names, record + sizeof size, size, 0)) {
-            char name[GGUF_SHOWN + 1];
-            snprintf(name, sizeof name, "%.*s", (int)size, record + sizeof size);
-            refuse(w, item, name, "added twice");
-        }
+        struct gguf_string name = {record + sizeof size, size};
+        if (names_add(&names, name.data, name.size, 0)) continue;
+        gguf_escape(name, GGUF_SHOWN, shown);
+        s = error_set(e, ERR_INPUT, "%s: %s \"%s\": added twice", gguf_short_name(path), item, shown);
     }
     names_free(&names);
+    return s;
 }
 
 static bool write_fully(int fd, const void *data, size_t n) {
@@ -290,8 +293,8 @@ static enum status write_file(const struct gguf_writer *w, const char *path, str
 }
 
 enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e) {
-    if (!w->failed) check_unique(w, "key", &w->keys, &w->key_at, w->n_keys);
-    if (!w->failed) check_unique(w, "tensor", &w->infos, &w->info_at, w->n_tensors);
     if (w->failed) return error_set(e, w->failed, "%s: %s", gguf_short_name(path), w->error.text);
-    return write_file(w, path, e);
+    enum status s = check_unique(path, "key", &w->keys, &w->key_at, e);
+    if (s == OK) s = check_unique(path, "tensor", &w->infos, &w->info_at, e);
+    return s == OK ? write_file(w, path, e) : s;
 }
