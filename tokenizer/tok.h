@@ -16,7 +16,7 @@ uint32_t tok_n_vocab(const struct tok *t);
 int32_t tok_bos(const struct tok *t); /* -1 when the file names none */
 int32_t tok_eos(const struct tok *t);
 bool tok_adds_bos(const struct tok *t);
-bool tok_is_end(const struct tok *t, int32_t id); /* eos, eot or eom */
+bool tok_is_end(const struct tok *t, int32_t id); /* eos, eot or eom, or a control token known to end a chat turn */
 
 /* Ids of the text.  special: text of control tokens is turned into those tokens (else it is plain text).  add_bos as
  * asked, whatever the file says.  Writes at most cap ids and stores the full count in *n (call with cap 0 to size).

@@ -1,0 +1,24 @@
+/* vocab.h: the vocabulary of our own small models, made by construction, not by training.
+ * Not for models of others: their files bring their own.
+ * Next: vocab.c.
+ *
+ *   id      0  <|begin|>, 1  <|end|>               control tokens, BOS and EOS
+ *   id      2 + b                                  byte b
+ *   then    "10" ... "255"                         numbers without a space: denominators, and halves of merges
+ *           " 0" ... " 255"                        numbers as the tasks write them
+ *           " -" " ->" " +" " *" " /" " =" " ;"
+ *
+ * So each number and each operator of tasks/countdown.h is one token, a fraction " 8/3" is three, and any other text is
+ * still possible byte by byte. */
+#ifndef PONDER_VOCAB_H
+#define PONDER_VOCAB_H
+
+#include "weights/gguf.h"
+
+enum { VOCAB_BEGIN = 0, VOCAB_END = 1, VOCAB_BYTES = 2, VOCAB_SIZE = 2 + 256 + 246 + 256 + 7 };
+
+/* Adds all tokenizer.ggml.* keys (GPT-2 byte-level BPE, which llama.cpp loads too).  Copies; failures are reported by
+ * gguf_write. */
+void vocab_add(struct gguf_writer *w);
+
+#endif
