@@ -38,25 +38,26 @@ struct attend_args {
     const uint16_t *k;         /* [head_dim][KV_PAGE] f16: one cell per lane, so scores need no horizontal sum */
     const uint16_t *v;         /* [KV_PAGE][head_dim] f16 */
     float scale;
-    float *m, *l;              /* [n_rows] running maximum and sum, row i at index i */
-    float *o;                  /* running unnormalised outputs, row i at o + i*head_dim */
+    float *m, *l; /* [n_rows] running maximum and sum, row i at index i */
+    float *o;     /* running unnormalised outputs, row i at o + i*head_dim */
 };
 
 struct ops {
-    const char *name;             /* "scalar", "avx2" */
+    const char *name;              /* "scalar", "avx2" */
     matmul_fn *matmul[TYPE_COUNT]; /* NULL: no kernel for that type */
     /* y[i] = x[i] * (1 / sqrt(lane_sum(x*x)/n + eps)) * w[i].  y may be x. */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
     /* In place on x: [n_heads, head_dim]; cos_sin: [rope_dim/2][2] for this position; dims past rope_dim untouched.
      * (a, b) -> (fma(a, cos, -(b*sin)), fma(a, sin, b*cos)). */
-    void (*rope)(float *x, const float *cos_sin, size_t n_heads, size_t head_dim, size_t rope_dim, enum rope_style style);
+    void (*rope)(float *x, const float *cos_sin, size_t n_heads, size_t head_dim, size_t rope_dim,
+                 enum rope_style style);
     /* y[i] = gate[i] / (1 + exp(-gate[i])) * up[i].  y may be gate or up. */
     void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
     /* y[i] += x[i]. */
     void (*add)(float *y, const float *x, size_t n);
-    /* y[i] = exp(x[i] * scale - shift); returns the lane sum of y.  y may be x. */
+    /* y[i] = exp(fma(x[i], scale, -shift)); returns the lane sum of y.  y may be x. */
     float (*exp_sum)(float *y, const float *x, float scale, float shift, size_t n);
-    /* Largest element (n >= 1). */
+    /* Largest element, NaN passed over (lanes and tree as for a sum); -INFINITY when n == 0. */
     float (*max)(const float *x, size_t n);
     void (*attend)(const struct attend_args *a);
     /* dst[i] = f16(src[i * 1]) written with a stride of dst_stride halves: V rows use 1, K columns KV_PAGE. */

@@ -1,0 +1,29 @@
+/* isa.h: what the kernel files share: how they enter the table, and the numbers of exp.
+ * Not for other rooms: they see ops.h.
+ * Next: scalar.c. */
+#ifndef PONDER_ISA_H
+#define PONDER_ISA_H
+
+#include "ops/ops.h"
+
+/* scalar sets every entry; the others replace entries of a table that scalar filled. */
+void ops_fill_scalar(struct ops *t);
+void ops_fill_avx2(struct ops *t); /* x86-64 builds only; the CPU must have avx2, fma and f16c */
+void ops_fill_neon(struct ops *t); /* aarch64 builds only */
+
+/* exp(x) = 2^k * e^r with k = round(x / ln 2) and r = x - k*ln 2, |r| <= 0.347; ln 2 in two parts so that r keeps all
+ * its bits.  e^r = 1 + r + r^2 (C2 + C3 r + ... + C6 r^4), fitted for the smallest relative error (3e-9).
+ * Below LOW the result is 0 (no subnormals), above HIGH it is infinity; NaN stays NaN.  At most 1 ulp off in between. */
+#define EXP_LOW -87.3f
+#define EXP_HIGH 88.72f
+#define EXP_INV_LN2 0x1.715476p+0f
+#define EXP_LN2_HI 0x1.62e43p-1f
+#define EXP_LN2_LO -0x1.05c61p-29f
+#define EXP_ROUND 0x1.8p23f /* adding it leaves the nearest integer in the low mantissa bits */
+#define EXP_C2 0x1.fffffcp-2f
+#define EXP_C3 0x1.555490p-3f
+#define EXP_C4 0x1.5558f6p-5f
+#define EXP_C5 0x1.123a8ep-7f
+#define EXP_C6 0x1.6a2314p-10f
+
+#endif

@@ -1,0 +1,153 @@
+/* matmul_avx2.c: W x for all weight types: register tiles of rows by columns, eight lanes along a row.
+ * Not a packed GEMM: the matrices of small models live in L1 and L2, and packing them would cost more than it saves.
+ * Next: kernels_avx2.c. */
+#include <string.h>
+
+#include "ops/avx2.h"
+
+enum {
+    TILE_ROWS = 4, /* x 3 columns = 12 sums, 3 x, 1 w: all 16 registers; 8 independent FMAs fill the pipes */
+    TILE_COLUMNS = 3,
+    VECTOR_ROWS = 8,   /* rows at a time when there is one column */
+    BLOCK_COLUMNS = 12 /* columns that go through all rows together: their x stays in L1 */
+};
+
+/* What one call multiplies, in bytes and elements; constant during the call. */
+struct product {
+    float *y;
+    size_t ldy;
+    const uint8_t *w;
+    size_t row_bytes;
+    const float *x;
+    size_t ldx, cols;
+};
+
+/* Weights [k, k+8) of a row as f32, k % 8 == 0; with the rounding of type_to_f32. */
+INLINE __m256 widen(enum tensor_type type, const uint8_t *row, size_t k) {
+    switch (type) {
+    case TYPE_F32: return _mm256_loadu_ps((const float *)(const void *)(row + 4 * k));
+    case TYPE_F16: return load_f16(row + 2 * k);
+    case TYPE_BF16: {
+        __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(row + 2 * k)));
+        return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
+    }
+    default: { /* Q8_0 */
+        const uint8_t *block = row + k / 32 * 34;
+        uint16_t half;
+        memcpy(&half, block, sizeof half);
+        __m256 d = _mm256_cvtph_ps(_mm_set1_epi16((short)half));
+        __m256i q = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(block + 2 + k % 32)));
+        return _mm256_mul_ps(_mm256_cvtepi32_ps(q), d);
+    }
+    }
+}
+
+/* The last n < 8 weights of a row, zeros after them; no byte past the row is read. */
+INLINE __m256 widen_tail(enum tensor_type type, const uint8_t *row, size_t k, size_t n) {
+    uint8_t bytes[32] = {0};
+    size_t size = type == TYPE_F32 ? 4 : 2;
+    memcpy(bytes, row + size * k, size * n);
+    return widen(type, bytes, 0);
+}
+
+/* Writes the sums of one column for n_rows rows. */
+INLINE void store_sums(float *y, const __m256 *sum, size_t n_rows) {
+    size_t r = 0;
+    for (; r + 4 <= n_rows; r += 4) _mm_storeu_ps(y + r, lane_tree4(sum[r], sum[r + 1], sum[r + 2], sum[r + 3]));
+    for (; r < n_rows; r++) y[r] = lane_tree(sum[r]);
+}
+
+/* n_rows x n_columns outputs from row r, column j on.  type, n_rows and n_columns are constants of the caller, so that
+ * the loops over them unroll and the sums stay in registers. */
+INLINE void tile(const struct product *p, enum tensor_type type, size_t r, size_t j, size_t n_rows, size_t n_columns) {
+    __m256 sum[TILE_COLUMNS][VECTOR_ROWS];
+    const uint8_t *w = p->w + r * p->row_bytes;
+    const float *x = p->x + j * p->ldx;
+    size_t n_full = p->cols & ~(size_t)7, n_tail = p->cols & 7, step = type == TYPE_Q8_0 ? 32 : 8;
+    UNROLL
+    for (size_t c = 0; c < n_columns; c++) UNROLL
+    for (size_t i = 0; i < n_rows; i++) sum[c][i] = _mm256_setzero_ps();
+    for (size_t k = 0; k < n_full; k += step) {
+        for (size_t s = k; s < k + step; s += 8) {
+            __m256 xs[TILE_COLUMNS];
+            UNROLL
+            for (size_t c = 0; c < n_columns; c++) xs[c] = _mm256_loadu_ps(x + c * p->ldx + s);
+            UNROLL
+            for (size_t i = 0; i < n_rows; i++) {
+                __m256 ws = widen(type, w + i * p->row_bytes, s);
+                UNROLL
+                for (size_t c = 0; c < n_columns; c++) sum[c][i] = _mm256_fmadd_ps(ws, xs[c], sum[c][i]);
+            }
+        }
+    }
+    if (n_tail && type != TYPE_Q8_0) {
+        __m256i mask = first_lanes(n_tail);
+        UNROLL
+        for (size_t c = 0; c < n_columns; c++) {
+            __m256 xs = _mm256_maskload_ps(x + c * p->ldx + n_full, mask);
+            UNROLL
+            for (size_t i = 0; i < n_rows; i++) {
+                __m256 ws = widen_tail(type, w + i * p->row_bytes, n_full, n_tail);
+                __m256 more = _mm256_fmadd_ps(ws, xs, sum[c][i]);
+                sum[c][i] = _mm256_blendv_ps(sum[c][i], more, _mm256_castsi256_ps(mask));
+            }
+        }
+    }
+    UNROLL
+    for (size_t c = 0; c < n_columns; c++) store_sums(p->y + (j + c) * p->ldy + r, sum[c], n_rows);
+}
+
+/* Columns [j, j_end), at least 2, by threes and twos (16 = 4*3 + 2*2): a single column would leave the pipes half empty. */
+INLINE void tile_row(const struct product *p, enum tensor_type type, size_t r, size_t j, size_t j_end, size_t n_rows) {
+    while (j < j_end) {
+        size_t left = j_end - j;
+        if (left == 3 || left > 4) {
+            tile(p, type, r, j, n_rows, 3);
+            j += 3;
+        } else {
+            tile(p, type, r, j, n_rows, 2);
+            j += 2;
+        }
+    }
+}
+
+INLINE void matmul(const struct product *p, enum tensor_type type, size_t rows, size_t n) {
+    size_t r = 0;
+    if (n == 1) {
+        for (; r + VECTOR_ROWS <= rows; r += VECTOR_ROWS) tile(p, type, r, 0, VECTOR_ROWS, 1);
+        for (; r < rows; r++) tile(p, type, r, 0, 1, 1);
+        return;
+    }
+    for (size_t j = 0, j_end; j < n; j = j_end) {
+        j_end = n - j < BLOCK_COLUMNS + 2 ? n : j + BLOCK_COLUMNS; /* never leaves a last block of one column */
+        for (r = 0; r + TILE_ROWS <= rows; r += TILE_ROWS) tile_row(p, type, r, j, j_end, TILE_ROWS);
+        for (; r < rows; r++) tile_row(p, type, r, j, j_end, 1);
+    }
+}
+
+static void matmul_f32(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
+                       size_t cols, size_t n) {
+    matmul(&(struct product){y, ldy, w, row_bytes, x, ldx, cols}, TYPE_F32, rows, n);
+}
+
+static void matmul_f16(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
+                       size_t cols, size_t n) {
+    matmul(&(struct product){y, ldy, w, row_bytes, x, ldx, cols}, TYPE_F16, rows, n);
+}
+
+static void matmul_bf16(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
+                        size_t cols, size_t n) {
+    matmul(&(struct product){y, ldy, w, row_bytes, x, ldx, cols}, TYPE_BF16, rows, n);
+}
+
+static void matmul_q8_0(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
+                        size_t cols, size_t n) {
+    matmul(&(struct product){y, ldy, w, row_bytes, x, ldx, cols}, TYPE_Q8_0, rows, n);
+}
+
+void ops_fill_matmul_avx2(struct ops *t) {
+    t->matmul[TYPE_F32] = matmul_f32;
+    t->matmul[TYPE_F16] = matmul_f16;
+    t->matmul[TYPE_BF16] = matmul_bf16;
+    t->matmul[TYPE_Q8_0] = matmul_q8_0;
+}

@@ -1,0 +1,67 @@
+/* ops.c: fills the kernel tables once, by what the CPU can do and what PONDER_ISA asks for.
+ * Not kernels.
+ * Next: scalar.c. */
+#include "ops/ops.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/isa.h"
+
+enum { SCALAR, AVX2, NEON, N_TABLES };
+
+const char *const ops_names[] = {[SCALAR] = "scalar", [AVX2] = "avx2", [NEON] = "neon", [N_TABLES] = NULL};
+
+/* Written once under `once`, constant afterwards. */
+static struct ops tables[N_TABLES]; /* name NULL: this CPU or build does not have it */
+static const struct ops *chosen;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static const struct ops *find(const char *name) {
+    for (int i = 0; name && i < N_TABLES; i++)
+        if (tables[i].name && strcmp(tables[i].name, name) == 0) return &tables[i];
+    return NULL;
+}
+
+#if defined(__x86_64__)
+/* The builtin also asks whether the system saves the wide registers; clang 14's does not know f16c by name. */
+static bool cpu_has_avx2(void) {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C)) return false;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#endif
+
+static void fill(void) {
+    ops_fill_scalar(&tables[SCALAR]);
+    chosen = &tables[SCALAR];
+#if defined(__x86_64__)
+    if (cpu_has_avx2()) {
+        ops_fill_scalar(&tables[AVX2]);
+        ops_fill_avx2(&tables[AVX2]);
+        chosen = &tables[AVX2];
+    }
+#elif defined(__aarch64__)
+    ops_fill_scalar(&tables[NEON]);
+    ops_fill_neon(&tables[NEON]);
+    chosen = &tables[NEON];
+#endif
+    /* All tables give the same bits, so a name that is not here costs speed only; the cli checks it by ops_by_name. */
+    const struct ops *named = find(getenv("PONDER_ISA"));
+    if (named) chosen = named;
+}
+
+const struct ops *ops_get(void) {
+    pthread_once(&once, fill);
+    return chosen;
+}
+
+const struct ops *ops_by_name(const char *name) {
+    pthread_once(&once, fill);
+    return find(name);
+}

@@ -1,0 +1,170 @@
+/* scalar.c: every kernel in plain C: the specification that the instruction-set files must match bit for bit.
+ * Not fast: fmaf may be a call.
+ * Next: matmul_avx2.c, which computes the same bits eight lanes at a time. */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "ops/isa.h"
+
+enum { LANES = 8 };
+
+/* ((l0+l4)+(l2+l6)) + ((l1+l5)+(l3+l7)): what halving a vector of 8, then of 4, then of 2 gives. */
+static float lane_tree(const float lane[LANES]) {
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+/* The second when either is NaN, or both are zero: the order of arguments matters. */
+static float larger(float a, float b) { return a > b ? a : b; }
+
+static float exp_scalar(float x) {
+    float t = fmaf(x, EXP_INV_LN2, EXP_ROUND);
+    float k = t - EXP_ROUND;
+    float r = fmaf(-k, EXP_LN2_LO, fmaf(-k, EXP_LN2_HI, x));
+    float p = EXP_C6;
+    p = fmaf(p, r, EXP_C5);
+    p = fmaf(p, r, EXP_C4);
+    p = fmaf(p, r, EXP_C3);
+    p = fmaf(p, r, EXP_C2);
+    p = fmaf(p, r, 1.0f);
+    p = fmaf(p, r, 1.0f);
+    uint32_t bits, shift;
+    memcpy(&bits, &p, sizeof bits);
+    memcpy(&shift, &t, sizeof shift);
+    bits += shift << 23; /* times 2^k: k sits in the low bits of t */
+    memcpy(&p, &bits, sizeof p);
+    if (x > EXP_HIGH) p = INFINITY;
+    if (x < EXP_LOW) p = 0;
+    return x == x ? p : x;
+}
+
+/* Widens the row in pieces of one block of the largest type; `cols` of the last piece may be fewer (not for Q8_0). */
+static float dot_row(enum tensor_type type, const uint8_t *row, const float *x, size_t cols) {
+    enum { PIECE = 32 };
+    const struct type_info *t = type_info(type);
+    float lane[LANES] = {0}, w[PIECE];
+    for (size_t k = 0; k < cols; k += PIECE) {
+        size_t n = cols - k < PIECE ? cols - k : PIECE;
+        type_to_f32(type, row + k / t->block_weights * t->block_bytes, w, n);
+        for (size_t i = 0; i < n; i++) lane[i % LANES] = fmaf(w[i], x[k + i], lane[i % LANES]);
+    }
+    return lane_tree(lane);
+}
+
+static void matmul(enum tensor_type type, float *y, size_t ldy, const void *w, size_t row_bytes, const float *x,
+                   size_t ldx, size_t rows, size_t cols, size_t n) {
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < n; j++)
+            y[j * ldy + r] = dot_row(type, (const uint8_t *)w + r * row_bytes, x + j * ldx, cols);
+}
+
+static void matmul_f32(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
+                       size_t cols, size_t n) {
+    matmul(TYPE_F32, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
+}
+
+static void matmul_f16(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
+                       size_t cols, size_t n) {
+    matmul(TYPE_F16, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
+}
+
+static void matmul_bf16(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
+                        size_t cols, size_t n) {
+    matmul(TYPE_BF16, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
+}
+
+static void matmul_q8_0(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
+                        size_t cols, size_t n) {
+    matmul(TYPE_Q8_0, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
+}
+
+static void rms_norm(float *y, const float *x, const float *w, size_t n, float eps) {
+    float lane[LANES] = {0};
+    for (size_t i = 0; i < n; i++) lane[i % LANES] = fmaf(x[i], x[i], lane[i % LANES]);
+    float inverse = 1 / sqrtf(lane_tree(lane) / (float)n + eps);
+    for (size_t i = 0; i < n; i++) y[i] = x[i] * inverse * w[i];
+}
+
+static void rope(float *x, const float *cos_sin, size_t n_heads, size_t head_dim, size_t rope_dim,
+                 enum rope_style style) {
+    size_t half = rope_dim / 2, step = style == ROPE_NORM ? 2 : 1, apart = style == ROPE_NORM ? 1 : half;
+    for (size_t h = 0; h < n_heads; h++) {
+        float *head = x + h * head_dim;
+        for (size_t i = 0; i < half; i++) {
+            float a = head[i * step], b = head[i * step + apart], c = cos_sin[2 * i], s = cos_sin[2 * i + 1];
+            head[i * step] = fmaf(a, c, -(b * s));
+            head[i * step + apart] = fmaf(a, s, b * c);
+        }
+    }
+}
+
+static void silu_mul(float *y, const float *gate, const float *up, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] = gate[i] / (1 + exp_scalar(-gate[i])) * up[i];
+}
+
+static void add(float *y, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static float exp_sum(float *y, const float *x, float scale, float shift, size_t n) {
+    float lane[LANES] = {0};
+    for (size_t i = 0; i < n; i++) {
+        y[i] = exp_scalar(fmaf(x[i], scale, -shift));
+        lane[i % LANES] += y[i];
+    }
+    return lane_tree(lane);
+}
+
+/* Lanes and tree as for a sum; NaN elements lose every comparison and so are passed over. */
+static float max(const float *x, size_t n) {
+    float lane[LANES];
+    for (size_t l = 0; l < LANES; l++) lane[l] = -INFINITY;
+    for (size_t i = 0; i < n; i++) lane[i % LANES] = larger(x[i], lane[i % LANES]);
+    return larger(larger(larger(lane[0], lane[4]), larger(lane[2], lane[6])),
+                  larger(larger(lane[1], lane[5]), larger(lane[3], lane[7])));
+}
+
+/* One query row over the visible cells of one page. */
+static void attend_row(const struct attend_args *a, size_t row) {
+    const float *q = a->q + a->q_offset[row];
+    float *o = a->o + row * a->head_dim, p[KV_PAGE];
+    size_t n = a->n_visible[row];
+    for (size_t t = 0; t < n; t++) {
+        float s = 0;
+        for (size_t d = 0; d < a->head_dim; d++) s = fmaf(q[d], f16_to_f32(a->k[d * KV_PAGE + t]), s);
+        p[t] = a->scale * s;
+    }
+    float m = larger(max(p, n), a->m[row]);
+    float c = exp_scalar(a->m[row] - m);
+    a->l[row] = a->l[row] * c + exp_sum(p, p, 1, m, n);
+    a->m[row] = m;
+    for (size_t d = 0; d < a->head_dim; d++) {
+        o[d] *= c;
+        for (size_t t = 0; t < n; t++) o[d] = fmaf(p[t], f16_to_f32(a->v[t * a->head_dim + d]), o[d]);
+    }
+}
+
+static void attend(const struct attend_args *a) {
+    assert(a->head_dim % 8 == 0 && a->head_dim <= 512);
+    for (size_t i = 0; i < a->n_rows; i++)
+        if (a->n_visible[i]) attend_row(a, i);
+}
+
+static void store_f16(uint16_t *dst, size_t dst_stride, const float *src, size_t n) {
+    for (size_t i = 0; i < n; i++) dst[i * dst_stride] = f32_to_f16(src[i]);
+}
+
+void ops_fill_scalar(struct ops *t) {
+    *t = (struct ops){
+        .name = "scalar",
+        .matmul =
+            {[TYPE_F32] = matmul_f32, [TYPE_F16] = matmul_f16, [TYPE_BF16] = matmul_bf16, [TYPE_Q8_0] = matmul_q8_0},
+        .rms_norm = rms_norm,
+        .rope = rope,
+        .silu_mul = silu_mul,
+        .add = add,
+        .exp_sum = exp_sum,
+        .max = max,
+        .attend = attend,
+        .store_f16 = store_f16};
+}

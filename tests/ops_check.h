@@ -1,0 +1,321 @@
+/* ops_check.h: compares a kernel table with the scalar one bit for bit, on awkward sizes and fenced memory.
+ * Not a test program: test_ops.c (cmocka) and ops_selftest.c (bare, for cross builds) run it.
+ * Next: ops/scalar.c, the specification. */
+#ifndef PONDER_OPS_CHECK_H
+#define PONDER_OPS_CHECK_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/rng.h"
+#include "ops/ops.h"
+
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+static const enum tensor_type check_types[] = {TYPE_F32, TYPE_F16, TYPE_BF16, TYPE_Q8_0};
+static const size_t check_sizes[] = {0, 1, 2, 7, 8, 9, 15, 16, 31, 32, 33, 64, 96, 100, 192, 512};
+
+/* Memory that ends (but for `gap` bytes, which make it unaligned) at a page that may not be touched, after a page of
+ * guard bytes: reading past the end faults, writing around it shows in fence_intact.
+ *   [ GUARD ... ][ data, n bytes ][ gap, GUARD ][ no access ] */
+struct fence {
+    uint8_t *map, *data;
+    size_t n_bytes, map_bytes, n_open; /* n_open: readable bytes from map on */
+};
+enum { FENCE_MARGIN = 256, FENCE_GUARD = 0xa5 }; /* at least so many guard bytes before the data */
+
+static struct fence fence_new(size_t n_bytes, size_t gap) {
+    struct fence f = {.n_bytes = n_bytes};
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    f.n_open = (n_bytes + gap + FENCE_MARGIN + page - 1) / page * page;
+    f.map_bytes = f.n_open + page;
+    f.map = mmap(NULL, f.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (f.map == MAP_FAILED || mprotect(f.map + f.n_open, page, PROT_NONE)) abort();
+    memset(f.map, FENCE_GUARD, f.n_open);
+    f.data = f.map + f.n_open - gap - n_bytes;
+    return f;
+}
+
+static bool fence_intact(const struct fence *f, const char *what) {
+    for (const uint8_t *p = f->map; p < f->map + f->n_open; p++) {
+        if (p == f->data) p += f->n_bytes;
+        if (p < f->map + f->n_open && *p != FENCE_GUARD) {
+            fprintf(stderr, "%s: wrote outside its output, byte %td of %zu\n", what, p - f->data, f->n_bytes);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fence_free(struct fence *f) { munmap(f->map, f->map_bytes); }
+
+/* Equal bits, or both NaN (which NaN comes out of an operation is the CPU's choice). */
+static bool same_bits(const char *what, const float *got, const float *want, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t g, w;
+        memcpy(&g, got + i, sizeof g);
+        memcpy(&w, want + i, sizeof w);
+        if (g == w || (isnan(got[i]) && isnan(want[i]))) continue;
+        fprintf(stderr, "%s: element %zu of %zu is %.9g (%08x), scalar has %.9g (%08x)\n", what, i, n, (double)got[i],
+                g, (double)want[i], w);
+        return false;
+    }
+    return true;
+}
+
+/* Values of a bell-like shape around 0; `wild` mixes in zeros of both signs, subnormals, huge values, infinity, NaN. */
+static void fill_random(float *x, size_t n, uint64_t key, bool wild) {
+    static const float odd[] = {0.0f, -0.0f, 1e-42f, -3e-45f, 1e-30f, -1e-30f, 3e38f, -3e38f, INFINITY, -INFINITY, NAN};
+    for (size_t i = 0; i < n; i++) {
+        double u = rng_uniform(key, 2 * i), v = rng_uniform(key, 2 * i + 1);
+        x[i] = (float)((u + v - 1) * 3);
+        if (wild && v < 0.2) x[i] = odd[rng_below(key + 1, i, COUNT(odd))];
+    }
+}
+
+static size_t padded_cols(enum tensor_type type, size_t cols) {
+    size_t block = type_info(type)->block_weights;
+    return cols / block * block;
+}
+
+/* One matmul: `extra` bytes between rows, floats between columns, and odd addresses. */
+static bool check_matmul_case(const struct ops *v, enum tensor_type type, size_t rows, size_t cols, size_t n,
+                              size_t extra, bool wild) {
+    const struct ops *scalar = ops_by_name("scalar");
+    size_t row_bytes = type_row_bytes(type, cols) + extra, ldx = cols + extra, ldy = rows + extra;
+    size_t w_bytes = rows ? (rows - 1) * row_bytes + type_row_bytes(type, cols) : 0;
+    size_t n_x = n ? (n - 1) * ldx + cols : 0, n_y = n ? (n - 1) * ldy + rows : 0;
+    uint64_t key = rng_fold(rng_fold(rng_fold(7, rows), cols), n);
+    struct fence w = fence_new(w_bytes, extra & 1), x = fence_new(n_x * 4, 4 * (extra & 1));
+    struct fence y = fence_new(n_y * 4, 4), want = fence_new(n_y * 4, 0);
+    float *row = calloc(cols + 1, sizeof *row);
+    for (size_t r = 0; r < rows; r++) {
+        fill_random(row, cols, rng_fold(key, r), wild);
+        type_from_f32(type, row, w.data + r * row_bytes, cols);
+    }
+    fill_random((float *)x.data, n_x, key + 1, wild);
+    fill_random((float *)y.data, n_y, key + 2, false); /* what lies between the rows of y must stay */
+    if (n_y) memcpy(want.data, y.data, n_y * 4);
+    v->matmul[type]((float *)y.data, ldy, w.data, row_bytes, (float *)x.data, ldx, rows, cols, n);
+    scalar->matmul[type]((float *)want.data, ldy, w.data, row_bytes, (float *)x.data, ldx, rows, cols, n);
+    char what[128];
+    snprintf(what, sizeof what, "%s matmul %s rows %zu cols %zu n %zu extra %zu%s", v->name, type_info(type)->name,
+             rows, cols, n, extra, wild ? " wild" : "");
+    bool ok = same_bits(what, (float *)y.data, (float *)want.data, n_y) && fence_intact(&y, what);
+    free(row);
+    fence_free(&w), fence_free(&x), fence_free(&y), fence_free(&want);
+    return ok;
+}
+
+static bool check_matmul(const struct ops *v) {
+    static const size_t all_rows[] = {0, 1, 3, 4, 7, 8, 9, 17}, all_n[] = {0, 1, 2, 3, 4, 5, 12, 13, 14, 16, 17, 64};
+    bool ok = true;
+    for (size_t t = 0; t < COUNT(check_types); t++)
+        for (size_t c = 0; c < COUNT(check_sizes); c++)
+            for (size_t i = 0; i < COUNT(all_rows); i++)
+                for (size_t j = 0; j < COUNT(all_n) && ok; j++) {
+                    size_t cols = padded_cols(check_types[t], check_sizes[c]);
+                    size_t extra = (c + i + j) % 3;
+                    ok = check_matmul_case(v, check_types[t], all_rows[i], cols, all_n[j], extra, (i + j) % 4 == 3);
+                }
+    return ok;
+}
+
+/* The bits of y[j] may not depend on who else is in the batch. */
+static bool check_batch_invariance(const struct ops *v) {
+    enum { ROWS = 13, COLS = 96, N = 64 };
+    static float w_f32[ROWS * COLS], x[N * COLS], y[N * ROWS], alone[ROWS];
+    static uint8_t w[ROWS * COLS * 4];
+    fill_random(w_f32, COUNT(w_f32), 3, false);
+    fill_random(x, COUNT(x), 4, false);
+    for (size_t t = 0; t < COUNT(check_types); t++) {
+        enum tensor_type type = check_types[t];
+        size_t row_bytes = type_row_bytes(type, COLS);
+        for (size_t r = 0; r < ROWS; r++) type_from_f32(type, w_f32 + r * COLS, w + r * row_bytes, COLS);
+        for (size_t n = 2; n <= N; n = n < 20 ? n + 1 : n + 11) {
+            v->matmul[type](y, ROWS, w, row_bytes, x, COLS, ROWS, COLS, n);
+            for (size_t j = 0; j < n; j++) {
+                v->matmul[type](alone, ROWS, w, row_bytes, x + j * COLS, COLS, ROWS, COLS, 1);
+                char what[96];
+                snprintf(what, sizeof what, "%s matmul %s column %zu of %zu (want: alone)", v->name,
+                         type_info(type)->name, j, n);
+                if (!same_bits(what, y + j * ROWS, alone, ROWS)) return false;
+            }
+        }
+    }
+    return true;
+}
+
+enum row_op { ROW_RMS, ROW_SILU, ROW_ADD, ROW_EXP, ROW_MAX, ROW_OPS };
+static const char *const row_op_names[] = {"rms_norm", "silu_mul", "add", "exp_sum", "max"};
+
+/* Runs one row kernel of t on n elements, in place where the contract allows it; returns the scalar result or 0. */
+static float run_row_op(const struct ops *t, enum row_op op, float *y, const float *a, const float *b, size_t n) {
+    switch (op) {
+    case ROW_RMS: t->rms_norm(y, a, b, n, 1e-5f); return 0;
+    case ROW_SILU: t->silu_mul(y, a, b, n); return 0;
+    case ROW_ADD: t->add(y, a, n); return 0;
+    case ROW_EXP: return t->exp_sum(y, a, 0.8f, 1.5f, n);
+    default: return t->max(a, n);
+    }
+}
+
+static bool check_row_case(const struct ops *v, enum row_op op, size_t n, size_t gap, bool wild, bool in_place) {
+    struct fence a = fence_new(n * 4, gap), b = fence_new(n * 4, gap), y = fence_new(n * 4, gap);
+    struct fence want = fence_new(n * 4, 0);
+    fill_random((float *)a.data, n, 11 + n, wild);
+    fill_random((float *)b.data, n, 12 + n, wild);
+    fill_random((float *)y.data, n, 13 + n, wild);
+    if (in_place && n) memcpy(y.data, a.data, n * 4);
+    if (n) memcpy(want.data, y.data, n * 4);
+    float want_value = run_row_op(ops_by_name("scalar"), op, (float *)want.data, (float *)a.data, (float *)b.data, n);
+    float value = run_row_op(v, op, (float *)y.data, (float *)(in_place ? y.data : a.data), (float *)b.data, n);
+    char what[96];
+    snprintf(what, sizeof what, "%s %s n %zu gap %zu%s%s", v->name, row_op_names[op], n, gap, wild ? " wild" : "",
+             in_place ? " in place" : "");
+    bool ok = same_bits(what, (float *)y.data, (float *)want.data, n) && same_bits(what, &value, &want_value, 1) &&
+              fence_intact(&y, what);
+    fence_free(&a), fence_free(&b), fence_free(&y), fence_free(&want);
+    return ok;
+}
+
+static bool check_row_ops(const struct ops *v) {
+    for (enum row_op op = 0; op < ROW_OPS; op++)
+        for (size_t i = 0; i < COUNT(check_sizes); i++)
+            for (size_t mode = 0; mode < 8; mode++) {
+                bool in_place = mode & 4 && op != ROW_ADD;
+                if (!check_row_case(v, op, check_sizes[i], mode & 1 ? 4 : 0, mode & 2, in_place)) return false;
+            }
+    return true;
+}
+
+/* exp over its whole range in steps of a few thousand floats, with every place where it changes character. */
+static bool check_exp(const struct ops *v) {
+    enum { N = 4096 };
+    static float x[N], y[N], want[N];
+    for (uint64_t bits = 0, step = 3571; bits < 0x100000000u; bits += step * N) {
+        for (size_t i = 0; i < N; i++) {
+            uint32_t u = (uint32_t)(bits + step * i);
+            memcpy(&x[i], &u, sizeof u);
+        }
+        v->exp_sum(y, x, 1, 0, N);
+        ops_by_name("scalar")->exp_sum(want, x, 1, 0, N);
+        if (!same_bits("exp sweep", y, want, N)) return false;
+    }
+    return true;
+}
+
+static bool check_rope(const struct ops *v) {
+    static const size_t dims[][2] = {{2, 2},   {8, 8},   {16, 16},  {32, 32}, {64, 64},
+                                     {96, 96}, {40, 24}, {128, 32}, {8, 0}};
+    for (size_t i = 0; i < COUNT(dims); i++)
+        for (size_t mode = 0; mode < 8; mode++) {
+            size_t n_heads = mode >> 2 ? 3 : 1, head_dim = dims[i][0], rope_dim = dims[i][1], n = n_heads * head_dim;
+            enum rope_style style = mode & 1 ? ROPE_NEOX : ROPE_NORM;
+            struct fence x = fence_new(n * 4, mode & 2 ? 4 : 0), cs = fence_new(rope_dim * 4, 0);
+            struct fence want = fence_new(n * 4, 0);
+            fill_random((float *)x.data, n, i, false);
+            fill_random((float *)cs.data, rope_dim, i + 1, false);
+            memcpy(want.data, x.data, n * 4);
+            v->rope((float *)x.data, (float *)cs.data, n_heads, head_dim, rope_dim, style);
+            ops_by_name("scalar")->rope((float *)want.data, (float *)cs.data, n_heads, head_dim, rope_dim, style);
+            char what[96];
+            snprintf(what, sizeof what, "%s rope style %d head_dim %zu rope_dim %zu", v->name, style, head_dim,
+                     rope_dim);
+            bool ok = same_bits(what, (float *)x.data, (float *)want.data, n) && fence_intact(&x, what);
+            fence_free(&x), fence_free(&cs), fence_free(&want);
+            if (!ok) return false;
+        }
+    return true;
+}
+
+/* Several pages one after the other on the same rows; cells past n_visible hold NaN, which must not leak. */
+static bool check_attend_case(const struct ops *v, size_t n_rows, size_t head_dim, uint32_t visible) {
+    enum { PAGES = 3 };
+    size_t n_o = n_rows * head_dim, n_kv = head_dim * KV_PAGE, offset[32];
+    uint32_t n_visible[32];
+    struct fence q = fence_new(n_o * 4, 4), k = fence_new(n_kv * 2, 2), vv = fence_new(n_kv * 2, 2);
+    struct fence o = fence_new(n_o * 4, 4), want_o = fence_new(n_o * 4, 0);
+    float m[32], l[32], want_m[32], want_l[32], *values = calloc(n_kv, sizeof *values);
+    bool ok = true;
+    fill_random((float *)q.data, n_o, head_dim, false);
+    memset(o.data, 0, n_o * 4), memset(want_o.data, 0, n_o * 4);
+    for (size_t i = 0; i < n_rows; i++) m[i] = want_m[i] = -INFINITY, l[i] = want_l[i] = 0;
+    for (uint32_t page = 0; page < PAGES && ok; page++) {
+        uint32_t most = 0;
+        for (size_t i = 0; i < n_rows; i++) {
+            offset[i] = (n_rows - 1 - i) * head_dim;
+            n_visible[i] = page == 0 ? visible : rng_below(visible, i * PAGES + page, KV_PAGE + 1);
+            if (n_visible[i] > most) most = n_visible[i];
+        }
+        fill_random(values, n_kv, page * 2, false);
+        for (size_t i = 0; i < n_kv; i++)
+            ((uint16_t *)k.data)[i] = i % KV_PAGE < most ? f32_to_f16(values[i]) : (i & 1 ? 0x7e00 : 0x7c00);
+        fill_random(values, n_kv, page * 2 + 1, false);
+        for (size_t i = 0; i < n_kv; i++)
+            ((uint16_t *)vv.data)[i] = i / head_dim < most ? f32_to_f16(values[i]) : (i & 1 ? 0x7e00 : 0xfc00);
+        struct attend_args a = {(float *)q.data,     offset, n_visible, n_rows, head_dim,       (uint16_t *)k.data,
+                                (uint16_t *)vv.data, 0.3f,   m,         l,      (float *)o.data};
+        v->attend(&a);
+        a.m = want_m, a.l = want_l, a.o = (float *)want_o.data;
+        ops_by_name("scalar")->attend(&a);
+        char what[96];
+        snprintf(what, sizeof what, "%s attend rows %zu dim %zu visible %u page %u", v->name, n_rows, head_dim, visible,
+                 page);
+        ok = same_bits(what, m, want_m, n_rows) && same_bits(what, l, want_l, n_rows) &&
+             same_bits(what, (float *)o.data, (float *)want_o.data, n_o) && fence_intact(&o, what);
+        for (size_t i = 0; i < n_o && ok; i++) ok = !isnan(((float *)o.data)[i]);
+        if (!ok) fprintf(stderr, "%s: wrong, or NaN from a cell that is not visible\n", what);
+    }
+    free(values);
+    fence_free(&q), fence_free(&k), fence_free(&vv), fence_free(&o), fence_free(&want_o);
+    return ok;
+}
+
+static bool check_attend(const struct ops *v) {
+    static const size_t rows[] = {0, 1, 2, 3, 4, 5, 9, 32}, dims[] = {8, 16, 24, 32, 40, 64, 128};
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t d = 0; d < COUNT(dims); d++)
+            for (uint32_t visible = 0; visible <= KV_PAGE; visible++)
+                if (!check_attend_case(v, rows[i], dims[d], visible)) return false;
+    return true;
+}
+
+static bool check_store_f16(const struct ops *v) {
+    static const size_t strides[] = {1, 2, KV_PAGE};
+    for (size_t i = 0; i < COUNT(check_sizes); i++)
+        for (size_t s = 0; s < COUNT(strides); s++)
+            for (size_t wild = 0; wild < 2; wild++) {
+                size_t n = check_sizes[i], n_halves = n ? (n - 1) * strides[s] + 1 : 0;
+                struct fence src = fence_new(n * 4, 4), dst = fence_new(n_halves * 2, 2);
+                struct fence want = fence_new(n_halves * 2, 0);
+                fill_random((float *)src.data, n, n, wild);
+                memset(dst.data, 0x11, n_halves * 2), memset(want.data, 0x11, n_halves * 2);
+                v->store_f16((uint16_t *)dst.data, strides[s], (float *)src.data, n);
+                ops_by_name("scalar")->store_f16((uint16_t *)want.data, strides[s], (float *)src.data, n);
+                bool ok = memcmp(dst.data, want.data, n_halves * 2) == 0 && fence_intact(&dst, "store_f16");
+                if (!ok)
+                    fprintf(stderr, "%s store_f16 n %zu stride %zu: differs from scalar\n", v->name, n, strides[s]);
+                fence_free(&src), fence_free(&dst), fence_free(&want);
+                if (!ok) return false;
+            }
+    return true;
+}
+
+/* The list that both programs run on every table this CPU has. */
+static const struct ops_check {
+    const char *name;
+    bool (*run)(const struct ops *v);
+} ops_checks[] = {
+    {"matmul", check_matmul},       {"batch invariance", check_batch_invariance},
+    {"row ops", check_row_ops},     {"exp", check_exp},
+    {"rope", check_rope},           {"attend", check_attend},
+    {"store_f16", check_store_f16},
+};
+
+#endif
