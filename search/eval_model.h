@@ -1,0 +1,44 @@
+/* eval_model.h: real models behind the seam of search: a policy engine, a reward engine, a tokenizer, and what the task knows.
+ * Not a strategy.
+ * Next: eval_model.c.
+ *
+ *   branch = tokens + policy sequence + PRM sequence + running PRM aggregate, forked together
+ *   tokens : [prompt ............ step 1 \n step 2 \n]
+ *   policy : [....................................]     all but the last token: it is read when the branch is extended
+ *   PRM    : [....................................___]  read up to the newest scored step */
+#ifndef PONDER_EVAL_MODEL_H
+#define PONDER_EVAL_MODEL_H
+
+#include "model/sample.h"
+#include "prm/prm.h"
+#include "search/search.h"
+#include "tokenizer/tok.h"
+
+struct eval_params {
+    struct engine *policy;
+    struct engine *prm; /* NULL: no reward model */
+    const struct tok *tok;
+    enum prm_agg agg;
+    struct sample_params sampling;  /* temperature comes from each step */
+    uint32_t max_step_tokens;       /* longer steps are truncated */
+    uint32_t max_tokens;            /* of a chain, prompt included */
+    uint32_t max_branches;
+    uint32_t max_batch;             /* branches of one extend call; larger calls are cut */
+    int32_t separator;              /* token that ends a step */
+    /* What the task knows, given the text after the prompt; each may be NULL. */
+    int (*check)(void *arg, const char *text);                             /* only if the user allows it during search */
+    size_t (*answer)(void *arg, const char *text, char *out, size_t cap);  /* canonical answer */
+    float (*oracle)(void *arg, const char *text);                          /* --prm oracle: replaces the reward model */
+    void *arg;
+};
+
+struct eval_model;
+
+/* Reads the prompt.  ev is filled; ledger is the evaluator's own. */
+enum status eval_model_open(const struct eval_params *p, const char *prompt, struct eval_model **out, struct evaluator *ev, struct error *e);
+void eval_model_close(struct eval_model **m);
+
+/* Text after the prompt of a live branch, NUL-terminated, owned by the evaluator until the branch changes. */
+const char *eval_model_text(struct eval_model *m, branch_id b);
+
+#endif

@@ -1,0 +1,22 @@
+/* reward.h: training the process reward model on Monte-Carlo labels: soft binary cross-entropy at the last token of each
+ * step.  It starts from the policy's weights with a new scalar head.
+ * Not the labels: labels.h.
+ * Next: prm/prm.h, which uses the result. */
+#ifndef PONDER_REWARD_H
+#define PONDER_REWARD_H
+
+#include "tokenizer/tok.h"
+#include "train/trainer.h"
+
+struct reward_data;
+
+/* Reads a label file into memory.  A problem goes to validation when its index % 20 == 19: the split is by problem. */
+enum status reward_data_open(const char *path, const struct tok *tok, uint64_t key, struct reward_data **out, struct error *e);
+void reward_data_close(struct reward_data **d);
+uint64_t reward_data_chains(const struct reward_data *d);
+/* An example_fn; arg is a struct reward_data. */
+void reward_example(void *arg, uint64_t index, struct example *out);
+
+enum status reward_write(const struct net *n, const struct tok *tok, const char *name, const char *path, struct error *e);
+
+#endif
