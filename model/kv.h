@@ -12,6 +12,8 @@
 #ifndef PONDER_KV_H
 #define PONDER_KV_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 #include "ops/ops.h"
 
@@ -37,7 +39,8 @@ uint32_t kv_seq_new(struct kv *kv);
 uint32_t kv_fork(struct kv *kv, uint32_t seq); /* well under 1 us for 4k tokens */
 void kv_drop(struct kv *kv, uint32_t *seq);    /* nulls it; 0 is allowed */
 
-/* Cuts to len tokens: whole pages are released, a shared partial page is copied by the next reserve. */
+/* Cuts to len tokens, at most the present length: whole pages are released, reserved ones too; a shared partial page is
+ * copied by the next reserve. */
 void kv_truncate(struct kv *kv, uint32_t seq, uint32_t len);
 
 struct kv_need {
@@ -46,7 +49,7 @@ struct kv_need {
 /* Makes room for n_tokens more on each sequence (each at most once), all or nothing: takes pages, copies the shared partial
  * ones, zeroes fresh ones.  ERR_FULL when pages run out or a sequence would pass max_tokens; then nothing has changed. */
 enum status kv_reserve(struct kv *kv, const struct kv_need *needs, size_t n, struct error *e);
-/* After the reserved tokens were written. */
+/* After the reserved tokens were written.  No fork between reserve and advance: it would share the page being written. */
 void kv_advance(struct kv *kv, uint32_t seq, uint32_t n_tokens);
 
 uint32_t kv_len(const struct kv *kv, uint32_t seq);

@@ -9,9 +9,9 @@
 
 /* Order, as in llama.cpp: top-k, top-p, min-p, then temperature, then the draw.  Off: top_k 0, top_p 1, min_p 0. */
 struct sample_params {
-    float temperature; /* 0 = greedy: largest logit, ties to the lowest id */
+    float temperature; /* 0 or less = greedy: largest logit, ties to the lowest id */
     uint32_t top_k;    /* keep the k largest; ties to lower ids */
-    float top_p;       /* keep the smallest set with at least this mass */
+    float top_p;       /* keep the smallest set with at least this mass (of what top-k left), at least one */
     float min_p;       /* drop tokens below min_p * (largest probability) */
 };
 

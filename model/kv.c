@@ -1,0 +1,333 @@
+/* kv.c: page tables, reference counts and the one function that copies a page on write.
+ * Not a policy: who is dropped when pages run out is decided by the search.
+ * Next: engine.c, which reserves, lets the forward pass write, and advances. */
+#include "model/kv.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/mem.h"
+
+/* A table holds the pages of len tokens and, between reserve and advance, the pages for the tokens to come; those were
+ * taken by this sequence and a fork leaves them out, so they are never shared. */
+struct sequence {
+    uint32_t len, n_pages;
+    bool live;
+};
+
+struct kv {
+    /* constant after kv_new */
+    struct kv_shape shape;
+    uint32_t n_pages, n_seqs, max_tokens, cap_pages; /* cap_pages: entries of one table */
+    size_t page_halves, head_halves;                 /* f16 numbers in a page, and in K (or V) of one head of it */
+    size_t data_bytes;
+    uint16_t *data;   /* [n_pages][page_halves] */
+    uint32_t *tables; /* [n_seqs][cap_pages] */
+
+    struct sequence *seqs;            /* [n_seqs + 1], 0 unused */
+    uint32_t *ref;                    /* [n_pages] entries of live tables that name this page */
+    uint32_t *free_pages, *free_seqs; /* stacks */
+    uint32_t n_free_pages, n_free_seqs;
+    uint32_t *recount; /* [n_pages] for kv_check */
+    struct kv_stats stats;
+};
+
+static uint32_t pages_of(uint64_t n_tokens) { return (uint32_t)((n_tokens + KV_PAGE - 1) / KV_PAGE); }
+
+static struct sequence *sequence(const struct kv *kv, uint32_t seq) {
+    assert(seq >= 1 && seq <= kv->n_seqs && kv->seqs[seq].live);
+    return &kv->seqs[seq];
+}
+
+static uint32_t *table(const struct kv *kv, uint32_t seq) { return kv->tables + (size_t)(seq - 1) * kv->cap_pages; }
+
+static uint16_t *page_data(const struct kv *kv, uint32_t page) {
+    assert(page < kv->n_pages);
+    return kv->data + page * kv->page_halves;
+}
+
+/* Pages: */
+
+/* The content is what the last owner left. */
+static uint32_t take_page(struct kv *kv) {
+    assert(kv->n_free_pages > 0);
+    uint32_t page = kv->free_pages[--kv->n_free_pages];
+    kv->ref[page] = 1;
+    kv->stats.pages_used++;
+    if (kv->stats.pages_used > kv->stats.pages_peak) kv->stats.pages_peak = kv->stats.pages_used;
+    return page;
+}
+
+/* Zeroed: attention multiplies cells past the length by 0, and 0 * NaN would be NaN. */
+static uint32_t take_zeroed_page(struct kv *kv) {
+    uint32_t page = take_page(kv);
+    memset(page_data(kv, page), 0, kv_page_bytes(kv));
+    return page;
+}
+
+static void release_page(struct kv *kv, uint32_t page) {
+    assert(kv->ref[page] > 0);
+    if (--kv->ref[page]) return;
+    kv->free_pages[kv->n_free_pages++] = page;
+    kv->stats.pages_used--;
+}
+
+/* All of copy-on-write: is this page's count 1?  The last owner writes in place. */
+static void make_writable(struct kv *kv, uint32_t *entry) {
+    if (kv->ref[*entry] == 1) return;
+    uint32_t copy = take_page(kv);
+    memcpy(page_data(kv, copy), page_data(kv, *entry), kv_page_bytes(kv));
+    release_page(kv, *entry);
+    *entry = copy;
+    kv->stats.pages_copied++;
+}
+
+/* Life of the pool: */
+
+/* Fills the sizes; false when a product overflows. */
+static bool plan(struct kv *kv, size_t *n_entries) {
+    size_t n_heads, halves;
+    return mul_size(kv->shape.head_dim, KV_PAGE, &kv->head_halves) &&
+           mul_size(kv->shape.n_layer, kv->shape.n_head_kv, &n_heads) && mul_size(n_heads, 2, &n_heads) &&
+           mul_size(n_heads, kv->head_halves, &kv->page_halves) && mul_size(kv->page_halves, kv->n_pages, &halves) &&
+           mul_size(halves, sizeof *kv->data, &kv->data_bytes) && mul_size(kv->n_seqs, kv->cap_pages, n_entries);
+}
+
+static bool allocate(struct kv *kv, size_t n_entries) {
+    kv->tables = mem_new(n_entries, sizeof *kv->tables);
+    kv->seqs = mem_new((size_t)kv->n_seqs + 1, sizeof *kv->seqs);
+    kv->ref = mem_new(kv->n_pages, sizeof *kv->ref);
+    kv->free_pages = mem_new(kv->n_pages, sizeof *kv->free_pages);
+    kv->free_seqs = mem_new(kv->n_seqs, sizeof *kv->free_seqs);
+    kv->recount = mem_new(kv->n_pages, sizeof *kv->recount);
+    if (!kv->tables || !kv->seqs || !kv->ref || !kv->free_pages || !kv->free_seqs || !kv->recount) return false;
+    /* Address space only: the system backs a page when it is first written. */
+    void *data = mmap(NULL, kv->data_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED) return false;
+    madvise(data, kv->data_bytes, MADV_HUGEPAGE); /* a hint: failure changes speed only */
+    kv->data = data;
+    return true;
+}
+
+enum status kv_new(struct kv_shape shape, uint32_t n_pages, uint32_t n_seqs, uint32_t max_tokens, struct kv **out,
+                   struct error *e) {
+    *out = NULL;
+    if (!shape.n_layer || !shape.n_head_kv || !shape.head_dim)
+        return error_set(e, ERR_INPUT, "KV cache: %u layers, %u heads, head size %u; each must be at least 1",
+                         shape.n_layer, shape.n_head_kv, shape.head_dim);
+    if (!n_pages || !n_seqs || !max_tokens)
+        return error_set(e, ERR_INPUT, "KV cache: %u pages, %u sequences, %u tokens; each must be at least 1", n_pages,
+                         n_seqs, max_tokens);
+    struct kv *kv = mem_new(1, sizeof *kv);
+    if (!kv) return error_set(e, ERR_MEMORY, "no memory for the KV cache");
+    kv->shape = shape;
+    kv->n_pages = n_pages, kv->n_seqs = n_seqs, kv->max_tokens = max_tokens, kv->cap_pages = pages_of(max_tokens);
+    size_t n_entries = 0;
+    if (!plan(kv, &n_entries) || !allocate(kv, n_entries)) {
+        kv_free(&kv);
+        return error_set(e, ERR_MEMORY, "no memory for a KV cache of %u pages and %u sequences of %u tokens", n_pages,
+                         n_seqs, max_tokens);
+    }
+    /* Low numbers on top of the stacks. */
+    for (uint32_t i = 0; i < n_pages; i++) kv->free_pages[i] = n_pages - 1 - i;
+    for (uint32_t i = 0; i < n_seqs; i++) kv->free_seqs[i] = n_seqs - i;
+    kv->n_free_pages = n_pages, kv->n_free_seqs = n_seqs;
+    *out = kv;
+    return OK;
+}
+
+void kv_free(struct kv **kvp) {
+    struct kv *kv = *kvp;
+    if (!kv) return;
+    if (kv->data) munmap(kv->data, kv->data_bytes);
+    mem_free(kv->tables);
+    mem_free(kv->seqs);
+    mem_free(kv->ref);
+    mem_free(kv->free_pages);
+    mem_free(kv->free_seqs);
+    mem_free(kv->recount);
+    mem_free(kv);
+    *kvp = NULL;
+}
+
+/* Sequences: */
+
+uint32_t kv_seq_new(struct kv *kv) {
+    if (!kv->n_free_seqs) return 0;
+    uint32_t seq = kv->free_seqs[--kv->n_free_seqs];
+    kv->seqs[seq] = (struct sequence){.live = true};
+    return seq;
+}
+
+uint32_t kv_fork(struct kv *kv, uint32_t seq) {
+    const struct sequence *parent = sequence(kv, seq);
+    uint32_t child = kv_seq_new(kv);
+    if (!child) return 0;
+    uint32_t n = pages_of(parent->len);
+    const uint32_t *restrict from = table(kv, seq);
+    uint32_t *restrict to = table(kv, child), *restrict ref = kv->ref;
+    memcpy(to, from, n * sizeof *to);
+    for (uint32_t i = 0; i < n; i++) ref[from[i]]++;
+    kv->seqs[child].len = parent->len;
+    kv->seqs[child].n_pages = n;
+    kv->stats.forks++;
+    return child;
+}
+
+void kv_truncate(struct kv *kv, uint32_t seq, uint32_t len) {
+    struct sequence *s = sequence(kv, seq);
+    assert(len <= s->len);
+    const uint32_t *pages = table(kv, seq);
+    while (s->n_pages > pages_of(len)) release_page(kv, pages[--s->n_pages]);
+    s->len = len;
+}
+
+void kv_drop(struct kv *kv, uint32_t *seq) {
+    if (!*seq) return;
+    kv_truncate(kv, *seq, 0);
+    kv->seqs[*seq].live = false;
+    kv->free_seqs[kv->n_free_seqs++] = *seq;
+    *seq = 0;
+}
+
+/* The page that the next token goes into, when it already holds some; NULL at a page border. */
+static uint32_t *partial_page(const struct kv *kv, uint32_t seq) {
+    uint32_t len = kv->seqs[seq].len;
+    return len % KV_PAGE ? table(kv, seq) + len / KV_PAGE : NULL;
+}
+
+/* Pages that a reserve will take.  Forks of one partial page give up their claims one after the other, as
+ * make_writable will do it, so that the last owner is not counted; then the claims are put back. */
+static uint64_t pages_needed(struct kv *kv, const struct kv_need *needs, size_t n) {
+    uint64_t pages = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct sequence *s = sequence(kv, needs[i].seq);
+        uint32_t after = pages_of((uint64_t)s->len + needs[i].n_tokens);
+        if (after > s->n_pages) pages += after - s->n_pages;
+        uint32_t *entry = needs[i].n_tokens ? partial_page(kv, needs[i].seq) : NULL;
+        if (!entry) continue;
+        assert(kv->ref[*entry] > 0); /* fails when a sequence is named twice */
+        if (kv->ref[*entry]-- > 1) pages++;
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t *entry = needs[i].n_tokens ? partial_page(kv, needs[i].seq) : NULL;
+        if (entry) kv->ref[*entry]++;
+    }
+    return pages;
+}
+
+enum status kv_reserve(struct kv *kv, const struct kv_need *needs, size_t n, struct error *e) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t len = sequence(kv, needs[i].seq)->len;
+        if (needs[i].n_tokens > kv->max_tokens - len)
+            return error_set(e, ERR_FULL, "context: %u tokens and %u more, at most %u", len, needs[i].n_tokens,
+                             kv->max_tokens);
+    }
+    uint64_t pages = pages_needed(kv, needs, n);
+    if (pages > kv->n_free_pages)
+        return error_set(e, ERR_FULL, "KV cache: %llu pages needed, %u of %u free", (unsigned long long)pages,
+                         kv->n_free_pages, kv->n_pages);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t *pages_of_seq = table(kv, needs[i].seq);
+        struct sequence *s = sequence(kv, needs[i].seq);
+        uint32_t *entry = needs[i].n_tokens ? partial_page(kv, needs[i].seq) : NULL;
+        if (entry) make_writable(kv, entry);
+        uint32_t after = pages_of((uint64_t)s->len + needs[i].n_tokens);
+        while (s->n_pages < after) pages_of_seq[s->n_pages++] = take_zeroed_page(kv);
+    }
+    return OK;
+}
+
+void kv_advance(struct kv *kv, uint32_t seq, uint32_t n_tokens) {
+    struct sequence *s = sequence(kv, seq);
+    assert((uint64_t)s->len + n_tokens <= (uint64_t)s->n_pages * KV_PAGE);
+    /* Else a shared page was written: not reserved, or forked between reserve and advance. */
+    assert(!n_tokens || !partial_page(kv, seq) || kv->ref[*partial_page(kv, seq)] == 1);
+    s->len += n_tokens;
+}
+
+/* Looking: */
+
+uint32_t kv_len(const struct kv *kv, uint32_t seq) { return sequence(kv, seq)->len; }
+
+const uint32_t *kv_table(const struct kv *kv, uint32_t seq) {
+    (void)sequence(kv, seq);
+    return table(kv, seq);
+}
+
+uint16_t *kv_k(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head) {
+    assert(layer < kv->shape.n_layer && head < kv->shape.n_head_kv);
+    return page_data(kv, page) + ((size_t)layer * kv->shape.n_head_kv + head) * 2 * kv->head_halves;
+}
+
+uint16_t *kv_v(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head) {
+    return kv_k(kv, page, layer, head) + kv->head_halves;
+}
+
+size_t kv_page_bytes(const struct kv *kv) { return kv->page_halves * sizeof *kv->data; }
+uint32_t kv_pages_free(const struct kv *kv) { return kv->n_free_pages; }
+struct kv_stats kv_stats(const struct kv *kv) {
+    return kv->stats;
+}
+
+uint32_t kv_pages_owned(const struct kv *kv, uint32_t seq) {
+    const struct sequence *s = sequence(kv, seq);
+    const uint32_t *pages = table(kv, seq);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->n_pages; i++) n += kv->ref[pages[i]] == 1;
+    return n;
+}
+
+/* Counts the entries of one table; false with the reason when the table itself is wrong. */
+static bool recount_sequence(const struct kv *kv, uint32_t seq, struct error *e) {
+    const struct sequence *s = &kv->seqs[seq];
+    if (s->len > kv->max_tokens || s->n_pages > kv->cap_pages || s->n_pages < pages_of(s->len)) {
+        error_set(e, ERR_INPUT, "sequence %u: %u tokens in %u pages", seq, s->len, s->n_pages);
+        return false;
+    }
+    for (uint32_t i = 0; i < s->n_pages; i++) {
+        uint32_t page = table(kv, seq)[i];
+        if (page >= kv->n_pages || (i >= pages_of(s->len) && kv->ref[page] != 1)) {
+            error_set(e, ERR_INPUT, "sequence %u: entry %u is page %u, out of range or reserved and shared", seq, i,
+                      page);
+            return false;
+        }
+        kv->recount[page]++;
+    }
+    return true;
+}
+
+bool kv_check(const struct kv *kv, struct error *e) {
+    memset(kv->recount, 0, kv->n_pages * sizeof *kv->recount);
+    uint32_t n_live = 0;
+    for (uint32_t seq = 1; seq <= kv->n_seqs; seq++) {
+        if (!kv->seqs[seq].live) continue;
+        n_live++;
+        if (!recount_sequence(kv, seq, e)) return false;
+    }
+    uint32_t n_used = 0;
+    for (uint32_t page = 0; page < kv->n_pages; page++) {
+        if (kv->recount[page] != kv->ref[page]) {
+            error_set(e, ERR_INPUT, "page %u: count %u, tables name it %u times", page, kv->ref[page],
+                      kv->recount[page]);
+            return false;
+        }
+        n_used += kv->ref[page] > 0;
+    }
+    if (n_used != kv->stats.pages_used || n_used + kv->n_free_pages != kv->n_pages ||
+        n_live + kv->n_free_seqs != kv->n_seqs) {
+        error_set(e, ERR_INPUT,
+                  "%u pages used (%u by stats), %u free, %u in all; %u sequences live, %u free, %u in all", n_used,
+                  kv->stats.pages_used, kv->n_free_pages, kv->n_pages, n_live, kv->n_free_seqs, kv->n_seqs);
+        return false;
+    }
+    for (uint32_t i = 0; i < kv->n_free_pages; i++) {
+        uint32_t page = kv->free_pages[i];
+        if (page >= kv->n_pages || kv->recount[page]++) { /* a second visit finds 1 */
+            error_set(e, ERR_INPUT, "page %u: free, and used or free twice", page);
+            return false;
+        }
+    }
+    return true;
+}
