@@ -1,0 +1,87 @@
+/* pick.c: finished chains become one answer: the best one, a vote (weighted or not), or the most visited path.
+ * Not a reward model: it only compares values that are there.
+ * Next: table.c, which names the strategies. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "search/search_internal.h"
+
+/* Ties in value: the chain found more often, then the likelier one, then the first in the tree. */
+static bool better_chain(const struct tree *t, uint32_t a, uint32_t b) {
+    const struct node *x = &t->nodes[a], *y = &t->nodes[b];
+    if (!b) return true;
+    if (x->value != y->value) return x->value > y->value;
+    if (x->multiplicity != y->multiplicity) return x->multiplicity > y->multiplicity;
+    double p = tree_logprob(t, a), q = tree_logprob(t, b);
+    if (p != q) return p > q;
+    return tree_path_compare(t, a, b) < 0;
+}
+
+/* Where the two paths part, the one that was visited more. */
+static bool more_visited(const struct tree *t, uint32_t a, uint32_t b) {
+    uint32_t x = a, y = b;
+    if (!b || !tree_part(t, &x, &y)) return true;
+    if (t->nodes[x].visits != t->nodes[y].visits) return t->nodes[x].visits > t->nodes[y].visits;
+    return t->nodes[x].child_index < t->nodes[y].child_index;
+}
+
+static void pick_one(const struct tree *t, bool (*better)(const struct tree *, uint32_t, uint32_t),
+                     struct search_result *res) {
+    for (uint32_t u = tree_next(t, 0); u; u = tree_next(t, u))
+        if ((t->nodes[u].flags & NODE_FINISHED) && better(t, u, res->node)) res->node = u;
+    if (res->node) res->value = t->nodes[res->node].value;
+}
+
+/* All chains with one canonical answer. */
+struct group {
+    uint64_t answer;
+    double votes;
+    uint32_t best; /* the chain that speaks for the group */
+};
+
+static void vote(const struct tree *t, struct group *groups, uint32_t *n, uint32_t u, double weight) {
+    uint32_t g = 0;
+    while (g < *n && groups[g].answer != t->nodes[u].answer) g++;
+    if (g == *n) groups[(*n)++] = (struct group){.answer = t->nodes[u].answer};
+    groups[g].votes += weight;
+    if (better_chain(t, u, groups[g].best)) groups[g].best = u;
+}
+
+/* Pre-order, so that sums of weights are added in one order whatever the batches were.  A chain without an answer has
+ * no vote; when nobody has one (or all weights are 0) the best chain is the answer. */
+static enum status pick_vote(const struct tree *t, bool weighted, struct search_result *res, struct error *e) {
+    struct group *groups = mem_new(res->n_finished, sizeof *groups), *winner = NULL;
+    if (!groups) return error_set(e, ERR_MEMORY, "no memory to count %u votes", res->n_finished);
+    uint32_t n = 0;
+    double total = 0;
+    for (uint32_t u = tree_next(t, 0); u; u = tree_next(t, u)) {
+        const struct node *x = &t->nodes[u];
+        if (!(x->flags & NODE_FINISHED) || !x->answer) continue;
+        double weight = weighted ? (double)x->value * x->multiplicity : x->multiplicity;
+        total += weight;
+        vote(t, groups, &n, u, weight);
+    }
+    for (struct group *g = groups; g < groups + n; g++)
+        if (!winner || g->votes > winner->votes ||
+            (g->votes == winner->votes && better_chain(t, g->best, winner->best)))
+            winner = g;
+    if (total > 0) res->node = winner->best, res->value = (float)(winner->votes / total);
+    mem_free(groups);
+    return OK;
+}
+
+enum status pick_answer(const struct tree *t, enum pick pick, struct search_result *res, struct error *e) {
+    bool solved = false;
+    res->node = res->n_finished = 0;
+    res->value = 0;
+    for (uint32_t u = 1; u < t->n; u++) {
+        res->n_finished += !!(t->nodes[u].flags & NODE_FINISHED);
+        solved |= !!(t->nodes[u].flags & NODE_CHECKED_RIGHT);
+    }
+    /* The best chain first: it stays the answer when a vote fails.  A chain checked right needs no vote. */
+    pick_one(t, better_chain, res);
+    if (!res->node || solved) return OK;
+    if (pick == PICK_WEIGHTED || pick == PICK_MAJORITY) return pick_vote(t, pick == PICK_WEIGHTED, res, e);
+    if (pick == PICK_VISITS) res->node = 0, pick_one(t, more_visited, res);
+    return OK;
+}

@@ -1,0 +1,120 @@
+/* search_internal.h: what the strategies share: one run, its batch of tries, the tree, the pick.
+ * Not for callers: search.h is the seam.
+ * Next: greedy.c, the shortest strategy; then sample.c, beam.c, mcts.c. */
+#ifndef PONDER_SEARCH_INTERNAL_H
+#define PONDER_SEARCH_INTERNAL_H
+
+#include "search/search.h"
+
+/* One step to sample below `parent`. */
+struct try {
+    uint32_t parent, child_index;
+    bool take;      /* the child takes over the parent's branch instead of forking it: the parent is done with */
+    bool fresh;     /* out: false when the step equals an earlier one of this parent */
+    uint32_t child; /* out: the node; 0 = not made (KV full) */
+};
+
+enum score_when { SCORE_NONE, SCORE_FINISHED, SCORE_ALL }; /* which nodes the reward model sees */
+
+/* One run of a strategy.  Every loop has the same shape:
+ *
+ *     run_begin
+ *     while (run_go)      limits and cancel
+ *         run_plan ...    which nodes get one more step
+ *         run_grow        fork, extend, add nodes      (one batch call)
+ *         run_settle      score, check, finish, drop   (one batch call)
+ *     run_end             pick the answer                                                               */
+struct run {
+    /* constant after run_begin */
+    struct evaluator *ev;
+    const struct search_params *p;
+    struct tree *t;
+    event_fn *on_event;
+    void *arg;
+    struct search_result *res;
+    struct error *e;
+    struct ledger start; /* the ledger when the run began */
+    uint64_t start_ns;
+    uint32_t cap; /* of the scratch arrays below */
+    /* set by the strategy after run_begin */
+    enum score_when score; /* default SCORE_ALL */
+    enum pick pick;        /* default p->pick */
+    bool merge;            /* equal steps of one parent become one node */
+    float temperature;     /* default p->temperature */
+    /* the batch */
+    struct try *tries; /* [cap] */
+    uint32_t n_tries;
+    struct step *steps; /* [cap] */
+    uint32_t *scored;   /* [cap] nodes for the next score call */
+    uint32_t n_scored;
+    branch_id *branches; /* [cap] */
+    float *values;       /* [cap] */
+    /* state */
+    bool split;   /* KV was short: a batch had to be cut in parts */
+    bool stopped; /* res->why is final */
+};
+
+/* What a strategy's run function is given, in one bundle. */
+struct run_args {
+    struct evaluator *ev;
+    const struct search_params *p;
+    struct tree *t;
+    event_fn *on_event;
+    void *arg;
+    struct search_result *res;
+    struct error *e;
+};
+
+/* Checks the params, allocates scratch for batches of up to `cap` tries, notes clock and ledger.  Fails before anything
+ * is done; run_end must be called all the same. */
+enum status run_begin(struct run *r, const struct run_args *a, uint64_t cap, bool needs_prm);
+/* False when a limit is reached, cancelled, or run_stop was called: the loop ends with res->why set. */
+bool run_go(struct run *r);
+/* Ends the run for this reason; the first call wins. */
+void run_stop(struct run *r, enum why_stopped why);
+/* Picks the answer, sends EVENT_DONE, frees the scratch.  Returns s. */
+enum status run_end(struct run *r, enum status s);
+/* No limit but cancel: strategies then use their default number of simulations. */
+bool budget_is_open(const struct budget *b);
+void run_emit(const struct run *r, enum event_kind kind, uint32_t node);
+
+/* Adds a try below `parent` to the batch.  take: see struct try; the root's branch is never taken. */
+void run_plan(struct run *r, uint32_t parent, bool take);
+/* Takes back try i and all later ones (they must be unmade). */
+void run_unplan(struct run *r, uint32_t i);
+/* How many tries the batch may hold: the smaller of `want`, cap and the nodes left (then run_stop when none is left). */
+uint32_t run_room(struct run *r, uint64_t want);
+/* Makes all planned steps.  When KV is short, evicts the least promising leaves, then works in smaller parts: the tree is
+ * the same.  When not one step fits: run_stop(WHY_KV_FULL), the tries left have child 0, and OK is returned. */
+enum status run_grow(struct run *r);
+/* Evaluates the fresh children: verdict or reward as r->score says, answers of finished chains, stop when solved; drops
+ * the branches of terminal nodes.  Leaves the batch in place. */
+enum status run_settle(struct run *r);
+
+/* The tree. */
+/* A new last child of `parent`, or, when merge, the twin with the same text and end.  The caller left room. */
+uint32_t tree_add(struct tree *t, const struct try *try, const struct step *step, uint32_t max_depth);
+uint32_t tree_twin(const struct tree *t, uint32_t parent, const char *text, uint32_t ends);
+uint32_t tree_end_flag(enum step_end end, uint32_t depth, uint32_t max_depth);
+/* Pre-order walk; 0 after the last node.  The order does not depend on how batches were composed. */
+uint32_t tree_next(const struct tree *t, uint32_t u);
+/* < 0 when a comes before b in pre-order (lower child_index where the paths part). */
+int tree_path_compare(const struct tree *t, uint32_t a, uint32_t b);
+/* Moves a and b up to the two siblings where their paths part; false when one is above the other. */
+bool tree_part(const struct tree *t, uint32_t *a, uint32_t *b);
+/* Sum of log-probabilities from the first step to u. */
+double tree_logprob(const struct tree *t, uint32_t u);
+double node_mean(const struct node *n);
+void tree_drop(struct tree *t, const struct evaluator *ev, uint32_t u);
+/* search_check without the pairwise test of branches: linear, cheap enough for an assert in the loop. */
+bool tree_check(const struct tree *t, struct error *e);
+
+/* Fills res->node, value and n_finished from all finished chains of the tree. */
+enum status pick_answer(const struct tree *t, enum pick pick, struct search_result *res, struct error *e);
+
+/* The strategies. */
+typedef enum status run_fn(struct evaluator *ev, const struct search_params *p, struct tree *t, event_fn *on_event,
+                           void *arg, struct search_result *res, struct error *e);
+run_fn greedy_run, bon_run, weighted_run, maj_run, beam_run, mcts_run;
+
+#endif

@@ -1,0 +1,51 @@
+/* table.c: the strategies by name, and their defaults.
+ * Not the strategies: each has a file of its own.
+ * Next: search.h for how to run one. */
+#include <string.h>
+
+#include "search/search_internal.h"
+
+const struct strategy strategy_table[] = {
+    {"greedy", "one chain, the likeliest step each time", false, greedy_run},
+    {"bon", "best of N sampled chains by the reward model", true, bon_run},
+    {"weighted", "N sampled chains vote, weighted by the reward model", true, weighted_run},
+    {"maj", "N sampled chains vote (self-consistency), no reward model", false, maj_run},
+    {"beam", "step beam search: N candidates a round, the best sqrt(N) go on", true, beam_run},
+    {"mcts", "Monte-Carlo tree search (PUCT) with reward-model values", true, mcts_run},
+    {0},
+};
+
+const struct strategy *strategy_find(const char *name) {
+    for (const struct strategy *s = strategy_table; s->name; s++)
+        if (!strcmp(s->name, name)) return s;
+    return NULL;
+}
+
+struct search_params search_defaults(const char *strategy) {
+    struct search_params p = {
+        .seed = 1,
+        .budget = {.simulations = 16},
+        .temperature = 1,
+        .max_depth = 16,
+        .batch = 64,
+        .c_puct = 0.6f, /* half of AlphaZero's 1.25: values here are in [0,1], not [-1,1] */
+        .widen_c = 2,
+        .widen_alpha = 0.6f,
+        .backup = BACKUP_MEAN,
+        .pick = PICK_BEST,
+        .stop_value = 2, /* never */
+        .max_nodes = 65536,
+    };
+    if (!strcmp(strategy, "greedy")) {
+        p.budget.simulations = 1;
+        p.temperature = 0;
+    }
+    if (!strcmp(strategy, "weighted")) p.pick = PICK_WEIGHTED;
+    if (!strcmp(strategy, "maj")) p.pick = PICK_MAJORITY;
+    if (!strcmp(strategy, "mcts")) {
+        p.budget.simulations = 64;
+        p.batch = 16;
+        p.stop_value = 0.97f;
+    }
+    return p;
+}
