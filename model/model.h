@@ -27,8 +27,8 @@ struct model {
     float *output_norm; /* [n_embd] */
     struct matrix head; /* [n_out, n_embd]: `output`, or the embedding when tied, or prm.head of a reward model */
     float head_bias;    /* reward models; else 0 */
-    float *rope;        /* [n_ctx, rope_dim/2, 2] cos, sin */
-    uint64_t n_weights; /* multiplied per token, head included */
+    uint64_t n_weights; /* multiplied per token, without the head */
+    size_t size_bytes;  /* of all matrices, embedding and head included */
 };
 
 /* Takes over `file` (closed with the model, also on failure).  Errors name the tensor, its shape and what was wanted. */

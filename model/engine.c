@@ -1,0 +1,257 @@
+/* engine.c: the queue of requests, and who leads the next pass.
+ * Not the pass: forward.c.
+ * Next: search/eval_model.c, the main caller. */
+#include "model/engine.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/forward.h"
+
+/* A caller's rows, on its stack while it waits. */
+struct request {
+    const struct span *spans;
+    size_t n_spans;
+    uint32_t n_rows, n_outputs;
+    enum status status;
+    struct error *e;
+    bool done;
+    struct request *next;
+};
+
+struct engine {
+    const struct model *model;
+    struct team *team;
+    struct engine_params params;
+    struct kv *kv;
+    struct pass pass; /* written by the leader only */
+    int32_t *tokens;
+    float *rope;
+    struct kv_need *needs;
+    pthread_mutex_t lock; /* guards kv tables, the queue and `leading` */
+    pthread_cond_t changed;
+    struct request *first, **last; /* waiting, in order of arrival */
+    bool leading;
+};
+
+static bool alloc_pass(struct engine *en) {
+    const struct model_config *c = &en->model->config;
+    struct pass *p = &en->pass;
+    size_t n = en->params.max_rows, q = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim;
+    return (p->x = mem_new(n * c->n_embd, sizeof(float))) && (p->norm = mem_new(n * c->n_embd, sizeof(float))) &&
+           (p->qkv = mem_new(n * (q + 2 * kv), sizeof(float))) && (p->heads = mem_new(n * q, sizeof(float))) &&
+           (p->ff = mem_new(n * 2 * c->n_ff, sizeof(float))) && (p->delta = mem_new(n * c->n_embd, sizeof(float))) &&
+           (p->segments = mem_new(n, sizeof *p->segments)) && (p->outputs = mem_new(n, sizeof *p->outputs)) &&
+           (en->tokens = mem_new(n, sizeof *en->tokens)) && (en->needs = mem_new(n, sizeof *en->needs)) &&
+           (en->rope = mem_new((size_t)en->params.max_tokens * c->rope_dim, sizeof(float)));
+}
+
+enum status engine_new(const struct model *m, struct team *team, const struct engine_params *p, struct engine **out, struct error *e) {
+    *out = NULL;
+    const struct model_config *c = &m->config;
+    if (p->max_rows == 0 || p->max_rows > 65536) return error_set(e, ERR_INPUT, "engine rows: %u, allowed 1 to 65536", p->max_rows);
+    struct engine *en = mem_new(1, sizeof *en);
+    if (!en) return error_set(e, ERR_MEMORY, "no memory for an engine");
+    en->model = m, en->team = team, en->params = *p, en->last = &en->first;
+    pthread_mutex_init(&en->lock, NULL);
+    pthread_cond_init(&en->changed, NULL);
+    struct kv_shape shape = {c->n_layer, c->n_head_kv, c->head_dim};
+    enum status s = kv_new(shape, p->n_pages, p->n_seqs, p->max_tokens, &en->kv, e);
+    if (!s && !alloc_pass(en)) s = error_set(e, ERR_MEMORY, "no memory for passes of %u rows", p->max_rows);
+    if (s) {
+        engine_free(&en);
+        return s;
+    }
+    for (uint32_t pos = 0; pos < p->max_tokens; pos++)
+        for (uint32_t i = 0; i < c->rope_dim / 2; i++) {
+            double angle = pos * pow(c->rope_base, -2.0 * i / c->rope_dim);
+            float *cs = en->rope + (size_t)pos * c->rope_dim + 2 * i;
+            cs[0] = (float)cos(angle), cs[1] = (float)sin(angle);
+        }
+    en->pass.model = m, en->pass.kv = en->kv, en->pass.rope = en->rope, en->pass.tokens = en->tokens;
+    *out = en;
+    return OK;
+}
+
+void engine_free(struct engine **enp) {
+    struct engine *en = *enp;
+    if (!en) return;
+    struct pass *p = &en->pass;
+    mem_free(p->x), mem_free(p->norm), mem_free(p->qkv), mem_free(p->heads), mem_free(p->ff), mem_free(p->delta);
+    mem_free(p->segments), mem_free(p->outputs), mem_free(en->tokens), mem_free(en->needs), mem_free(en->rope);
+    kv_free(&en->kv);
+    pthread_cond_destroy(&en->changed);
+    pthread_mutex_destroy(&en->lock);
+    mem_free(en);
+    *enp = NULL;
+}
+
+const struct model *engine_model(const struct engine *en) { return en->model; }
+uint32_t engine_n_out(const struct engine *en) { return en->model->head.rows; }
+
+/* ---- sequences: kv.h under the lock ---- */
+
+uint32_t engine_seq_new(struct engine *en) {
+    pthread_mutex_lock(&en->lock);
+    uint32_t seq = kv_seq_new(en->kv);
+    pthread_mutex_unlock(&en->lock);
+    return seq;
+}
+
+uint32_t engine_fork(struct engine *en, uint32_t seq) {
+    pthread_mutex_lock(&en->lock);
+    uint32_t to = kv_fork(en->kv, seq);
+    pthread_mutex_unlock(&en->lock);
+    return to;
+}
+
+void engine_drop(struct engine *en, uint32_t *seq) {
+    pthread_mutex_lock(&en->lock);
+    kv_drop(en->kv, seq);
+    pthread_mutex_unlock(&en->lock);
+}
+
+void engine_truncate(struct engine *en, uint32_t seq, uint32_t len) {
+    pthread_mutex_lock(&en->lock);
+    kv_truncate(en->kv, seq, len);
+    pthread_mutex_unlock(&en->lock);
+}
+
+uint32_t engine_len(struct engine *en, uint32_t seq) {
+    pthread_mutex_lock(&en->lock);
+    uint32_t len = kv_len(en->kv, seq);
+    pthread_mutex_unlock(&en->lock);
+    return len;
+}
+
+struct kv_stats engine_kv_stats(struct engine *en) {
+    pthread_mutex_lock(&en->lock);
+    struct kv_stats s = kv_stats(en->kv);
+    pthread_mutex_unlock(&en->lock);
+    return s;
+}
+
+uint32_t engine_pages_free(struct engine *en) {
+    pthread_mutex_lock(&en->lock);
+    uint32_t n = kv_pages_free(en->kv);
+    pthread_mutex_unlock(&en->lock);
+    return n;
+}
+
+bool engine_check(struct engine *en, struct error *e) {
+    pthread_mutex_lock(&en->lock);
+    bool good = kv_check(en->kv, e);
+    pthread_mutex_unlock(&en->lock);
+    return good;
+}
+
+/* ---- passes ---- */
+
+/* Adds a request's rows to the pass; its sequences have room already. */
+static void add_to_pass(struct engine *en, const struct request *r) {
+    struct pass *p = &en->pass;
+    size_t n_out = en->model->head.rows;
+    for (size_t i = 0; i < r->n_spans; i++) {
+        const struct span *s = &r->spans[i];
+        if (s->n_tokens == 0) continue;
+        p->segments[p->n_segments++] = (struct segment){s->seq, p->n_rows, s->n_tokens, kv_len(en->kv, s->seq)};
+        memcpy(en->tokens + p->n_rows, s->tokens, s->n_tokens * sizeof *s->tokens);
+        p->n_rows += s->n_tokens;
+        for (uint32_t j = 0; j < s->n_out; j++)
+            p->outputs[p->n_outputs++] = (struct output){p->n_rows - s->n_out + j, s->out + j * n_out};
+    }
+}
+
+/* Takes waiting requests, in order, as long as they fit one pass; a request without room in the KV cache is done at once. */
+static struct request *take_requests(struct engine *en) {
+    struct request *taken = NULL, **tail = &taken;
+    struct pass *p = &en->pass;
+    p->n_rows = p->n_segments = p->n_outputs = 0;
+    while (en->first && p->n_rows + en->first->n_rows <= en->params.max_rows) {
+        struct request *r = en->first;
+        if (!(en->first = r->next)) en->last = &en->first;
+        for (size_t i = 0; i < r->n_spans; i++) en->needs[i] = (struct kv_need){r->spans[i].seq, r->spans[i].n_tokens};
+        r->status = kv_reserve(en->kv, en->needs, r->n_spans, r->e);
+        if (r->status == OK) add_to_pass(en, r);
+        r->next = NULL;
+        *tail = r, tail = &r->next;
+    }
+    return taken;
+}
+
+static void lead(struct engine *en) {
+    struct request *taken = take_requests(en);
+    if (en->pass.n_rows) {
+        pthread_mutex_unlock(&en->lock);
+        forward_run(&en->pass, en->team);
+        pthread_mutex_lock(&en->lock);
+    }
+    for (struct request *r = taken, *next; r; r = next) {
+        next = r->next; /* the owner may return as soon as it is done */
+        for (size_t i = 0; r->status == OK && i < r->n_spans; i++) kv_advance(en->kv, r->spans[i].seq, r->spans[i].n_tokens);
+        r->done = true;
+    }
+}
+
+static enum status submit(struct engine *en, const struct span *spans, size_t n, uint32_t n_rows, struct error *e) {
+    struct request r = {.spans = spans, .n_spans = n, .n_rows = n_rows, .e = e};
+    pthread_mutex_lock(&en->lock);
+    *en->last = &r, en->last = &r.next;
+    while (!r.done) {
+        if (en->leading) {
+            pthread_cond_wait(&en->changed, &en->lock);
+            continue;
+        }
+        en->leading = true;
+        lead(en);
+        en->leading = false;
+        pthread_cond_broadcast(&en->changed);
+    }
+    pthread_mutex_unlock(&en->lock);
+    return r.status;
+}
+
+static enum status check_spans(const struct engine *en, const struct span *spans, size_t n, uint64_t *rows, struct error *e) {
+    *rows = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (uint32_t j = 0; j < spans[i].n_tokens; j++)
+            if (spans[i].tokens[j] < 0 || (uint32_t)spans[i].tokens[j] >= en->model->config.n_vocab)
+                return error_set(e, ERR_INPUT, "token id %d, allowed 0 to %u", spans[i].tokens[j], en->model->config.n_vocab - 1);
+        *rows += spans[i].n_tokens;
+    }
+    return OK;
+}
+
+/* More rows than one pass holds: pieces one after another, undone if one of them finds no room. */
+static enum status run_pieces(struct engine *en, const struct span *spans, size_t n, struct error *e) {
+    size_t i = 0, n_out = en->model->head.rows;
+    uint32_t at = 0; /* tokens of span i that are done */
+    enum status s = OK;
+    while (!s && i < n) {
+        uint32_t left = spans[i].n_tokens - at, take = left < en->params.max_rows ? left : en->params.max_rows;
+        uint32_t skipped = spans[i].n_tokens - spans[i].n_out; /* tokens without output */
+        struct span piece = {spans[i].seq, take, 0, spans[i].tokens + at, NULL};
+        if (at + take > skipped) {
+            uint32_t from = at > skipped ? at : skipped;
+            piece.n_out = at + take - from, piece.out = spans[i].out + (from - skipped) * n_out;
+        }
+        s = submit(en, &piece, 1, take, e);
+        if (!s && (at += take) == spans[i].n_tokens) i++, at = 0;
+    }
+    if (s)
+        for (size_t j = 0; j <= i && j < n; j++) {
+            uint32_t added = j < i ? spans[j].n_tokens : at;
+            engine_truncate(en, spans[j].seq, engine_len(en, spans[j].seq) - added);
+        }
+    return s;
+}
+
+enum status engine_run(struct engine *en, const struct span *spans, size_t n, struct error *e) {
+    uint64_t rows;
+    enum status s = check_spans(en, spans, n, &rows, e);
+    if (s || rows == 0) return s;
+    if (rows <= en->params.max_rows && n <= en->params.max_rows) return submit(en, spans, n, (uint32_t)rows, e);
+    return run_pieces(en, spans, n, e);
+}

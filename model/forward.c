@@ -1,0 +1,191 @@
+/* forward.c: the transformer, one function per block, for any mix of rows.
+ * Not training: net_pass.c is the same mathematics with a tape.
+ * Next: attention.c.
+ *
+ * Two ways to share a pass among threads, one code:
+ *   by branches  each thread takes some segments and runs them through all layers alone: no barrier at all
+ *   by weights   all threads see all rows; each makes its part of the output columns: barriers between blocks
+ * A `share` says which rows and which part of the columns are mine. */
+#include "model/forward.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "model/attention.h"
+
+/* Below this, weights stay in the cores' caches and every thread may read all of them. */
+enum { SMALL_MODEL_BYTES = 8 << 20 };
+
+struct share {
+    const struct pass *pass;
+    uint32_t row0, row1, segment0, segment1, output0, output1;
+    int index, count;  /* my part of what is shared: columns, rows */
+    struct team *team; /* NULL: nothing is shared */
+};
+
+static void barrier(const struct share *s) {
+    if (s->team) team_barrier(s->team);
+}
+
+/* My part of [begin, end), in whole groups of `unit`. */
+static void part_of(const struct share *s, uint32_t begin, uint32_t end, uint32_t unit, uint32_t *lo, uint32_t *hi) {
+    uint64_t groups = ((uint64_t)end - begin + unit - 1) / unit;
+    *lo = begin + (uint32_t)(groups * (uint64_t)s->index / (uint64_t)s->count) * unit;
+    *hi = begin + (uint32_t)(groups * (uint64_t)(s->index + 1) / (uint64_t)s->count) * unit;
+    if (*hi > end) *hi = end;
+    if (*lo > *hi) *lo = *hi;
+}
+
+/* y[row, 0..w.rows) = W x[row] for my columns; x: [n, ldx], y: [n, ldy], first row given. */
+static void multiply(const struct share *s, const struct matrix *w, const float *x, size_t ldx, float *y, size_t ldy, uint32_t n) {
+    uint32_t lo, hi;
+    part_of(s, 0, w->rows, 8, &lo, &hi);
+    if (lo == hi || n == 0) return;
+    ops_get()->matmul[w->type](y + lo, ldy, (const char *)w->data + lo * w->row_bytes, w->row_bytes, x, ldx, hi - lo, w->cols, n);
+}
+
+static void embed(const struct share *s) {
+    const struct pass *p = s->pass;
+    const struct matrix *w = &p->model->embd;
+    uint32_t lo, hi;
+    part_of(s, s->row0, s->row1, 1, &lo, &hi);
+    for (uint32_t r = lo; r < hi; r++)
+        type_to_f32(w->type, (const char *)w->data + (size_t)p->tokens[r] * w->row_bytes, p->x + (size_t)r * w->cols, w->cols);
+}
+
+/* x += delta (unless first), then norm(x), on my share of the rows. */
+static void add_and_norm(const struct share *s, bool add, const float *w) {
+    const struct pass *p = s->pass;
+    const struct ops *ops = ops_get();
+    size_t d = p->model->config.n_embd;
+    uint32_t lo, hi;
+    part_of(s, s->row0, s->row1, 1, &lo, &hi);
+    for (uint32_t r = lo; r < hi; r++) {
+        if (add) ops->add(p->x + r * d, p->delta + r * d, d);
+        if (w) ops->rms_norm(p->norm + r * d, p->x + r * d, w, d, p->model->config.rms_eps);
+    }
+}
+
+static void attention_block(const struct share *s, const struct layer *y, uint32_t layer) {
+    const struct pass *p = s->pass;
+    const struct model_config *c = &p->model->config;
+    size_t d = c->n_embd, q = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim, ld = q + 2 * kv;
+    uint32_t n = s->row1 - s->row0, lo, hi;
+    const float *x = p->norm + s->row0 * d;
+    float *qkv = p->qkv + s->row0 * ld;
+    multiply(s, &y->q, x, d, qkv, ld, n);
+    multiply(s, &y->k, x, d, qkv + q, ld, n);
+    multiply(s, &y->v, x, d, qkv + q + kv, ld, n);
+    barrier(s);
+    part_of(s, 0, c->n_head_kv, 1, &lo, &hi);
+    /* A kv head and its query heads belong to one thread: it stores before it attends, so no barrier between. */
+    for (uint32_t i = s->segment0; i < s->segment1; i++)
+        for (uint32_t h = lo; h < hi; h++) {
+            attention_store(p, &p->segments[i], layer, h);
+            attention_read(p, &p->segments[i], layer, h);
+        }
+    barrier(s);
+    multiply(s, &y->out, p->heads + s->row0 * q, q, p->delta + s->row0 * d, d, n);
+    barrier(s);
+}
+
+static void ffn_block(const struct share *s, const struct layer *y) {
+    const struct pass *p = s->pass;
+    size_t d = p->model->config.n_embd, ff = p->model->config.n_ff;
+    uint32_t n = s->row1 - s->row0, lo, hi;
+    const float *x = p->norm + s->row0 * d;
+    float *gate = p->ff + s->row0 * 2 * ff;
+    multiply(s, &y->gate, x, d, gate, 2 * ff, n);
+    multiply(s, &y->up, x, d, gate + ff, 2 * ff, n);
+    part_of(s, 0, (uint32_t)ff, 8, &lo, &hi); /* the columns that this thread has just made */
+    for (uint32_t r = 0; r < n; r++)
+        ops_get()->silu_mul(gate + r * 2 * ff + lo, gate + r * 2 * ff + lo, gate + r * 2 * ff + ff + lo, hi - lo);
+    barrier(s);
+    multiply(s, &y->down, gate, 2 * ff, p->delta + s->row0 * d, d, n);
+    barrier(s);
+}
+
+/* Final norm and head on the rows that are asked for.  Outputs that lie one after another are made by one matmul. */
+static void head_block(const struct share *s) {
+    const struct pass *p = s->pass;
+    const struct model *m = p->model;
+    size_t d = m->config.n_embd, n_out = m->head.rows;
+    const struct ops *ops = ops_get();
+    float *norm = p->norm + ((ptrdiff_t)s->row0 - (ptrdiff_t)s->output0) * (ptrdiff_t)d;
+    uint32_t lo, hi;
+    part_of(s, s->output0, s->output1, 1, &lo, &hi);
+    for (uint32_t i = lo; i < hi; i++) {
+        float *x = p->x + p->outputs[i].row * d;
+        ops->add(x, p->delta + p->outputs[i].row * d, d);
+        /* My i-th row of norm is free: outputs are in row order, so it is not behind the output's own row. */
+        ops->rms_norm(norm + i * d, x, m->output_norm, d, m->config.rms_eps);
+    }
+    barrier(s);
+    for (uint32_t i = s->output0; i < s->output1;) {
+        uint32_t run = 1;
+        while (i + run < s->output1 && p->outputs[i + run].to == p->outputs[i].to + run * n_out) run++;
+        multiply(s, &m->head, norm + i * d, d, p->outputs[i].to, n_out, run);
+        i += run;
+    }
+    barrier(s);
+    if (m->head_bias != 0 && s->index == 0)
+        for (uint32_t i = s->output0; i < s->output1; i++) p->outputs[i].to[0] += m->head_bias;
+}
+
+static void run_share(const struct share *s) {
+    const struct pass *p = s->pass;
+    const struct model *m = p->model;
+    embed(s);
+    for (uint32_t l = 0; l < m->config.n_layer; l++) {
+        add_and_norm(s, l > 0, m->layers[l].attn_norm);
+        barrier(s);
+        attention_block(s, &m->layers[l], l);
+        add_and_norm(s, true, m->layers[l].ffn_norm);
+        barrier(s);
+        ffn_block(s, &m->layers[l]);
+    }
+    head_block(s);
+}
+
+/* Segments for thread `index`: cut where the running row count passes its part. */
+static uint32_t segment_at(const struct pass *p, uint64_t rows) {
+    uint32_t i = 0;
+    while (i < p->n_segments && p->segments[i].first + p->segments[i].n / 2 < rows) i++;
+    return i;
+}
+
+static void by_branches(void *arg, int index, int count) {
+    const struct pass *p = arg;
+    struct share s = {.pass = p, .count = 1};
+    s.segment0 = segment_at(p, (uint64_t)p->n_rows * (uint64_t)index / (uint64_t)count);
+    s.segment1 = index + 1 == count ? p->n_segments : segment_at(p, (uint64_t)p->n_rows * (uint64_t)(index + 1) / (uint64_t)count);
+    if (s.segment0 >= s.segment1) return;
+    s.row0 = p->segments[s.segment0].first;
+    s.row1 = p->segments[s.segment1 - 1].first + p->segments[s.segment1 - 1].n;
+    while (s.output0 < p->n_outputs && p->outputs[s.output0].row < s.row0) s.output0++;
+    for (s.output1 = s.output0; s.output1 < p->n_outputs && p->outputs[s.output1].row < s.row1;) s.output1++;
+    run_share(&s);
+}
+
+struct weights_run {
+    const struct pass *pass;
+    struct team *team;
+};
+
+static void by_weights(void *arg, int index, int count) {
+    const struct weights_run *w = arg;
+    const struct pass *p = w->pass;
+    struct share s = {.pass = p, .row1 = p->n_rows, .segment1 = p->n_segments, .output1 = p->n_outputs,
+                      .index = index, .count = count, .team = count > 1 ? w->team : NULL};
+    run_share(&s);
+}
+
+void forward_run(struct pass *p, struct team *team) {
+    uint32_t n = (uint32_t)team_size(team);
+    if (p->model->size_bytes <= SMALL_MODEL_BYTES && p->n_segments >= 2 * n) {
+        team_run(team, by_branches, p);
+    } else {
+        struct weights_run w = {p, team};
+        team_run(team, by_weights, &w);
+    }
+}

@@ -1,0 +1,42 @@
+/* forward.h: one pass over any mix of rows.  Private to model/ and its tests.
+ * Not the queue of requests: engine.c.
+ * Next: forward.c. */
+#ifndef PONDER_FORWARD_H
+#define PONDER_FORWARD_H
+
+#include "model/engine.h"
+
+/* Rows [first, first + n) of a pass belong to one sequence, at positions [pos, pos + n). */
+struct segment {
+    uint32_t seq, first, n, pos;
+};
+
+/* A row whose output is wanted. */
+struct output {
+    uint32_t row;
+    float *to; /* [n_out] */
+};
+
+/* One pass.  Buffers belong to the engine, sized for max_rows. */
+struct pass {
+    const struct model *model;
+    const struct kv *kv;
+    const float *rope;   /* [max_tokens, rope_dim/2, 2] */
+    const int32_t *tokens; /* [n_rows] */
+    struct segment *segments;
+    struct output *outputs;
+    uint32_t n_rows, n_segments, n_outputs;
+    float *x;     /* [n_rows, n_embd] residual stream */
+    float *norm;  /* [n_rows, n_embd] */
+    float *qkv;   /* [n_rows, (n_head + 2 n_head_kv) * head_dim] */
+    float *heads; /* [n_rows, n_head * head_dim] attention output */
+    float *ff;    /* [n_rows, 2 n_ff] gate, up */
+    float *delta; /* [n_rows, n_embd] what a block adds to x */
+    float *m, *l; /* [n_rows, n_head] online softmax */
+};
+
+/* Runs the pass on a team; splits branches over threads when there are enough of them and the weights are small (no barriers),
+ * else weight rows (barriers).  The bits do not depend on the choice. */
+void forward_run(struct pass *p, struct team *team);
+
+#endif
