@@ -75,6 +75,7 @@ static enum status add_merge(const struct gguf *g, struct tok *t, size_t line, c
     memcpy(buffer, l, n_left);
     memcpy(buffer + n_left, r, n_right);
     int32_t id = tok_map_get(t, &t->plain, buffer, n_left + n_right);
+    if (id < 0 && tok_map_get(t, &t->special, buffer, n_left + n_right) >= 0) return OK; /* nobody types that one */
     if (id < 0)
         return error_set(e, ERR_INPUT, "%s: tokenizer.ggml.merges[%zu] \"%.*s\" makes something that is not a token",
                          gguf_name(g), line, s.size < 64 ? (int)s.size : 64, s.data);

@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 
-enum { MAX_PATTERNS = 4, MAX_PATTERN_TEXT = 1024 };
+enum { MAX_PATTERNS = 6, MAX_PATTERN_TEXT = 1024 };
 
 struct pretok_kind {
     const char *names; /* separated by spaces */
@@ -21,10 +21,44 @@ struct pretok_kind {
     const char *patterns[MAX_PATTERNS]; /* up to the first NULL */
 };
 
+/* Endings of English contractions, and the parts that most patterns share. */
+#define ENDINGS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define TAIL "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define EDGE "[^\\r\\n\\p{L}\\p{N}]?"
+
 #define GPT2 "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define WORDS(digits) ENDINGS "|" EDGE "\\p{L}+|" digits "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" TAIL
+#define CASED(endings, digits)                                                                                         \
+    EDGE UPPER "*" LOWER "+" endings "|" EDGE UPPER "+" LOWER "*" endings "|" digits                                   \
+               "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" TAIL
+#define DEEPSEEK3                                                                                                      \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"                \
+    "| ?[\\p{P}\\p{S}]+[\\r\\n]*|" TAIL
+#define BLOOM " ?[^(\\s|.,!?\\x{2026}\\x{3002}\\x{ff0c}\\x{3001}\\x{964}\\x{6d4}\\x{60c})]+"
 
 static const struct pretok_kind kinds[] = {
-    {"gpt-2", false, false, {GPT2}},
+    {"gpt-2 phi-2 olmo mpt jais exaone4 mellum gigachat a.x-4.0 trillion granite-docling", false, false, {GPT2}},
+    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2", true, true, {WORDS("\\p{N}{1,3}")}},
+    {"dbrx smaug-bpe glm4 chatglm-bpe", false, false, {WORDS("\\p{N}{1,3}")}},
+    {"qwen2 deepseek-r1-qwen stablelm2 hunyuan megrez kormo solar-open grok-2", false, false, {WORDS("\\p{N}")}},
+    {"qwen35", false, false, {ENDINGS "|" EDGE "[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" TAIL}},
+    {"smollm refact starcoder command-r codeshell exaone minerva-7b mellum2", false, false, {"\\p{N}", GPT2}},
+    {"minicpm5", true, false, {"\\p{N}{1,3}", WORDS("\\p{N}+")}},
+    {"tekken", true, true, {CASED("", "\\p{N}")}},
+    {"gpt-4o llama4 kanana2 minimax-m2", false, false, {CASED(ENDINGS "?", "\\p{N}{1,3}")}},
+    {"deepseek-v3 hunyuan-dense",
+     false,
+     false,
+     {"\\p{N}{1,3}", "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{30ff}]+", DEEPSEEK3}},
+    {"deepseek-coder",
+     false,
+     false,
+     {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[\\x{800}-\\x{9fa5}\\x{ac00}-\\x{d7ff}]+", "\\p{N}"}},
+    {"falcon", false, false, {"[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]"}},
+    {"bloom poro-chat gpt3-finnish", false, false, {BLOOM}},
+    {"viking", false, false, {BLOOM, "\\p{N}"}},
 };
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
