@@ -1,42 +1,140 @@
 # ponder: build, run, test.  `make` prints the targets and builds.
-# Variables: CC, B (build folder), OPT, EXTRA (flags), W=-Werror.
-CC      ?= gcc
-B       ?= build
-OPT     ?= -O3 -g
-W       ?=
-EXTRA   ?=
-ARCH    := $(shell $(CC) -dumpmachine | cut -d- -f1)
-CFLAGS  := -std=c11 -D_GNU_SOURCE -Wall -Wextra $(W) $(OPT) -ffp-contract=off -fno-math-errno -I. -pthread $(EXTRA)
-LDLIBS  := -lopenblas -lpcre2-8 -ljansson -lm -pthread
+# Variables: CC (gcc, clang or a cross compiler), B (build folder), OPT, W=-Werror, EXTRA (more flags), PREFIX, DESTDIR,
+# MODEL_DIR (where the two model files are that go into the binary).
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+B         ?= build
+OPT       ?= -O3 -g
+W         ?=
+EXTRA     ?=
+PREFIX    ?= /usr/local
+MODEL_DIR ?= weights
 
-ROOMS   := base ops weights tokenizer model prm search tasks train
-SRC     := $(sort $(foreach d,$(ROOMS),$(wildcard $(d)/*.c)))
+ARCH   := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
+COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+CFLAGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra $(W) $(OPT) -ffp-contract=off -fno-math-errno -I. -pthread $(EXTRA)
+LDLIBS := -lopenblas -lpcre2-8 -ljansson -lm -pthread
+
+# Every .c of a room belongs to the library; files of another CPU's instruction set stay out.
+ROOMS := base ops weights tokenizer model prm search tasks train
+SRC   := $(sort $(foreach d,$(ROOMS),$(wildcard $(d)/*.c)))
 ifneq ($(ARCH),x86_64)
-SRC     := $(filter-out %_avx2.c,$(SRC))
+SRC   := $(filter-out %_avx2.c,$(SRC))
 endif
 ifneq ($(ARCH),aarch64)
-SRC     := $(filter-out %_neon.c,$(SRC))
+SRC   := $(filter-out %_neon.c,$(SRC))
 endif
-CLI     := $(wildcard cli/*.c)
-TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
-OBJ     := $(SRC:%.c=$(B)/%.o)
-CLIOBJ  := $(CLI:%.c=$(B)/%.o)
+# Without its model files the binary is built with none inside: training must be able to start from nothing.
+MODELS := $(MODEL_DIR)/game24-policy.gguf $(MODEL_DIR)/game24-prm.gguf
+ifeq ($(words $(wildcard $(MODELS))),2)
+EMBED  := weights/embedded.S
+endif
+
+OBJ     := $(SRC:%=$(B)/%.o) $(EMBED:%=$(B)/%.o)
+CLIOBJ  := $(patsubst %,$(B)/%.o,$(wildcard cli/*.c))
+TESTS   := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
+BENCHES := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
+FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
 
-.PHONY: help all
+.PHONY: help all build-tests check run test asan ubsan tsan fuzz bench signature signature-check deps deps-install format \
+	train install clean FORCE
+.SECONDARY:
+.DELETE_ON_ERROR:
+
 help: all
+	@sed -n 's/^## //p' Makefile
 all: $(B)/ponder
 
+## make run              install what is missing, build, solve a few puzzles
+## make test             the same set-up, then all tests
+## make asan ubsan tsan  all tests under a sanitizer (build folders of their own)
+## make fuzz             libFuzzer targets, FUZZ_SECONDS=60 each (clang)
+## make bench            measurements: kernels, fork, decode
+## make signature        one hash of fixed searches; signature-check compares it with the kept one
+## make deps             check which room includes which
+## make deps-install     install the Debian packages only
+## make format           clang-format on all C files
+## make train            remake the shipped models from a seed (hours)
+## make install          the binary into PREFIX/bin (default /usr/local)
+## make clean            remove the build folders
+
+# Set-up first, then a make of its own: what was missing is there when that one looks.
+MAKE_B := $(MAKE) --no-print-directory
+run:
+	@.ci/setup.sh build
+	@$(MAKE_B) all
+	@.ci/demo.sh $(B)/ponder
+test:
+	@.ci/setup.sh test
+	@$(MAKE_B) check
+check: $(B)/ponder build-tests
+	@tests/run.sh $(B)
+build-tests: $(TESTS)
+
+SANITIZED = $(MAKE_B) B=$(B)-$@ OPT="-O1 -g -fno-omit-frame-pointer" EXTRA="$(EXTRA) $(1)" check
+asan:
+	@$(call SANITIZED,-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
+ubsan:
+	@$(call SANITIZED,-fsanitize=undefined -fno-sanitize-recover=all)
+tsan:
+	@$(call SANITIZED,-fsanitize=thread)
+comma := ,
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	@$(MAKE_B) B=$(B)-fuzz CC=clang OPT="-O1 -g" EXTRA="-fsanitize=fuzzer-no-link,address,undefined" run-fuzz
+run-fuzz: $(FUZZERS)
+	@for f in $(FUZZERS); do mkdir -p $$f.corpus; \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=5 $$f.corpus $$(ls -d tests/corpus/$${f##*fuzz_} 2>/dev/null) || exit 1; done
+
+bench: $(BENCHES)
+	@for b in $(BENCHES); do echo "# $${b##*/}"; $$b || exit 1; done
+signature: $(B)/ponder
+	@$(B)/ponder signature
+signature-check: $(B)/ponder
+	@.ci/signature.sh $(B)/ponder
+deps:
+	@.ci/deps.sh
+deps-install:
+	@.ci/setup.sh ci
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+train: $(B)/ponder
+	@.ci/train.sh $(B)/ponder
+install: $(B)/ponder
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(B)/ponder $(DESTDIR)$(PREFIX)/bin/ponder
+clean:
+	rm -rf $(B) $(B)-asan $(B)-ubsan $(B)-tsan $(B)-fuzz $(B)-clang
+
 # Instruction sets by file: nothing outside these files may need more than the base CPU.
-$(B)/%_avx2.o: EXTRA += -mavx2 -mfma -mf16c
-$(B)/%.o: %.c
+$(B)/%_avx2.c.o: private CFLAGS += -mavx2 -mfma -mf16c
+$(B)/cli/version.c.o: private CFLAGS += -DPONDER_COMMIT='"$(COMMIT)"'
+$(B)/cli/version.c.o: $(B)/commit
+$(B)/weights/embedded.c.o: private CFLAGS += $(if $(EMBED),-DPONDER_EMBED)
+$(B)/weights/embedded.S.o: private CFLAGS += -DPOLICY_FILE='"$(word 1,$(MODELS))"' -DPRM_FILE='"$(word 2,$(MODELS))"'
+$(B)/weights/embedded.S.o: $(MODELS)
+
+# Files that change only when what they hold does: other flags rebuild everything, another commit the version.
+$(B)/flags: FORCE
+	@mkdir -p $(@D); echo '$(CC) $(CFLAGS) $(EMBED) $(MODEL_DIR)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(EMBED) $(MODEL_DIR)' >$@
+$(B)/commit: FORCE
+	@mkdir -p $(@D); echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
+
+$(B)/%.o: % $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(if $(findstring _avx2,$<),-mavx2 -mfma -mf16c) -MMD -MP -c $< -o $@
+	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 $(LIB): $(OBJ)
 	@rm -f $@
 	ar rcs $@ $^
 $(B)/ponder: $(CLIOBJ) $(LIB)
 	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
-$(B)/tests/%: $(B)/tests/%.o $(LIB)
+$(B)/tests/test_%: $(B)/tests/test_%.c.o $(LIB)
 	$(CC) $(CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
--include $(OBJ:.o=.d) $(CLIOBJ:.o=.d)
+$(B)/tests/fuzz_%: $(B)/tests/fuzz_%.c.o $(LIB)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDLIBS)
+$(B)/bench/%: $(B)/bench/%.c.o $(LIB)
+	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+-include $(wildcard $(B)/*/*.d)

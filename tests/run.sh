@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# run.sh BUILD_FOLDER: runs every test program there, then the command-line tests, and adds their counts up.
+# The last line is "N passed, N failed"; logs stay beside the programs.  Exit code 1 when anything failed.
+set -u
+B=${1:?usage: tests/run.sh BUILD_FOLDER}
+cd "$(dirname "$0")/.."
+export OPENBLAS_NUM_THREADS=1 # our own team is the parallelism, and sanitizers cannot see into the library
+export TSAN_OPTIONS="${TSAN_OPTIONS:-} halt_on_error=1 second_deadlock_stack=1"
+passed=0 failed=0
+
+# count LOG EXIT_CODE NAME: takes the numbers from a log; a crash or a time-out is one failure more.
+count() {
+    local p f s why=
+    p=$(grep -c '^\[ *OK *\]\|^ok ' "$1")
+    s=$(grep -c '^\[ *SKIPPED *\] [^0-9]' "$1")
+    # cmocka lists the failed ones again below its totals
+    f=$(awk '/^\[ *FAILED *\] [0-9]+ test/ { again = 1 } again && /^\[ *FAILED *\] [^0-9]/ { next }
+             /^\[=+\] Running/ { again = 0 } /^\[ *FAILED *\] [^0-9]|^not ok / { n++ } END { print n + 0 }' "$1")
+    if [ "$2" = 124 ]; then why=" (stopped after $limit s)"; fi
+    if [ "$2" != 0 ] && [ "$f" = 0 ]; then f=1 why="${why:- (exit code $2)}"; fi
+    if [ "$p" = 0 ] && [ "$f" = 0 ] && [ "$s" = 0 ]; then f=1 why=' (no test ran)'; fi
+    passed=$((passed + p)) failed=$((failed + f))
+    printf '%-24s %4d passed' "$3" "$p"
+    [ "$f" = 0 ] || printf ', %d FAILED%s' "$f" "$why"
+    [ "$s" = 0 ] || printf ', %d skipped' "$s"
+    printf ', %d s\n' $((SECONDS - start))
+    [ "$f" = 0 ] || grep -v '^\[ *OK *\]\|^\[ *RUN *\]\|^ok ' "$1" | tail -n 60
+}
+
+limit=${TEST_SECONDS:-300}
+for source in tests/test_*.c; do
+    name=$(basename "$source" .c) start=$SECONDS
+    timeout -k 5 "$limit" "$B/tests/$name" </dev/null >"$B/tests/$name.log" 2>&1
+    count "$B/tests/$name.log" $? "$name"
+done
+limit=${TEST_SECONDS:-300} start=$SECONDS
+timeout -k 5 "$limit" tests/cli.sh "$B/ponder" </dev/null >"$B/tests/cli.log" 2>&1
+count "$B/tests/cli.log" $? cli
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
