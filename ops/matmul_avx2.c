@@ -1,6 +1,7 @@
 /* matmul_avx2.c: W x for all weight types: register tiles of rows by columns, eight lanes along a row.
  * Not a packed GEMM: the matrices of small models live in L1 and L2, and packing them would cost more than it saves.
  * Next: kernels_avx2.c. */
+#include <stdbool.h>
 #include <string.h>
 
 #include "ops/avx2.h"
@@ -9,6 +10,8 @@ enum {
     TILE_ROWS = 4, /* x 3 columns = 12 sums, 3 x, 1 w: all 16 registers; 8 independent FMAs fill the pipes */
     TILE_COLUMNS = 3,
     VECTOR_ROWS = 8,   /* rows at a time when there is one column */
+    PANEL_COLS = 1024, /* longest row that is widened into the stack: 4 rows, 16 KB */
+    PANEL_MIN = 4,
     BLOCK_COLUMNS = 12 /* columns that go through all rows together: their x stays in L1 */
 };
 
@@ -22,31 +25,32 @@ struct product {
     size_t ldx, cols;
 };
 
-/* Weights [k, k+8) of a row as f32, k % 8 == 0; with the rounding of type_to_f32. */
-INLINE __m256 widen(enum tensor_type type, const uint8_t *row, size_t k) {
+/* Bytes of the weights that one step widens: 8, or for Q8_0 a whole block of 32. */
+INLINE size_t step_bytes(enum tensor_type type) { return type == TYPE_Q8_0 ? 34 : type == TYPE_F32 ? 32 : 16; }
+
+/* Eight weights (the piece-th eight of a Q8_0 block) as f32, with the rounding of type_to_f32. */
+INLINE __m256 widen(enum tensor_type type, const uint8_t *w, size_t piece) {
     switch (type) {
-    case TYPE_F32: return _mm256_loadu_ps((const float *)(const void *)(row + 4 * k));
-    case TYPE_F16: return load_f16(row + 2 * k);
+    case TYPE_F32: return _mm256_loadu_ps((const float *)(const void *)w);
+    case TYPE_F16: return load_f16(w);
     case TYPE_BF16: {
-        __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(row + 2 * k)));
+        __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)w));
         return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
     }
     default: { /* Q8_0 */
-        const uint8_t *block = row + k / 32 * 34;
         uint16_t half;
-        memcpy(&half, block, sizeof half);
+        memcpy(&half, w, sizeof half);
         __m256 d = _mm256_cvtph_ps(_mm_set1_epi16((short)half));
-        __m256i q = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(block + 2 + k % 32)));
+        __m256i q = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(w + 2 + 8 * piece)));
         return _mm256_mul_ps(_mm256_cvtepi32_ps(q), d);
     }
     }
 }
 
 /* The last n < 8 weights of a row, zeros after them; no byte past the row is read. */
-INLINE __m256 widen_tail(enum tensor_type type, const uint8_t *row, size_t k, size_t n) {
+INLINE __m256 widen_tail(enum tensor_type type, const uint8_t *w, size_t n) {
     uint8_t bytes[32] = {0};
-    size_t size = type == TYPE_F32 ? 4 : 2;
-    memcpy(bytes, row + size * k, size * n);
+    memcpy(bytes, w, (type == TYPE_F32 ? 4 : 2) * n);
     return widen(type, bytes, 0);
 }
 
@@ -63,32 +67,33 @@ INLINE void tile(const struct product *p, enum tensor_type type, size_t r, size_
     __m256 sum[TILE_COLUMNS][VECTOR_ROWS];
     const uint8_t *w = p->w + r * p->row_bytes;
     const float *x = p->x + j * p->ldx;
-    size_t n_full = p->cols & ~(size_t)7, n_tail = p->cols & 7, step = type == TYPE_Q8_0 ? 32 : 8;
+    const size_t row_bytes = p->row_bytes, ldx = p->ldx, n_pieces = type == TYPE_Q8_0 ? 4 : 1, n_tail = p->cols % 8;
     UNROLL
-    for (size_t c = 0; c < n_columns; c++) UNROLL
-    for (size_t i = 0; i < n_rows; i++) sum[c][i] = _mm256_setzero_ps();
-    for (size_t k = 0; k < n_full; k += step) {
-        for (size_t s = k; s < k + step; s += 8) {
-            __m256 xs[TILE_COLUMNS];
-            UNROLL
-            for (size_t c = 0; c < n_columns; c++) xs[c] = _mm256_loadu_ps(x + c * p->ldx + s);
+    for (size_t c = 0; c < n_columns; c++) {
+        UNROLL
+        for (size_t i = 0; i < n_rows; i++) sum[c][i] = _mm256_setzero_ps();
+    }
+    for (const float *end = x + p->cols - n_tail; x < end; x += 8 * n_pieces, w += step_bytes(type)) {
+        UNROLL
+        for (size_t piece = 0; piece < n_pieces; piece++) {
             UNROLL
             for (size_t i = 0; i < n_rows; i++) {
-                __m256 ws = widen(type, w + i * p->row_bytes, s);
+                __m256 ws = widen(type, w + i * row_bytes, piece);
+                KEEP_ORDER(ws);
                 UNROLL
-                for (size_t c = 0; c < n_columns; c++) sum[c][i] = _mm256_fmadd_ps(ws, xs[c], sum[c][i]);
+                for (size_t c = 0; c < n_columns; c++) /* the rows share the loads of x */
+                    sum[c][i] = _mm256_fmadd_ps(ws, _mm256_loadu_ps(x + c * ldx + 8 * piece), sum[c][i]);
             }
         }
     }
     if (n_tail && type != TYPE_Q8_0) {
         __m256i mask = first_lanes(n_tail);
         UNROLL
-        for (size_t c = 0; c < n_columns; c++) {
-            __m256 xs = _mm256_maskload_ps(x + c * p->ldx + n_full, mask);
+        for (size_t i = 0; i < n_rows; i++) {
+            __m256 ws = widen_tail(type, w + i * row_bytes, n_tail);
             UNROLL
-            for (size_t i = 0; i < n_rows; i++) {
-                __m256 ws = widen_tail(type, w + i * p->row_bytes, n_full, n_tail);
-                __m256 more = _mm256_fmadd_ps(ws, xs, sum[c][i]);
+            for (size_t c = 0; c < n_columns; c++) {
+                __m256 more = _mm256_fmadd_ps(ws, _mm256_maskload_ps(x + c * ldx, mask), sum[c][i]);
                 sum[c][i] = _mm256_blendv_ps(sum[c][i], more, _mm256_castsi256_ps(mask));
             }
         }
@@ -97,11 +102,11 @@ INLINE void tile(const struct product *p, enum tensor_type type, size_t r, size_
     for (size_t c = 0; c < n_columns; c++) store_sums(p->y + (j + c) * p->ldy + r, sum[c], n_rows);
 }
 
-/* Columns [j, j_end), at least 2, by threes and twos (16 = 4*3 + 2*2): a single column would leave the pipes half empty. */
+/* Columns [j, j_end), at least 2, by threes and twos (16 = 4*3 + 2*2): one column would leave the pipes half empty. */
 INLINE void tile_row(const struct product *p, enum tensor_type type, size_t r, size_t j, size_t j_end, size_t n_rows) {
     while (j < j_end) {
         size_t left = j_end - j;
-        if (left == 3 || left > 4) {
+        if (left == 3 || (left > 4 && FITS_4X3)) {
             tile(p, type, r, j, n_rows, 3);
             j += 3;
         } else {
@@ -109,6 +114,22 @@ INLINE void tile_row(const struct product *p, enum tensor_type type, size_t r, s
             j += 2;
         }
     }
+}
+
+/* TILE_ROWS rows of Q8_0 widened once for many columns: three instructions a piece are too dear to repeat for every
+ * tile of three (8 against 12 products a cycle; f16 has one instruction and gains nothing).  Same values, same bits. */
+static void panel_row_q8_0(const struct product *p, size_t r, size_t j, size_t j_end) {
+    _Alignas(32) float panel[TILE_ROWS][PANEL_COLS + 16]; /* rows not 4 KB apart: they would share cache sets */
+    for (size_t i = 0; i < TILE_ROWS; i++) {
+        const uint8_t *w = p->w + (r + i) * p->row_bytes;
+        for (size_t k = 0; k < p->cols; k += 32, w += step_bytes(TYPE_Q8_0)) {
+            UNROLL
+            for (size_t piece = 0; piece < 4; piece++)
+                _mm256_store_ps(&panel[i][k + 8 * piece], widen(TYPE_Q8_0, w, piece));
+        }
+    }
+    struct product f32 = {p->y + r, p->ldy, (const uint8_t *)panel, sizeof panel[0], p->x, p->ldx, p->cols};
+    tile_row(&f32, TYPE_F32, 0, j, j_end, TILE_ROWS);
 }
 
 INLINE void matmul(const struct product *p, enum tensor_type type, size_t rows, size_t n) {
@@ -120,7 +141,11 @@ INLINE void matmul(const struct product *p, enum tensor_type type, size_t rows, 
     }
     for (size_t j = 0, j_end; j < n; j = j_end) {
         j_end = n - j < BLOCK_COLUMNS + 2 ? n : j + BLOCK_COLUMNS; /* never leaves a last block of one column */
-        for (r = 0; r + TILE_ROWS <= rows; r += TILE_ROWS) tile_row(p, type, r, j, j_end, TILE_ROWS);
+        bool panel = type == TYPE_Q8_0 && j_end - j >= PANEL_MIN && p->cols <= PANEL_COLS;
+        for (r = 0; r + TILE_ROWS <= rows; r += TILE_ROWS) {
+            if (panel) panel_row_q8_0(p, r, j, j_end);
+            else tile_row(p, type, r, j, j_end, TILE_ROWS);
+        }
         for (; r < rows; r++) tile_row(p, type, r, j, j_end, 1);
     }
 }
