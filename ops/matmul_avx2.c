@@ -66,6 +66,7 @@ INLINE void store_sums(float *y, const __m256 *sum, size_t n_rows) {
 INLINE void tile(const struct product *p, enum tensor_type type, size_t r, size_t j, size_t n_rows, size_t n_columns) {
     __m256 sum[TILE_COLUMNS][VECTOR_ROWS];
     const uint8_t *w = p->w + r * p->row_bytes;
+    const uint8_t *w4 = w + 4 * p->row_bytes; /* a second base: rows 4..7 by the same three index registers */
     const float *x = p->x + j * p->ldx;
     const size_t row_bytes = p->row_bytes, ldx = p->ldx, n_pieces = type == TYPE_Q8_0 ? 4 : 1, n_tail = p->cols % 8;
     UNROLL
@@ -73,12 +74,13 @@ INLINE void tile(const struct product *p, enum tensor_type type, size_t r, size_
         UNROLL
         for (size_t i = 0; i < n_rows; i++) sum[c][i] = _mm256_setzero_ps();
     }
-    for (const float *end = x + p->cols - n_tail; x < end; x += 8 * n_pieces, w += step_bytes(type)) {
+    for (const float *end = x + p->cols - n_tail; x < end;
+         x += 8 * n_pieces, w += step_bytes(type), w4 += step_bytes(type)) {
         UNROLL
         for (size_t piece = 0; piece < n_pieces; piece++) {
             UNROLL
             for (size_t i = 0; i < n_rows; i++) {
-                __m256 ws = widen(type, w + i * row_bytes, piece);
+                __m256 ws = widen(type, (i < 4 ? w : w4) + i % 4 * row_bytes, piece);
                 KEEP_ORDER(ws);
                 UNROLL
                 for (size_t c = 0; c < n_columns; c++) /* the rows share the loads of x */
