@@ -14,7 +14,8 @@
 struct request {
     const struct span *spans;
     size_t n_spans;
-    uint32_t n_rows, n_outputs;
+    uint32_t n_rows;
+    uint64_t pages_copied;
     enum status status;
     struct error *e;
     bool done;
@@ -133,6 +134,10 @@ struct kv_stats engine_kv_stats(struct engine *en) {
     return s;
 }
 
+uint64_t engine_kv_bytes_peak(struct engine *en) {
+    return (uint64_t)engine_kv_stats(en).pages_peak * kv_page_bytes(en->kv);
+}
+
 uint32_t engine_pages_free(struct engine *en) {
     pthread_mutex_lock(&en->lock);
     uint32_t n = kv_pages_free(en->kv);
@@ -173,7 +178,9 @@ static struct request *take_requests(struct engine *en) {
         struct request *r = en->first;
         if (!(en->first = r->next)) en->last = &en->first;
         for (size_t i = 0; i < r->n_spans; i++) en->needs[i] = (struct kv_need){r->spans[i].seq, r->spans[i].n_tokens};
+        uint64_t copied = kv_stats(en->kv).pages_copied;
         r->status = kv_reserve(en->kv, en->needs, r->n_spans, r->e);
+        r->pages_copied = kv_stats(en->kv).pages_copied - copied;
         if (r->status == OK) add_to_pass(en, r);
         r->next = NULL;
         *tail = r, tail = &r->next;
@@ -195,7 +202,7 @@ static void lead(struct engine *en) {
     }
 }
 
-static enum status submit(struct engine *en, const struct span *spans, size_t n, uint32_t n_rows, struct error *e) {
+static enum status submit(struct engine *en, const struct span *spans, size_t n, uint32_t n_rows, uint64_t *copied, struct error *e) {
     struct request r = {.spans = spans, .n_spans = n, .n_rows = n_rows, .e = e};
     pthread_mutex_lock(&en->lock);
     *en->last = &r, en->last = &r.next;
@@ -210,6 +217,7 @@ static enum status submit(struct engine *en, const struct span *spans, size_t n,
         pthread_cond_broadcast(&en->changed);
     }
     pthread_mutex_unlock(&en->lock);
+    if (copied) *copied += r.pages_copied;
     return r.status;
 }
 
@@ -225,7 +233,7 @@ static enum status check_spans(const struct engine *en, const struct span *spans
 }
 
 /* More rows than one pass holds: pieces one after another, undone if one of them finds no room. */
-static enum status run_pieces(struct engine *en, const struct span *spans, size_t n, struct error *e) {
+static enum status run_pieces(struct engine *en, const struct span *spans, size_t n, uint64_t *copied, struct error *e) {
     size_t i = 0, n_out = en->model->head.rows;
     uint32_t at = 0; /* tokens of span i that are done */
     enum status s = OK;
@@ -237,7 +245,7 @@ static enum status run_pieces(struct engine *en, const struct span *spans, size_
             uint32_t from = at > skipped ? at : skipped;
             piece.n_out = at + take - from, piece.out = spans[i].out + (from - skipped) * n_out;
         }
-        s = submit(en, &piece, 1, take, e);
+        s = submit(en, &piece, 1, take, copied, e);
         if (!s && (at += take) == spans[i].n_tokens) i++, at = 0;
     }
     if (s)
@@ -248,10 +256,10 @@ static enum status run_pieces(struct engine *en, const struct span *spans, size_
     return s;
 }
 
-enum status engine_run(struct engine *en, const struct span *spans, size_t n, struct error *e) {
+enum status engine_run(struct engine *en, const struct span *spans, size_t n, uint64_t *pages_copied, struct error *e) {
     uint64_t rows;
     enum status s = check_spans(en, spans, n, &rows, e);
     if (s || rows == 0) return s;
-    if (rows <= en->params.max_rows && n <= en->params.max_rows) return submit(en, spans, n, (uint32_t)rows, e);
-    return run_pieces(en, spans, n, e);
+    if (rows <= en->params.max_rows && n <= en->params.max_rows) return submit(en, spans, n, (uint32_t)rows, pages_copied, e);
+    return run_pieces(en, spans, n, pages_copied, e);
 }

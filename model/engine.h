@@ -31,6 +31,7 @@ void engine_drop(struct engine *en, uint32_t *seq);
 void engine_truncate(struct engine *en, uint32_t seq, uint32_t len);
 uint32_t engine_len(struct engine *en, uint32_t seq);
 struct kv_stats engine_kv_stats(struct engine *en);
+uint64_t engine_kv_bytes_peak(struct engine *en); /* largest KV memory in use so far */
 uint32_t engine_pages_free(struct engine *en);
 bool engine_check(struct engine *en, struct error *e); /* kv_check */
 
@@ -42,8 +43,8 @@ struct span {
     float *out;               /* [n_out, engine_n_out] */
 };
 /* Blocks until the outputs are there.  Each sequence at most once per call and in one call at a time.  ERR_FULL (KV) and ERR_INPUT
- * (an id out of range, context passed): nothing was done.  Bitwise promise: the outputs of a row depend on its own tokens
- * only. */
-enum status engine_run(struct engine *en, const struct span *spans, size_t n, struct error *e);
+ * (an id out of range, context passed): nothing was done.  *pages_copied (may be NULL) grows by the copies on write that
+ * this call caused.  Bitwise promise: the outputs of a row depend on its own tokens only. */
+enum status engine_run(struct engine *en, const struct span *spans, size_t n, uint64_t *pages_copied, struct error *e);
 
 #endif

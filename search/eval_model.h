@@ -38,7 +38,7 @@ struct eval_model;
 enum status eval_model_open(const struct eval_params *p, const char *prompt, struct eval_model **out, struct evaluator *ev, struct error *e);
 void eval_model_close(struct eval_model **m);
 
-/* Text after the prompt of a live branch, NUL-terminated, owned by the evaluator until the branch changes. */
+/* Text after the prompt of a live branch, NUL-terminated, owned by the evaluator until its next call. */
 const char *eval_model_text(struct eval_model *m, branch_id b);
 
 #endif

@@ -1,0 +1,374 @@
+/* eval_model.c: branches made of a policy sequence and a PRM sequence, behind the seam of search.h.
+ * Not a strategy and not the engine: one evaluator serves one search on one thread; engines are shared.
+ * Next: mcts.c for what drives it. */
+#include "search/eval_model.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct chain {
+    uint32_t policy_seq, prm_seq; /* 0: no KV (new, or evicted) */
+    uint32_t n_tokens, n_policy, n_prm; /* tokens; how many of them are in each KV */
+    struct prm_chain values;
+    bool live;
+};
+
+struct text_block {
+    struct text_block *next;
+    size_t used, cap;
+    char data[];
+};
+
+struct eval_model {
+    struct eval_params p;
+    struct ledger ledger;
+    uint32_t n_prompt, n_vocab;
+    struct chain *chains;  /* [max_branches + 1], 0 unused */
+    int32_t *tokens;       /* [max_branches + 1, max_tokens] */
+    branch_id *free_ids;   /* stack */
+    uint32_t n_free;
+    branch_id root;
+    float *logits;         /* [max_batch, n_vocab] */
+    float *outputs;        /* [max_batch, max_tokens] reward model */
+    struct span *spans;    /* [max_batch] */
+    uint32_t *active;      /* [max_batch] */
+    struct sample_scratch scratch;
+    struct text_block *texts;
+    char *text;            /* [text_cap] of one chain */
+    size_t text_cap;
+};
+
+static int32_t *tokens_of(const struct eval_model *m, branch_id b) { return m->tokens + (size_t)b * m->p.max_tokens; }
+
+/* NUL-terminated copy that lives until close; NULL when memory is out. */
+static const char *keep_text(struct eval_model *m, const char *text, size_t size) {
+    struct text_block *t = m->texts;
+    if (!t || t->cap - t->used < size + 1) {
+        size_t cap = size + 1 > 65536 ? size + 1 : 65536;
+        if (!(t = mem_new(sizeof *t + cap, 1))) return NULL;
+        t->next = m->texts, t->cap = cap, m->texts = t;
+    }
+    char *at = t->data + t->used;
+    memcpy(at, text, size);
+    at[size] = 0;
+    t->used += size + 1;
+    return at;
+}
+
+/* ---- fork, drop, evict ---- */
+
+static branch_id take_id(struct eval_model *m) { return m->n_free ? m->free_ids[--m->n_free] : 0; }
+
+static enum status model_fork(void *self, branch_id from, branch_id *to, struct error *e) {
+    struct eval_model *m = self;
+    const struct chain *a = &m->chains[from];
+    assert(a->live);
+    branch_id id = take_id(m);
+    if (!id) return error_set(e, ERR_FULL, "all %u branches are in use", m->p.max_branches);
+    struct chain *b = &m->chains[id];
+    *b = *a;
+    b->policy_seq = a->policy_seq ? engine_fork(m->p.policy, a->policy_seq) : 0;
+    b->prm_seq = a->prm_seq ? engine_fork(m->p.prm, a->prm_seq) : 0;
+    if ((a->policy_seq && !b->policy_seq) || (a->prm_seq && !b->prm_seq)) {
+        if (b->policy_seq) engine_drop(m->p.policy, &b->policy_seq);
+        b->live = false;
+        m->free_ids[m->n_free++] = id;
+        return error_set(e, ERR_FULL, "all KV sequences are in use");
+    }
+    memcpy(tokens_of(m, id), tokens_of(m, from), a->n_tokens * sizeof(int32_t));
+    m->ledger.forks++;
+    m->ledger.shared_tokens += b->n_policy + b->n_prm;
+    *to = id;
+    return OK;
+}
+
+static void model_evict(void *self, branch_id b) {
+    struct eval_model *m = self;
+    struct chain *c = &m->chains[b];
+    if (c->policy_seq) engine_drop(m->p.policy, &c->policy_seq);
+    if (c->prm_seq) engine_drop(m->p.prm, &c->prm_seq);
+    m->ledger.replayed_tokens += c->n_policy + c->n_prm; /* what using it again will cost */
+    c->n_policy = c->n_prm = 0;
+}
+
+static void model_drop(void *self, branch_id *b) {
+    struct eval_model *m = self;
+    if (!*b) return;
+    struct chain *c = &m->chains[*b];
+    assert(c->live);
+    if (c->policy_seq) engine_drop(m->p.policy, &c->policy_seq);
+    if (c->prm_seq) engine_drop(m->p.prm, &c->prm_seq);
+    c->live = false;
+    m->free_ids[m->n_free++] = *b;
+    *b = 0;
+}
+
+/* ---- running engines ---- */
+
+static void note_peak(struct eval_model *m) {
+    uint64_t bytes = engine_kv_bytes_peak(m->p.policy) + (m->p.prm ? engine_kv_bytes_peak(m->p.prm) : 0);
+    if (bytes > m->ledger.peak_kv_bytes) m->ledger.peak_kv_bytes = bytes;
+}
+
+static uint64_t flops_of(const struct engine *en, uint32_t from, uint32_t to, uint32_t n_out) {
+    uint64_t sum = 0;
+    for (uint32_t pos = from; pos < to; pos++) sum += model_flops(engine_model(en), pos, pos + n_out >= to);
+    return sum;
+}
+
+/* ERR_FULL when no sequence is free. */
+static enum status need_seq(struct engine *en, uint32_t *seq, struct error *e) {
+    if (!*seq && !(*seq = engine_seq_new(en))) return error_set(e, ERR_FULL, "all KV sequences are in use");
+    return OK;
+}
+
+/* ---- extend ---- */
+
+/* Reads the unread tokens of the active branches; logits row i belongs to active[i]. */
+static enum status read_pending(struct eval_model *m, const struct step *steps, uint32_t n_active, struct error *e) {
+    for (uint32_t i = 0; i < n_active; i++) {
+        struct chain *c = &m->chains[steps[m->active[i]].branch];
+        enum status s = need_seq(m->p.policy, &c->policy_seq, e);
+        if (s) return s;
+        m->spans[i] = (struct span){.seq = c->policy_seq, .n_tokens = c->n_tokens - c->n_policy, .n_out = 1,
+                                    .tokens = tokens_of(m, steps[m->active[i]].branch) + c->n_policy,
+                                    .out = m->logits + (size_t)i * m->n_vocab};
+    }
+    enum status s = engine_run(m->p.policy, m->spans, n_active, &m->ledger.pages_copied, e);
+    if (s) return s;
+    for (uint32_t i = 0; i < n_active; i++) {
+        struct chain *c = &m->chains[steps[m->active[i]].branch];
+        m->ledger.policy_flops += flops_of(m->p.policy, c->n_policy, c->n_tokens, 1);
+        c->n_policy = c->n_tokens;
+    }
+    return OK;
+}
+
+/* Draws one token for a step; true when the step has ended. */
+static bool draw_token(struct eval_model *m, struct step *st, const float *logits) {
+    struct chain *c = &m->chains[st->branch];
+    struct sample_params sp = m->p.sampling;
+    sp.temperature = st->temperature;
+    float logprob = 0;
+    int32_t id = sample_token(&sp, logits, m->n_vocab, st->key, st->n_tokens, &m->scratch, &logprob);
+    if (id < 0) {
+        st->end = STEP_DEAD;
+        return true;
+    }
+    tokens_of(m, st->branch)[c->n_tokens++] = id;
+    st->n_tokens++;
+    st->logprob += logprob;
+    m->ledger.generated_tokens++;
+    if (tok_is_end(m->p.tok, id))
+        st->end = STEP_FINISHED;
+    else if (id == m->p.separator)
+        st->end = STEP_SEPARATOR;
+    else if (st->n_tokens == m->p.max_step_tokens || c->n_tokens == m->p.max_tokens)
+        st->end = STEP_TRUNCATED;
+    else
+        return false;
+    return true;
+}
+
+static enum status set_step_text(struct eval_model *m, struct step *st, struct error *e) {
+    const struct chain *c = &m->chains[st->branch];
+    uint32_t n = st->n_tokens - (st->end == STEP_SEPARATOR || st->end == STEP_FINISHED);
+    size_t size;
+    tok_decode(m->p.tok, tokens_of(m, st->branch) + c->n_tokens - st->n_tokens, n, false, m->text, m->text_cap, &size);
+    st->text = keep_text(m, m->text, size < m->text_cap ? size : m->text_cap - 1);
+    return st->text ? OK : error_set(e, ERR_MEMORY, "no memory for the text of a step");
+}
+
+/* Back to the chains before this call; what the engines did meanwhile is cut off. */
+static void undo_steps(struct eval_model *m, struct step *steps, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        struct chain *c = &m->chains[steps[i].branch];
+        c->n_tokens -= steps[i].n_tokens;
+        uint32_t keep = c->n_tokens ? c->n_tokens - 1 : 0;
+        if (c->policy_seq && c->n_policy > keep) {
+            engine_truncate(m->p.policy, c->policy_seq, keep);
+            c->n_policy = keep;
+        }
+        m->ledger.generated_tokens -= steps[i].n_tokens;
+        steps[i].n_tokens = 0;
+    }
+}
+
+static enum status extend_some(struct eval_model *m, struct step *steps, uint32_t n, struct error *e) {
+    uint32_t n_active = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        steps[i].n_tokens = 0, steps[i].logprob = 0, steps[i].text = "";
+        steps[i].end = STEP_TRUNCATED;
+        if (m->chains[steps[i].branch].n_tokens < m->p.max_tokens) m->active[n_active++] = i;
+    }
+    enum status s = OK;
+    while (n_active && !s) {
+        if ((s = read_pending(m, steps, n_active, e))) break;
+        uint32_t still = 0;
+        for (uint32_t i = 0; i < n_active; i++) {
+            struct step *st = &steps[m->active[i]];
+            if (!draw_token(m, st, m->logits + (size_t)i * m->n_vocab)) m->active[still++] = m->active[i];
+        }
+        n_active = still;
+    }
+    for (uint32_t i = 0; i < n && !s; i++) s = set_step_text(m, &steps[i], e);
+    if (s) undo_steps(m, steps, n);
+    note_peak(m);
+    return s;
+}
+
+static enum status model_extend(void *self, struct step *steps, size_t n, struct error *e) {
+    struct eval_model *m = self;
+    for (size_t i = 0; i < n; i += m->p.max_batch) {
+        size_t some = n - i < m->p.max_batch ? n - i : m->p.max_batch;
+        enum status s = extend_some(m, steps + i, (uint32_t)some, e);
+        if (s) {
+            undo_steps(m, steps, i);
+            return s;
+        }
+    }
+    return OK;
+}
+
+/* ---- score ---- */
+
+const char *eval_model_text(struct eval_model *m, branch_id b) {
+    const struct chain *c = &m->chains[b];
+    size_t size;
+    tok_decode(m->p.tok, tokens_of(m, b) + m->n_prompt, c->n_tokens - m->n_prompt, false, m->text, m->text_cap, &size);
+    return m->text;
+}
+
+/* The reward model reads what is new in each chain; every step end in it adds a step value. */
+static enum status read_rewards(struct eval_model *m, const branch_id *branches, uint32_t n, struct error *e) {
+    for (uint32_t i = 0; i < n; i++) {
+        struct chain *c = &m->chains[branches[i]];
+        enum status s = need_seq(m->p.prm, &c->prm_seq, e);
+        if (s) return s;
+        uint32_t fresh = c->n_tokens - c->n_prm;
+        m->spans[i] = (struct span){.seq = c->prm_seq, .n_tokens = fresh, .n_out = fresh,
+                                    .tokens = tokens_of(m, branches[i]) + c->n_prm,
+                                    .out = m->outputs + (size_t)i * m->p.max_tokens};
+    }
+    enum status s = engine_run(m->p.prm, m->spans, n, &m->ledger.pages_copied, e);
+    if (s) return s;
+    for (uint32_t i = 0; i < n; i++) {
+        struct chain *c = &m->chains[branches[i]];
+        uint32_t fresh = c->n_tokens - c->n_prm, known = c->values.n_steps, seen = 0;
+        m->ledger.prm_tokens += fresh;
+        m->ledger.prm_flops += flops_of(m->p.prm, c->n_prm, c->n_tokens, fresh);
+        /* After an eviction the whole chain is read again: values known already are not added twice. */
+        for (uint32_t j = 0; j < fresh; j++) {
+            int32_t id = m->spans[i].tokens[j];
+            bool ends = c->n_prm + j >= m->n_prompt && (id == m->p.separator || tok_is_end(m->p.tok, id));
+            if (ends && (c->n_prm > 0 || ++seen > known)) prm_chain_add(&c->values, prm_value(m->spans[i].out[j]));
+        }
+        c->n_prm = c->n_tokens;
+    }
+    return OK;
+}
+
+static enum status model_score(void *self, const branch_id *branches, size_t n, float *value, struct error *e) {
+    struct eval_model *m = self;
+    for (size_t i = 0; i < n && !m->p.oracle; i += m->p.max_batch) {
+        size_t some = n - i < m->p.max_batch ? n - i : m->p.max_batch;
+        enum status s = read_rewards(m, branches + i, (uint32_t)some, e);
+        if (s) return s;
+    }
+    for (size_t i = 0; i < n; i++)
+        value[i] = m->p.oracle ? m->p.oracle(m->p.arg, eval_model_text(m, branches[i]))
+                               : prm_chain_value(&m->chains[branches[i]].values, m->p.agg);
+    note_peak(m);
+    return OK;
+}
+
+static int model_check(void *self, branch_id b) {
+    struct eval_model *m = self;
+    return m->p.check(m->p.arg, eval_model_text(m, b));
+}
+
+static const char *model_answer(void *self, branch_id b) {
+    struct eval_model *m = self;
+    if (!m->p.answer) return "";
+    char out[1024];
+    size_t size = m->p.answer(m->p.arg, eval_model_text(m, b), out, sizeof out);
+    const char *kept = keep_text(m, out, size < sizeof out ? size : sizeof out - 1);
+    return kept ? kept : "";
+}
+
+/* ---- open, close ---- */
+
+static enum status alloc_model(struct eval_model *m, struct error *e) {
+    const struct eval_params *p = &m->p;
+    size_t n = (size_t)p->max_branches + 1;
+    m->text_cap = (size_t)p->max_tokens * 64 + 1;
+    if ((m->chains = mem_new(n, sizeof *m->chains)) && (m->tokens = mem_new(n * p->max_tokens, sizeof *m->tokens)) &&
+        (m->free_ids = mem_new(n, sizeof *m->free_ids)) && (m->spans = mem_new(p->max_batch, sizeof *m->spans)) &&
+        (m->active = mem_new(p->max_batch, sizeof *m->active)) && (m->text = mem_new(m->text_cap, 1)) &&
+        (m->logits = mem_new((size_t)p->max_batch * m->n_vocab, sizeof(float))) &&
+        (m->outputs = mem_new((size_t)p->max_batch * p->max_tokens, sizeof(float))) &&
+        (m->scratch.p = mem_new(m->n_vocab, sizeof(float))) && (m->scratch.ids = mem_new(m->n_vocab, sizeof(int32_t)))) {
+        for (branch_id b = p->max_branches; b >= 1; b--) m->free_ids[m->n_free++] = b;
+        return OK;
+    }
+    return error_set(e, ERR_MEMORY, "no memory for %u branches of %u tokens", p->max_branches, p->max_tokens);
+}
+
+/* The prompt: all of it through the reward model, all but its last token through the policy. */
+static enum status read_prompt(struct eval_model *m, const char *prompt, struct error *e) {
+    size_t n;
+    m->root = take_id(m);
+    struct chain *c = &m->chains[m->root];
+    int32_t *tokens = tokens_of(m, m->root);
+    c->live = true;
+    enum status s = tok_encode(m->p.tok, prompt, strlen(prompt), false, tok_adds_bos(m->p.tok), tokens, m->p.max_tokens, &n, e);
+    if (s) return s;
+    if (n == 0 || n >= m->p.max_tokens)
+        return error_set(e, ERR_INPUT, "the prompt has %zu tokens, allowed 1 to %u (-c)", n, m->p.max_tokens - 1);
+    c->n_tokens = m->n_prompt = (uint32_t)n;
+    m->ledger.prompt_tokens = n;
+    if ((s = need_seq(m->p.policy, &c->policy_seq, e))) return s;
+    struct span span = {.seq = c->policy_seq, .n_tokens = (uint32_t)n - 1, .tokens = tokens};
+    if ((s = engine_run(m->p.policy, &span, 1, &m->ledger.pages_copied, e))) return s;
+    c->n_policy = (uint32_t)n - 1;
+    m->ledger.policy_flops += flops_of(m->p.policy, 0, c->n_policy, 0);
+    return m->p.prm ? read_rewards(m, &m->root, 1, e) : OK;
+}
+
+enum status eval_model_open(const struct eval_params *p, const char *prompt, struct eval_model **out, struct evaluator *ev, struct error *e) {
+    *out = NULL;
+    struct eval_model *m = mem_new(1, sizeof *m);
+    if (!m) return error_set(e, ERR_MEMORY, "no memory for an evaluator");
+    m->p = *p;
+    m->n_vocab = engine_n_out(p->policy);
+    enum status s = alloc_model(m, e);
+    if (s || (s = read_prompt(m, prompt, e))) {
+        eval_model_close(&m);
+        return s;
+    }
+    *ev = (struct evaluator){.self = m, .root = m->root, .ledger = &m->ledger, .fork = model_fork, .drop = model_drop,
+                             .evict = model_evict, .extend = model_extend, .score = p->prm || p->oracle ? model_score : NULL,
+                             .check = p->check ? model_check : NULL, .answer = model_answer};
+    *out = m;
+    return OK;
+}
+
+void eval_model_close(struct eval_model **mp) {
+    struct eval_model *m = *mp;
+    if (!m) return;
+    for (branch_id b = 1; m->chains && b <= m->p.max_branches; b++)
+        if (m->chains[b].live) {
+            branch_id id = b;
+            model_drop(m, &id);
+        }
+    for (struct text_block *t = m->texts, *next; t; t = next) {
+        next = t->next;
+        mem_free(t);
+    }
+    mem_free(m->chains), mem_free(m->tokens), mem_free(m->free_ids), mem_free(m->spans), mem_free(m->active);
+    mem_free(m->text), mem_free(m->logits), mem_free(m->outputs), mem_free(m->scratch.p), mem_free(m->scratch.ids);
+    mem_free(m);
+    *mp = NULL;
+}
