@@ -1,0 +1,221 @@
+/* test_ops.c: scalar kernels against double arithmetic, and every other table against scalar, bit for bit.
+ * Not conversions: test_quant.c.
+ * Next: ops_check.h, where the bit comparisons are. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "tests/ops_check.h"
+
+/* |got - want| <= tolerance, or the test fails with place and values. */
+static void check_close(const char *what, size_t i, double got, double want, double tolerance) {
+    if (fabs(got - want) <= tolerance) return;
+    fail_msg("%s: element %zu is %.9g, expected %.9g within %.3g", what, i, got, want, tolerance);
+}
+
+static const struct ops *scalar(void) { return ops_by_name("scalar"); }
+
+static void test_tables(void **state) {
+    (void)state;
+    assert_non_null(ops_get());
+    assert_ptr_equal(ops_get(), ops_get());
+    assert_non_null(scalar());
+    assert_null(ops_by_name("sse9"));
+    assert_null(ops_by_name(NULL));
+    const char *asked = getenv("PONDER_ISA");
+    if (asked && ops_by_name(asked)) assert_string_equal(ops_get()->name, asked);
+    for (size_t i = 0; ops_names[i]; i++) {
+        const struct ops *t = ops_by_name(ops_names[i]);
+        if (!t) continue;
+        assert_string_equal(t->name, ops_names[i]);
+        for (uint32_t type = 0; type < TYPE_COUNT; type++) assert_int_equal(!t->matmul[type], !type_info(type));
+        assert_true(t->rms_norm && t->rope && t->silu_mul && t->add && t->exp_sum && t->max && t->attend &&
+                    t->store_f16);
+    }
+}
+
+/* The order is part of the promise: these sums give another float in any other order or without fma. */
+static void test_lane_order(void **state) {
+    (void)state;
+    float x[17], one[17], y;
+    for (size_t i = 0; i < 17; i++) one[i] = 1, x[i] = 0;
+    x[0] = 1e8f, x[8] = 1, x[16] = -1e8f; /* one lane, ascending: the 1 is lost; x[16] joins lane 0 last */
+    scalar()->matmul[TYPE_F32](&y, 1, x, sizeof x, one, 17, 1, 17, 1);
+    check_close("lane 0 ascending", 0, y, 0, 0);
+    x[8] = 0, x[4] = 1e8f, x[0] = 1, x[2] = -1e8f, x[16] = 0; /* (l0+l4) loses the 1 before l2 cancels */
+    scalar()->matmul[TYPE_F32](&y, 1, x, sizeof x, one, 17, 1, 17, 1);
+    check_close("l0+l4 first", 0, y, 0, 0);
+    x[4] = -1e8f, x[0] = 1e8f, x[2] = 1;
+    scalar()->matmul[TYPE_F32](&y, 1, x, sizeof x, one, 17, 1, 17, 1);
+    check_close("l0+l4 cancel exactly", 0, y, 1, 0);
+    float w[9] = {0}, v[9] = {0}; /* lane 0: -1, then (1 + 2^-12)^2: only fma keeps the 2^-24 */
+    w[0] = -1, v[0] = 1, w[8] = v[8] = 1 + 0x1p-12f;
+    scalar()->matmul[TYPE_F32](&y, 1, w, sizeof w, v, 9, 1, 9, 1);
+    check_close("fma", 0, y, 0x1p-11 + 0x1p-24, 0);
+}
+
+static void test_scalar_matmul(void **state) {
+    (void)state;
+    enum { ROWS = 5, N = 3, MAX_COLS = 512 };
+    static float w[MAX_COLS], x[N * MAX_COLS], y[N * ROWS];
+    static uint8_t bytes[ROWS * MAX_COLS * 4];
+    static double want[N * ROWS], size[N * ROWS];
+    for (size_t t = 0; t < COUNT(check_types); t++)
+        for (size_t s = 0; s < COUNT(check_sizes); s++) {
+            enum tensor_type type = check_types[t];
+            size_t cols = padded_cols(type, check_sizes[s]), row_bytes = type_row_bytes(type, cols);
+            fill_random(x, N * cols, 1, false);
+            for (size_t r = 0; r < ROWS; r++) {
+                fill_random(w, cols, r + 5, false);
+                type_from_f32(type, w, bytes + r * row_bytes, cols);
+                type_to_f32(type, bytes + r * row_bytes, w, cols);
+                for (size_t j = 0; j < N; j++) {
+                    want[j * ROWS + r] = size[j * ROWS + r] = 0;
+                    for (size_t i = 0; i < cols; i++) {
+                        want[j * ROWS + r] += (double)w[i] * x[j * cols + i];
+                        size[j * ROWS + r] += fabs((double)w[i] * x[j * cols + i]);
+                    }
+                }
+            }
+            scalar()->matmul[type](y, ROWS, bytes, row_bytes, x, cols, ROWS, cols, N);
+            for (size_t i = 0; i < N * ROWS; i++)
+                check_close(type_info(type)->name, i, y[i], want[i], size[i] * 6e-8 * (4 + (double)cols / 8));
+        }
+}
+
+/* At most one unit in the last place off the true exp where the result is a normal float; exact at the ends. */
+static void test_scalar_exp(void **state) {
+    (void)state;
+    float x, y;
+    for (x = -87.29f; x < 88.71f; x += 0.00137f) {
+        scalar()->exp_sum(&y, &x, 1, 0, 1);
+        double want = exp((double)x), unit = nextafterf((float)want, INFINITY) - (double)(float)want;
+        if (fabs(y - want) > unit) fail_msg("exp(%.9g) is %.9g, expected %.9g", (double)x, (double)y, want);
+    }
+    const float ends[][2] = {{-INFINITY, 0}, {-1e30f, 0}, {-104, 0},         {-87.31f, 0},      {0, 1},
+                             {-0.0f, 1},     {1e-30f, 1}, {88.8f, INFINITY}, {1e30f, INFINITY}, {INFINITY, INFINITY}};
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        scalar()->exp_sum(&y, &ends[i][0], 1, 0, 1);
+        if (y != ends[i][1] || signbit(y)) fail_msg("exp(%g) is %g", (double)ends[i][0], (double)y);
+    }
+    x = NAN;
+    scalar()->exp_sum(&y, &x, 1, 0, 1);
+    assert_true(isnan(y));
+}
+
+static void test_scalar_rows(void **state) {
+    (void)state;
+    enum { N = 100 };
+    float x[N], w[N], y[N];
+    double squares = 0, sum = 0;
+    fill_random(x, N, 1, false);
+    fill_random(w, N, 2, false);
+    for (size_t i = 0; i < N; i++) squares += (double)x[i] * x[i];
+    scalar()->rms_norm(y, x, w, N, 1e-3f);
+    for (size_t i = 0; i < N; i++) check_close("rms_norm", i, y[i], x[i] / sqrt(squares / N + 1e-3f) * w[i], 1e-5);
+    scalar()->silu_mul(y, x, w, N);
+    for (size_t i = 0; i < N; i++) check_close("silu_mul", i, y[i], x[i] / (1 + exp(-x[i])) * w[i], 2e-6);
+    for (size_t i = 0; i < N; i++) y[i] = w[i];
+    scalar()->add(y, x, N);
+    for (size_t i = 0; i < N; i++) check_close("add", i, y[i], (double)w[i] + x[i], 4e-7);
+    float got = scalar()->exp_sum(y, x, 0.5f, 2, N), largest = scalar()->max(x, N);
+    for (size_t i = 0; i < N; i++) {
+        check_close("exp_sum", i, y[i], exp(x[i] * 0.5 - 2), 1e-6);
+        sum += y[i];
+        assert_true(largest >= x[i]);
+    }
+    check_close("exp_sum total", 0, got, sum, 1e-5);
+    largest = scalar()->max((float[]){-3, NAN, -2, -7}, 4);
+    check_close("max passes NaN over", 0, largest, -2, 0);
+    assert_true(scalar()->max(x, 0) == -INFINITY);
+    float gate[] = {-INFINITY, 1000, -1000, INFINITY}, up[] = {1, 1, 1, 1};
+    scalar()->silu_mul(gate, gate, up, 4);
+    assert_true(gate[1] == 1000 && gate[2] == 0 && gate[3] == INFINITY);
+}
+
+static void test_scalar_rope(void **state) {
+    (void)state;
+    enum { HEADS = 2, DIM = 12, ROPE = 8 };
+    for (int style = ROPE_NORM; style <= ROPE_NEOX; style++) {
+        float x[HEADS * DIM], y[HEADS * DIM], cos_sin[ROPE];
+        for (size_t i = 0; i < ROPE / 2; i++)
+            cos_sin[2 * i] = (float)cos(1.0 + (double)i), cos_sin[2 * i + 1] = (float)sin(1.0 + (double)i);
+        fill_random(x, HEADS * DIM, 3, false);
+        memcpy(y, x, sizeof y);
+        scalar()->rope(y, cos_sin, HEADS, DIM, ROPE, style);
+        for (size_t h = 0; h < HEADS; h++) {
+            for (size_t i = 0; i < ROPE / 2; i++) {
+                size_t a = h * DIM + (style == ROPE_NORM ? 2 * i : i);
+                size_t b = style == ROPE_NORM ? a + 1 : a + ROPE / 2;
+                double c = cos(1.0 + (double)i), s = sin(1.0 + (double)i);
+                check_close("rope first", i, y[a], x[a] * c - x[b] * s, 1e-6);
+                check_close("rope second", i, y[b], x[a] * s + x[b] * c, 1e-6);
+            }
+            for (size_t d = ROPE; d < DIM; d++) assert_true(y[h * DIM + d] == x[h * DIM + d]);
+        }
+    }
+}
+
+/* Three pages of one row against one softmax over all visible cells in double. */
+static void test_scalar_attend(void **state) {
+    (void)state;
+    enum { PAGES = 3, DIM = 40 };
+    static uint16_t k[PAGES][DIM * KV_PAGE], v[PAGES][DIM * KV_PAGE];
+    float q[DIM], buffer[DIM * KV_PAGE];
+    fill_random(q, DIM, 1, false);
+    for (size_t page = 0; page < PAGES; page++) {
+        fill_random(buffer, COUNT(buffer), 10 + page, false);
+        scalar()->store_f16(k[page], 1, buffer, COUNT(buffer));
+        fill_random(buffer, COUNT(buffer), 20 + page, false);
+        scalar()->store_f16(v[page], 1, buffer, COUNT(buffer));
+    }
+    for (uint32_t last = 0; last <= KV_PAGE; last++) {
+        float m = -INFINITY, l = 0, o[DIM] = {0};
+        double weights = 0, want[DIM] = {0};
+        for (size_t page = 0; page < PAGES; page++) {
+            uint32_t n = page + 1 < PAGES ? KV_PAGE : last;
+            size_t offset = 0;
+            scalar()->attend(&(struct attend_args){q, &offset, &n, 1, DIM, k[page], v[page], 0.4f, &m, &l, o});
+            for (uint32_t t = 0; t < n; t++) {
+                double s = 0;
+                for (size_t d = 0; d < DIM; d++) s += (double)q[d] * f16_to_f32(k[page][d * KV_PAGE + t]);
+                weights += exp(s * 0.4);
+                for (size_t d = 0; d < DIM; d++) want[d] += exp(s * 0.4) * f16_to_f32(v[page][t * DIM + d]);
+            }
+        }
+        for (size_t d = 0; d < DIM; d++) check_close("attend", d, o[d] / l, want[d] / weights, 3e-6);
+    }
+}
+
+static void test_store_f16(void **state) {
+    (void)state;
+    float x[40];
+    uint16_t y[40 * KV_PAGE];
+    fill_random(x, COUNT(x), 9, true);
+    memset(y, 0x5a, sizeof y);
+    scalar()->store_f16(y, KV_PAGE, x, COUNT(x));
+    for (size_t i = 0; i < COUNT(y); i++) assert_int_equal(y[i], i % KV_PAGE ? 0x5a5a : f32_to_f16(x[i / KV_PAGE]));
+}
+
+/* Every table of this CPU, scalar included (it must keep inside its output too). */
+static void test_bits(void **state) {
+    const struct ops_check *c = *state;
+    for (size_t i = 0; ops_names[i]; i++) {
+        const struct ops *v = ops_by_name(ops_names[i]);
+        if (v && !c->run(v)) fail_msg("%s: %s differs from scalar, see above", v->name, c->name);
+    }
+}
+
+int main(void) {
+    struct CMUnitTest tests[9 + COUNT(ops_checks)] = {
+        cmocka_unit_test(test_tables),        cmocka_unit_test(test_lane_order),  cmocka_unit_test(test_scalar_matmul),
+        cmocka_unit_test(test_scalar_exp),    cmocka_unit_test(test_scalar_rows), cmocka_unit_test(test_scalar_rope),
+        cmocka_unit_test(test_scalar_attend), cmocka_unit_test(test_store_f16),
+    };
+    size_t n = 8;
+    for (size_t i = 0; i < COUNT(ops_checks); i++)
+        tests[n++] = (struct CMUnitTest){ops_checks[i].name, test_bits, NULL, NULL, (void *)&ops_checks[i]};
+    return _cmocka_run_group_tests("ops", tests, n, NULL, NULL);
+}
