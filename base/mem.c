@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,13 +26,13 @@ static bool allocation_allowed(void) {
 }
 
 void *mem_new(size_t n, size_t size) {
-    size_t bytes, padded;
-    if (!mul_size(n, size, &bytes) || !add_size(bytes, 64 + 63, &padded)) return NULL;
+    size_t bytes;
+    if (!mul_size(n, size, &bytes) || bytes > PTRDIFF_MAX) return NULL;
     if (!allocation_allowed()) return NULL;
-    padded &= ~(size_t)63;
     void *p = NULL;
-    if (posix_memalign(&p, 64, padded)) return NULL;
-    memset(p, 0, padded);
+    /* Not rounded up: a sanitizer then sees the first byte past the end. */
+    if (posix_memalign(&p, 64, bytes ? bytes : 1)) return NULL;
+    memset(p, 0, bytes);
     return p;
 }
 

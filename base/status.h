@@ -18,7 +18,8 @@ struct error {
 };
 
 /* Writes the formatted line into e (which may be NULL) and returns s, so that a failing function can
- * `return error_set(e, ERR_INPUT, "%s: ...", path)`.  Truncates; control characters become '?'. */
+ * `return error_set(e, ERR_INPUT, "%s: ...", path)`.  Truncates; control characters become '?'.  The arguments may
+ * include e's own text. */
 enum status error_set(struct error *e, enum status s, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <unistd.h>
@@ -40,7 +41,8 @@ static inline void relax(void) {
 #endif
 }
 
-/* Waits until *value != old: spins about 20 us when every member can have its own core, then sleeps. */
+/* Waits until *value != old: spins when every member can have its own core (4000 pauses are 100 to 200 us, more
+ * than the gap between two passes), then sleeps. */
 static void wait_change(struct team *t, atomic_uint *value, unsigned old) {
     int spins = t->n_threads <= t->n_cpus ? 4000 : 16;
     for (int i = 0; i < spins; i++) {
@@ -80,6 +82,12 @@ static void *member_main(void *arg) {
     }
 }
 
+/* What taskset or a container left to this process, not what the machine has. */
+static long usable_cpus(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) ? sysconf(_SC_NPROCESSORS_ONLN) : CPU_COUNT(&set);
+}
+
 enum status team_new(int n_threads, struct team **out, struct error *e) {
     *out = NULL;
     if (n_threads < 1 || n_threads > MAX_TEAM)
@@ -87,7 +95,7 @@ enum status team_new(int n_threads, struct team **out, struct error *e) {
     struct team *t = mem_new(1, sizeof *t);
     if (!t) return error_set(e, ERR_MEMORY, "no memory for a team of %d threads", n_threads);
     t->n_threads = n_threads;
-    t->n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    t->n_cpus = usable_cpus();
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
     pthread_mutex_init(&t->turn, NULL);
@@ -95,7 +103,8 @@ enum status team_new(int n_threads, struct team **out, struct error *e) {
         t->members[i] = (struct member){t, i};
         if (pthread_create(&t->threads[i], NULL, member_main, &t->members[i])) {
             team_free(&t);
-            return error_set(e, ERR_MEMORY, "thread %d of %d could not be started; use fewer with -t", i + 1, n_threads);
+            return error_set(e, ERR_MEMORY, "thread %d of %d could not be started; use fewer with -t", i + 1,
+                             n_threads);
         }
         t->n_started++;
     }
