@@ -20,6 +20,7 @@ struct toy_world {
     const char *best;      /* the best chain; its value is 1 */
     float noise;           /* added to values, by digits */
     bool flat, nan;        /* all values equal; all values NaN */
+    const float *arms;     /* [width] when set: the value depends on the first digit only */
     float p_dead, p_cut;   /* share of prefixes that are dead or truncated */
 };
 
@@ -86,6 +87,7 @@ static enum step_end toy_end(const struct toy_world *w, const char *digits) {
 static float toy_value(const struct toy_world *w, const char *digits) {
     if (w->nan) return NAN;
     if (w->flat) return 0.5f;
+    if (w->arms) return w->arms[digits[0] - '0'];
     double matches = 0, open = 0.3 * (w->depth - strlen(digits));
     for (uint32_t i = 0; digits[i]; i++) matches += digits[i] == w->best[i];
     double v = (matches + open) / w->depth + w->noise * (rng_uniform(toy_hash(w, digits, 3), 0) - 0.5);
@@ -216,7 +218,7 @@ static enum status toy_score(void *self, const branch_id *branches, size_t n, fl
     return OK;
 }
 
-static int toy_check(void *self, branch_id b) {
+__attribute__((unused)) static int toy_check(void *self, branch_id b) {
     struct toy *y = self;
     return !strcmp(toy_get(y, b, "check of a branch that is not live")->digits, y->world.best);
 }
