@@ -13,6 +13,7 @@ struct stream {
 };
 
 const struct gen_mix gen_default_mix = {.four_other_target = 0.35, .four_24 = 0.25, .three_24 = 0.3, .three_any = 0.1};
+const struct gen_mix gen_label_mix = {.four_other_target = 0.3, .four_24 = 0.5, .three_24 = 0.1, .three_any = 0.1};
 
 enum { CARD_MAX = 13, NUMBER_MAX = 30, TARGET_MAX = 100, WALKS = 16 };
 

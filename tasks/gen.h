@@ -13,7 +13,8 @@ struct gen_mix {
     double three_24;          /* three integers 1..n (small ones more often, up to 169), target 24 */
     double three_any;         /* three numbers, any reachable target 1..100 */
 };
-extern const struct gen_mix gen_default_mix;
+extern const struct gen_mix gen_default_mix; /* for the policy */
+extern const struct gen_mix gen_label_mix;   /* for reward labels: more of what a first step with target 24 leaves */
 
 /* Problem number `index` of the stream `key`; always solvable when `solvable`, else whatever comes. */
 void gen_problem(uint64_t key, uint64_t index, const struct gen_mix *mix, bool solvable, struct cd_problem *p);

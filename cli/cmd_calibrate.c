@@ -1,0 +1,147 @@
+/* cmd_calibrate.c: how well the reward model tells reachable from unreachable states, step by step.
+ * Not an evaluation of searches: cmd_eval.c.
+ * Next: prm/calibration.h for the measures. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "cli/cancel.h"
+#include "cli/command.h"
+#include "cli/solver.h"
+#include "prm/calibration.h"
+
+enum { MAX_STEPS = CD_MAX, CHAINS = 64 };
+
+struct options {
+    struct session_options session;
+    const char *task, *input;
+    int64_t chains, seed, limit;
+    double temp;
+    bool json;
+};
+
+static const struct flag flags[] = {
+    {"input", NULL, FLAG_TEXT, offsetof(struct options, input), NULL, 0, 0, "FILE", "problems, one a line"},
+    {"task", NULL, FLAG_TEXT, offsetof(struct options, task), "game24", 0, 0, "NAME", "game24 or countdown"},
+    MODEL_FLAG(struct options, session),
+    PRM_FLAG(struct options, session),
+    {"chains", NULL, FLAG_INT, offsetof(struct options, chains), "8", 1, CHAINS, "N", "chains sampled for each problem"},
+    {"temp", NULL, FLAG_REAL, offsetof(struct options, temp), "1", 0, 100, "X", "temperature of the chains"},
+    {"limit", NULL, FLAG_INT, offsetof(struct options, limit), "1000000", 1, 1e9, "N", "problems taken from the file"},
+    {"seed", "s", FLAG_INT, offsetof(struct options, seed), "1", 0, 9e15, "N", "of the chains"},
+    {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL, "one JSON line per step instead of a table"},
+    COMPUTE_FLAGS(struct options, session),
+    {0},
+};
+
+/* Scores and truths by step. */
+struct pool {
+    struct judged *items[MAX_STEPS];
+    size_t n[MAX_STEPS], cap[MAX_STEPS];
+};
+
+static bool pool_add(struct pool *p, int step, float score, int truth) {
+    if (p->n[step] == p->cap[step]) {
+        size_t cap = p->cap[step] ? 2 * p->cap[step] : 1024;
+        struct judged *grown = mem_grow(p->items[step], p->n[step], cap, sizeof *grown);
+        if (!grown) return false;
+        p->items[step] = grown, p->cap[step] = cap;
+    }
+    p->items[step][p->n[step]++] = (struct judged){score, truth};
+    return true;
+}
+
+/* Exact truth of a chain of `n_steps` steps: all steps right, and the target reached or still reachable. */
+static int is_reachable(const struct cd_problem *p, const char *text, int n_steps) {
+    int n_ok;
+    struct cd_state end;
+    if (cd_check(p, text, &n_ok, &end)) return 1;
+    return n_ok == n_steps && end.n > 1 && cd_count_solutions(&end, p->target, true) > 0;
+}
+
+/* Samples chains of one problem in lockstep; every new step is scored and judged. */
+static enum status judge_problem(const struct eval_params *ep, const struct problem *p, const struct options *o, struct pool *pool, struct error *e) {
+    char prompt[CD_TEXT];
+    struct eval_model *m;
+    struct evaluator ev;
+    struct step steps[CHAINS];
+    branch_id branches[CHAINS];
+    float values[CHAINS];
+    uint64_t key = rng_fold((uint64_t)o->seed, hash_bytes(prompt, p->task->prompt(p, prompt, sizeof prompt)));
+    enum status s = eval_model_open(ep, prompt, &m, &ev, e);
+    if (s) return s;
+    size_t n = (size_t)o->chains;
+    for (size_t i = 0; i < n && !s; i++) s = ev.fork(ev.self, ev.root, &branches[i], e);
+    uint64_t keys[CHAINS];
+    for (size_t i = 0; i < n; i++) keys[i] = rng_fold(key, i);
+    for (int step = 0; step < p->countdown.n - 1 && n && !s; step++) {
+        for (size_t i = 0; i < n; i++)
+            steps[i] = (struct step){.branch = branches[i], .key = rng_fold(keys[i], (uint64_t)step), .temperature = (float)o->temp};
+        if ((s = ev.extend(ev.self, steps, n, e)) || (s = ev.score(ev.self, branches, n, values, e))) break;
+        size_t kept = 0;
+        for (size_t i = 0; i < n; i++) {
+            bool scored = steps[i].end == STEP_SEPARATOR || steps[i].end == STEP_FINISHED;
+            if (scored && !pool_add(pool, step, values[i], is_reachable(&p->countdown, eval_model_text(m, branches[i]), step + 1)))
+                s = error_set(e, ERR_MEMORY, "no memory for the scores");
+            if (steps[i].end == STEP_SEPARATOR) keys[kept] = keys[i], branches[kept++] = branches[i];
+        }
+        n = kept;
+    }
+    eval_model_close(&m);
+    return s;
+}
+
+static void report(struct pool *pool, bool json) {
+    if (!json) printf("step       n  reachable     AUC     ECE   Brier\n");
+    for (int i = 0; i < MAX_STEPS; i++) {
+        if (!pool->n[i]) continue;
+        struct calibration c = calibrate(pool->items[i], pool->n[i]);
+        double share = (double)c.n_true / (double)c.n;
+        if (json)
+            printf("{\"step\":%d,\"n\":%zu,\"reachable\":%.4f,\"auc\":%.4f,\"ece\":%.4f,\"brier\":%.4f}\n", i + 1, c.n, share, c.auc, c.ece, c.brier);
+        else
+            printf("%4d %7zu     %6.3f  %6.4f  %6.4f  %6.4f\n", i + 1, c.n, share, c.auc, c.ece, c.brier);
+    }
+}
+
+static enum status run(const struct options *o, const struct session *s, const struct task *task, FILE *in, struct pool *pool, struct error *e) {
+    struct eval_params ep = {.policy = s->policy.engine, .prm = s->prm.engine, .tok = s->tok, .agg = s->prm_info.agg,
+                             .sampling = {.top_p = 1}, .max_step_tokens = 64, .max_tokens = s->ctx, .max_branches = CHAINS + 1,
+                             .max_batch = CHAINS, .separator = tok_find(s->tok, "\n")};
+    const volatile int *cancel = cancel_install();
+    char line[4096];
+    enum status st = OK;
+    int64_t n = 0;
+    for (long number = 1; !st && n < o->limit && !*cancel && fgets(line, sizeof line, in); number++) {
+        struct problem p;
+        if (!line[strspn(line, " \t\r\n")]) continue;
+        if (!(st = task->parse(task, line, number, &p, e))) st = judge_problem(&ep, &p, o, pool, e), n++;
+    }
+    return st;
+}
+
+int cmd_calibrate(int argc, char **argv) {
+    struct options o = {0};
+    struct args a = {.command = "calibrate", .usage = "", .flags = flags, .options = &o,
+                     .about = "Scores of the reward model on the policy's own chains against exact reachability, by step."};
+    int code = args_parse(&a, argc, argv);
+    if (code != ARGS_GO_ON) return code;
+    const struct task *task = task_find(o.task);
+    if (!task) return args_wrong(&a, "--task: \"%.60s\", allowed game24 or countdown", o.task);
+    if (!o.input) return args_wrong(&a, "--input: a file of problems is needed");
+    FILE *in = fopen(o.input, "r");
+    if (!in) return args_wrong(&a, "--input: %.300s cannot be opened", o.input);
+    struct error e = {""};
+    struct session s;
+    struct pool pool = {0};
+    struct session_size size = {.branches = CHAINS + 1, .max_rows = 512, .with_prm = true};
+    enum status st = session_open(&o.session, &size, &s, &e);
+    if (!st && !s.prm.model) st = error_set(&e, ERR_INPUT, "--prm %s: a reward model is needed", o.session.prm);
+    if (!st) st = run(&o, &s, task, in, &pool, &e);
+    fclose(in);
+    if (!st) report(&pool, o.json);
+    for (int i = 0; i < MAX_STEPS; i++) mem_free(pool.items[i]);
+    session_close(&s);
+    return st ? args_failed(&a, e.text) : EXIT_GOOD;
+}
