@@ -40,8 +40,9 @@ static bool any_open(const struct run *r, const struct beams *b) {
 /* Makes and scores the planned steps.  New ones that can still become the answer are candidates. */
 static enum status flush(struct run *r, struct beams *b) {
     enum status s = run_grow(r);
+    if (r->n_made < r->n_tries) run_stop(r, WHY_KV_FULL);
     if (!s) s = run_settle(r);
-    for (uint32_t i = 0; i < r->n_tries && !s && r->tries[i].child; i++) {
+    for (uint32_t i = 0; i < r->n_made && !s; i++) {
         const struct try *try = &r->tries[i];
         bool lost = r->t->nodes[try->child].flags & (NODE_TRUNCATED | NODE_DEAD);
         if (try->fresh && !lost) b->candidates[b->n_candidates++] = try->child;

@@ -13,9 +13,10 @@ enum status greedy_run(struct evaluator *ev, const struct search_params *p, stru
     ev->ledger->simulations += !s;
     while (!s && !(t->nodes[tip].flags & NODE_TERMINAL) && run_go(&r) && run_room(&r, 1)) {
         run_plan(&r, tip, true);
-        if ((s = run_grow(&r)) || !r.tries[0].child) break;
+        if ((s = run_grow(&r))) break;
+        if (!r.n_made) run_stop(&r, WHY_KV_FULL);
+        else tip = r.tries[0].child;
         s = run_settle(&r);
-        tip = r.tries[0].child;
     }
     return run_end(&r, s);
 }

@@ -82,13 +82,6 @@ static enum status call_with_room(struct run *r, const struct batch_call *b, uin
     return s ? s : call_with_room(r, b, first + n / 2, n - n / 2);
 }
 
-static enum status call_in_batch(struct run *r, const struct batch_call *b, uint32_t n) {
-    enum status s = n ? call_with_room(r, b, 0, n) : OK;
-    if (s != ERR_FULL) return s;
-    run_stop(r, WHY_KV_FULL);
-    return OK;
-}
-
 /* Making nodes -------------------------------------------------------------------------------------------------- */
 
 static void add(struct run *r, struct try *try, struct step *step) {
@@ -129,7 +122,10 @@ static uint32_t grow_node(const struct run *r, uint32_t i) { return r->tries[i].
 
 enum status run_grow(struct run *r) {
     static const struct batch_call grow = {grow_call, grow_node};
-    return call_in_batch(r, &grow, r->n_tries);
+    enum status s = r->n_tries ? call_with_room(r, &grow, 0, r->n_tries) : OK;
+    r->n_made = 0;
+    while (r->n_made < r->n_tries && r->tries[r->n_made].child) r->n_made++;
+    return s == ERR_FULL ? OK : s;
 }
 
 /* Evaluating them ----------------------------------------------------------------------------------------------- */
@@ -183,14 +179,15 @@ static bool wants_score(const struct run *r, const struct node *n) {
 enum status run_settle(struct run *r) {
     static const struct batch_call score = {score_call, score_node};
     r->n_scored = 0;
-    for (uint32_t i = 0; i < r->n_tries; i++) {
+    for (uint32_t i = 0; i < r->n_made; i++) {
         if (!r->tries[i].fresh) continue;
         uint32_t u = r->tries[i].child;
         if (r->t->nodes[u].flags & NODE_FINISHED) settle_finished(r, u);
         if (wants_score(r, &r->t->nodes[u])) r->scored[r->n_scored++] = u;
     }
-    enum status s = call_in_batch(r, &score, r->n_scored);
-    for (uint32_t i = 0; i < r->n_tries; i++) {
+    enum status s = r->n_scored ? call_with_room(r, &score, 0, r->n_scored) : OK;
+    if (s == ERR_FULL) run_stop(r, WHY_KV_FULL), s = OK;
+    for (uint32_t i = 0; i < r->n_made; i++) {
         if (!r->tries[i].fresh) continue;
         uint32_t u = r->tries[i].child, flags = r->t->nodes[u].flags;
         if (flags & NODE_FINISHED) run_emit(r, EVENT_FINISHED, u);

@@ -95,12 +95,11 @@ static void finish_visit(struct run *r, const struct try *try) {
 static enum status simulate(struct run *r, uint32_t n) {
     while (r->n_tries < n && begin_visit(r)) {}
     enum status s = run_grow(r);
-    uint32_t made = 0;
-    while (made < r->n_tries && r->tries[made].child) made++;
-    cancel_visits(r, made);
+    if (r->n_made < r->n_tries) run_stop(r, WHY_KV_FULL);
+    cancel_visits(r, r->n_made);
     if (!s) s = run_settle(r);
-    for (uint32_t i = 0; i < made; i++) finish_visit(r, &r->tries[i]);
-    r->ev->ledger->simulations += made;
+    for (uint32_t i = 0; i < r->n_made; i++) finish_visit(r, &r->tries[i]);
+    r->ev->ledger->simulations += r->n_made;
     assert(tree_check(r->t, NULL));
     return s;
 }

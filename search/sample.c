@@ -32,10 +32,19 @@ static void refill(struct run *r, struct window *w) {
 static void advance(struct run *r, struct window *w) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < w->n; i++) {
-        uint32_t tip = i < r->n_tries && r->tries[i].child ? r->tries[i].child : w->tips[i];
+        uint32_t tip = i < r->n_made ? r->tries[i].child : w->tips[i];
         if (!(r->t->nodes[tip].flags & NODE_TERMINAL)) w->tips[kept++] = tip;
     }
     w->n = kept;
+}
+
+/* KV is short: fewer chains at a time; the later ones wait, without KV. */
+static void narrow(struct run *r, struct window *w) {
+    if (!r->n_made) run_stop(r, WHY_KV_FULL);
+    else if (r->n_made < r->n_tries) w->width = r->n_made;
+    else if (r->split && w->width > 1) w->width /= 2;
+    r->split = false;
+    run_unplan(r, r->n_made);
 }
 
 static enum status sample(struct run *r) {
@@ -46,15 +55,11 @@ static enum status sample(struct run *r) {
     while (!s && (w.n || w.n_chains) && run_go(r)) {
         refill(r, &w);
         uint32_t n = run_room(r, w.n < w.width ? w.n : w.width);
-        if (!n) break;
         for (uint32_t i = 0; i < n; i++) run_plan(r, w.tips[i], true);
-        s = run_grow(r);
-        if (!s) s = run_settle(r);
-        if (s) break;
+        if (!n || (s = run_grow(r))) break;
+        narrow(r, &w);
+        s = run_settle(r);
         advance(r, &w);
-        /* KV is short: fewer chains at a time, the later ones wait without KV. */
-        if (r->split && w.width > 1) w.width /= 2;
-        r->split = false;
     }
     mem_free(w.tips);
     return s;

@@ -11,7 +11,7 @@ struct try {
     uint32_t parent, child_index;
     bool take;      /* the child takes over the parent's branch instead of forking it: the parent is done with */
     bool fresh;     /* out: false when the step equals an earlier one of this parent */
-    uint32_t child; /* out: the node; 0 = not made (KV full) */
+    uint32_t child; /* out: the node; 0 = not made */
 };
 
 enum score_when { SCORE_NONE, SCORE_FINISHED, SCORE_ALL }; /* which nodes the reward model sees */
@@ -42,10 +42,10 @@ struct run {
     bool merge;            /* equal steps of one parent become one node */
     float temperature;     /* default p->temperature */
     /* the batch */
-    struct try *tries; /* [cap] */
-    uint32_t n_tries;
-    struct step *steps; /* [cap] */
-    uint32_t *scored;   /* [cap] nodes for the next score call */
+    struct try *tries;        /* [cap] */
+    uint32_t n_tries, n_made; /* made: the first ones; fewer than n_tries only when the KV is full */
+    struct step *steps;       /* [cap] */
+    uint32_t *scored;         /* [cap] nodes for the next score call */
     uint32_t n_scored;
     branch_id *branches; /* [cap] */
     float *values;       /* [cap] */
@@ -85,10 +85,10 @@ void run_unplan(struct run *r, uint32_t i);
 /* How many tries the batch may hold: the smaller of `want`, cap and the nodes left (then run_stop when none is left). */
 uint32_t run_room(struct run *r, uint64_t want);
 /* Makes all planned steps.  When KV is short, evicts the least promising leaves, then works in smaller parts: the tree is
- * the same.  When not one step fits: run_stop(WHY_KV_FULL), the tries left have child 0, and OK is returned. */
+ * the same.  When not even one step fits it returns OK with n_made < n_tries: the strategy takes the others back. */
 enum status run_grow(struct run *r);
-/* Evaluates the fresh children: verdict or reward as r->score says, answers of finished chains, stop when solved; drops
- * the branches of terminal nodes.  Leaves the batch in place. */
+/* Evaluates the fresh children of the tries made: verdict or reward as r->score says, answers of finished chains, stop when solved; drops
+ * the branches of terminal nodes.  Leaves the batch in place.  Stops (WHY_KV_FULL) when a score does not fit. */
 enum status run_settle(struct run *r);
 
 /* The tree. */

@@ -1,0 +1,409 @@
+/* test_search_limits.c: budgets, cancel, full KV, failing evaluators, failing memory, worthless scores: for every strategy.
+ * Not about which chain is right: test_search.c.
+ * Next: toy_eval.h for the faults on demand. */
+#include "base/mem.h"
+#include "tests/toy_run.h"
+
+static const struct toy_world world = {
+    .seed = 2, .width = 4, .depth = 4, .best = "3031", .noise = 0.3f, .p_dead = 0.04f, .p_cut = 0.04f};
+
+#define FOR_EACH_STRATEGY for (const struct strategy *s = strategy_table; s->name; s++)
+
+static void open_small(const char *strategy, const struct toy_world *w) {
+    fx_open(strategy, w);
+    fx.params.budget.simulations = strcmp(strategy, "greedy") ? 24 : 1;
+    fx.params.batch = 6;
+    fx.params.stop_value = 2;
+    fx.params.max_nodes = 512;
+}
+
+static void the_reason_is_the_limit_that_was_reached(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        open_small(s->name, &world);
+        fx.params.budget.tokens = 3;
+        fx_run();
+        assert_int_equal(fx.res.why, WHY_TOKENS);
+        fx_close();
+        open_small(s->name, &world);
+        fx.params.budget.flops = 1;
+        fx_run();
+        assert_int_equal(fx.res.why, WHY_FLOPS);
+        fx_close();
+        open_small(s->name, &world);
+        fx.params.budget.ns = 1;
+        fx_run();
+        assert_int_equal(fx.res.why, WHY_TIME);
+        assert_int_equal(fx.tree.n, 1);
+        fx_close();
+        open_small(s->name, &world);
+        fx_run();
+        assert_int_equal(fx.res.why, strcmp(s->name, "mcts") ? WHY_DONE : WHY_SIMULATIONS);
+        assert_true(fx.toy.ledger.ns > 0);
+        fx_close();
+    }
+}
+
+/* A run goes over its limit by less than one batch, and a larger budget never gives a worse best chain. */
+static void tokens_bound_the_run_and_more_of_them_never_hurt(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        uint64_t full;
+        float value = 0;
+        fx_signature(s->name, &world, 24, 6);
+        full = fx.toy.ledger.generated_tokens + fx.toy.ledger.prm_tokens;
+        for (uint64_t limit = 1; limit <= full + 8; limit += 1 + limit / 16) {
+            open_small(s->name, &world);
+            fx.params.budget.tokens = limit;
+            fx_run();
+            uint64_t used = fx.toy.ledger.generated_tokens + fx.toy.ledger.prm_tokens;
+            /* A batch: 6 steps of 2 tokens, and 6 chains of up to 4 steps that are scored. */
+            assert_true(used < limit + 6 * 2 + 6 * 8);
+            if (fx.res.why == WHY_TOKENS) assert_true(used >= limit);
+            if (strcmp(s->name, "maj") && strcmp(s->name, "weighted")) {
+                if (fx.res.value < value) fail_msg("%s: %lu tokens: worse", s->name, (unsigned long)limit);
+                value = fx.res.value;
+            }
+            fx_close();
+        }
+    }
+}
+
+/* Without any limit the default number is used; with another limit the number of simulations is open. */
+static void no_simulations_means_default_or_open(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        open_small(s->name, &world);
+        fx.params.budget.simulations = 0;
+        fx_run();
+        assert_int_equal(fx.status, OK);
+        if (!strcmp(s->name, "mcts")) assert_int_equal(fx.toy.ledger.simulations, 64);
+        if (!strcmp(s->name, "bon")) assert_int_equal(fx.toy.ledger.simulations, 16);
+        fx_close();
+        open_small(s->name, &world);
+        fx.params.budget = (struct budget){.tokens = 900};
+        fx_run();
+        bool open = strcmp(s->name, "greedy") && strcmp(s->name, "beam");
+        assert_int_equal(fx.res.why, open ? WHY_TOKENS : WHY_DONE);
+        fx_close();
+    }
+}
+
+static void smallest_sizes_work(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY for (int k = 0; k < 16; k++) {
+        open_small(s->name, &world);
+        fx.params.budget.simulations = k & 1 ? 1 : 5;
+        fx.params.batch = k & 2 ? 1 : 3;
+        fx.params.beam_width = k & 4 ? 1 : 0;
+        fx.params.max_depth = k & 8 ? 1 : 3;
+        fx_run();
+        assert_int_equal(fx.status, OK);
+        assert_int_equal(fx.res.node, 0); /* chains need 4 steps */
+        for (uint32_t u = 0; u < fx.tree.n; u++) assert_true(fx.tree.nodes[u].depth <= fx.params.max_depth);
+        fx_close();
+    }
+}
+
+static void the_arena_never_overflows(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY for (uint32_t cap = 2; cap < 70; cap++) {
+        open_small(s->name, &world);
+        fx.params.max_nodes = cap;
+        fx_run();
+        assert_int_equal(fx.status, OK);
+        assert_true(fx.tree.n <= cap);
+        if (cap < 5 && strcmp(s->name, "greedy")) assert_int_equal(fx.res.why, WHY_NODES);
+        fx_close();
+    }
+}
+
+/* Scores without information: ties are broken, nothing hangs, values stay numbers. */
+static void worthless_scores_are_harmless(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY for (int k = 0; k < 2; k++) {
+        struct toy_world w = world;
+        w.flat = k == 0, w.nan = k == 1;
+        open_small(s->name, &w);
+        fx.params.budget.simulations = 400; /* in a flat world mcts goes down slowly */
+        fx.params.max_nodes = 4096;
+        fx_run();
+        assert_int_equal(fx.status, OK);
+        if (strcmp(s->name, "greedy")) assert_int_not_equal(fx.res.node, 0);
+        assert_true(fx.res.value >= 0 && fx.res.value <= 1);
+        uint64_t first = fx.signature;
+        fx_close();
+        open_small(s->name, &w);
+        fx.params.budget.simulations = 400; /* in a flat world mcts goes down slowly */
+        fx.params.max_nodes = 4096;
+        fx_run();
+        assert_true(fx.signature == first);
+        fx_close();
+    }
+}
+
+static void dead_worlds_end(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY for (int k = 0; k < 3; k++) {
+        struct toy_world w = world;
+        w.p_dead = k == 0 ? 1 : k == 1 ? 0 : 0.5f;
+        w.p_cut = 1 - w.p_dead;
+        open_small(s->name, &w);
+        fx_run();
+        assert_int_equal(fx.status, OK);
+        assert_int_equal(fx.res.node, 0);
+        assert_int_equal(fx.res.why, strcmp(s->name, "mcts") ? WHY_DONE : WHY_SIMULATIONS);
+        fx_close();
+    }
+}
+
+/* KV ------------------------------------------------------------------------------------------------------------ */
+
+/* Whatever the KV holds: either the same tree as with endless KV, or an honest stop. */
+static void short_kv_gives_the_same_tree_or_stops(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        open_small(s->name, &world);
+        fx_run();
+        uint64_t want = fx.signature;
+        uint32_t peak = fx.toy.peak_kv;
+        fx_close();
+        for (uint32_t cap = 1; cap <= peak; cap++) {
+            open_small(s->name, &world);
+            fx.toy.cap_kv = cap;
+            fx_run();
+            assert_int_equal(fx.status, OK);
+            assert_true(fx.toy.peak_kv <= cap);
+            /* A child and its parent are enough for any of them: the rest is evicted and rebuilt. */
+            if (cap == 1 && fx.res.why != WHY_KV_FULL) assert_true(fx.signature == want);
+            if (cap > 1 && fx.signature != want) fail_msg("%s with %u of %u pages: another tree", s->name, cap, peak);
+            if (cap < peak && !fx.toy.n_evictions) fail_msg("%s with %u of %u pages: no eviction", s->name, cap, peak);
+            fx_close();
+        }
+    }
+}
+
+static void few_branches_stop_the_search_with_its_best(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        open_small(s->name, &world);
+        fx_run();
+        uint64_t want = fx.signature;
+        fx_close();
+        bool stopped = false, finished = false;
+        for (uint32_t cap = 1; cap <= 64; cap++) {
+            open_small(s->name, &world);
+            fx.toy.cap_branches = cap;
+            fx_run();
+            assert_int_equal(fx.status, OK);
+            stopped |= fx.res.why == WHY_KV_FULL;
+            finished |= fx.signature == want;
+            if (fx.res.why != WHY_KV_FULL && fx.signature != want) fail_msg("%s with %u branches", s->name, cap);
+            fx_close();
+        }
+        assert_true(finished);
+        if (!strcmp(s->name, "mcts")) assert_true(stopped);
+        if (!strcmp(s->name, "bon")) assert_false(stopped); /* fewer chains at a time */
+    }
+}
+
+static void no_branch_at_all_is_no_crash(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        open_small(s->name, &world);
+        for (branch_id b = 2; b < TOY_BRANCHES; b++) fx.toy.branches[b].live = true;
+        fx_run();
+        assert_int_equal(fx.status, OK);
+        assert_int_equal(fx.res.why, WHY_KV_FULL);
+        assert_int_equal(fx.tree.n, 1);
+        fx_close();
+    }
+}
+
+/* Faults at every call ------------------------------------------------------------------------------------------ */
+
+static uint64_t n_calls(const char *strategy) {
+    open_small(strategy, &world);
+    fx_run();
+    uint64_t n = fx.toy.calls;
+    fx_close();
+    return n;
+}
+
+static void one_full_call_changes_nothing_or_stops(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        uint32_t same = 0;
+        uint64_t calls = n_calls(s->name), want = fx.signature;
+        for (uint64_t k = 1; k <= calls; k++) {
+            open_small(s->name, &world);
+            fx.toy.full_at_call = k;
+            fx_run();
+            assert_int_equal(fx.status, OK);
+            same += fx.signature == want;
+            if (fx.signature != want && fx.res.why != WHY_KV_FULL)
+                fail_msg("%s, call %lu full: another tree", s->name, (unsigned long)k);
+            fx_close();
+        }
+        if (strcmp(s->name, "greedy")) assert_true(same > calls / 2);
+    }
+}
+
+static void a_failing_call_ends_the_run_with_its_best(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        uint64_t calls = n_calls(s->name);
+        for (uint64_t k = 1; k <= calls; k++) {
+            open_small(s->name, &world);
+            fx.toy.fail_at_call = k;
+            fx_run();
+            assert_int_equal(fx.status, ERR_IO);
+            assert_string_equal(fx.error.text, "toy: failed on demand");
+            fx_close();
+        }
+    }
+}
+
+static void cancel_stops_at_every_call(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        uint64_t calls = n_calls(s->name), cancelled = 0;
+        for (uint64_t k = 1; k <= calls; k++) {
+            open_small(s->name, &world);
+            fx.toy.cancel_at_call = k;
+            fx_run();
+            assert_int_equal(fx.status, OK);
+            cancelled += fx.res.why == WHY_CANCELLED;
+            /* At most the batch under way: 6 forks, an extend and a score. */
+            assert_true(fx.toy.calls <= k + 8);
+            fx_close();
+        }
+        assert_true(cancelled > calls / 2);
+    }
+}
+
+/* fx_check_promises is not called when search_open fails, so count down until nothing fails any more. */
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        size_t k = 1;
+        for (;; k++) {
+            open_small(s->name, &world);
+            mem_fail_at(k, true);
+            enum status opened = search_open(&fx.tree, &fx.toy.ev, &fx.params, &fx.error), ran = OK;
+            if (!opened) ran = s->run(&fx.toy.ev, &fx.params, &fx.tree, fx_on_event, NULL, &fx.res, &fx.error);
+            mem_fail_at(0, false);
+            if (!opened) assert_int_equal(fx.n_events[EVENT_DONE], 1);
+            if (!opened && ran) assert_int_equal(fx.res.why, WHY_ERROR);
+            /* A vote that finds no memory still has a best chain. */
+            if (ran && fx.res.n_finished) assert_int_not_equal(fx.res.node, 0);
+            fx_close();
+            if (!opened && !ran) break;
+            assert_int_equal(opened ? opened : ran, ERR_MEMORY);
+            assert_non_null(strstr(fx.error.text, "memory"));
+        }
+        assert_true(k > 5);
+    }
+}
+
+/* Checker, stop value, params ----------------------------------------------------------------------------------- */
+
+static void a_checked_chain_ends_every_search(void **state) {
+    (void)state;
+    struct toy_world w = {.seed = 2, .width = 2, .depth = 3, .best = "100", .flat = true};
+    FOR_EACH_STRATEGY {
+        if (!strcmp(s->name, "greedy")) continue;
+        open_small(s->name, &w);
+        fx.toy.ev.check = toy_check;
+        fx.params.budget.simulations = 400; /* in a flat world mcts goes down slowly */
+        fx.params.max_nodes = 4096;
+        fx.params.beam_width = 8;
+        fx_run();
+        assert_int_equal(fx.res.why, WHY_SOLVED);
+        assert_string_equal(fx.digits, w.best);
+        for (uint32_t u = 1; u < fx.tree.n; u++) {
+            const struct node *n = &fx.tree.nodes[u];
+            if (!(n->flags & NODE_FINISHED)) continue;
+            assert_true(!(n->flags & NODE_CHECKED_RIGHT) != !(n->flags & NODE_CHECKED_WRONG));
+            assert_true(n->value == !!(n->flags & NODE_CHECKED_RIGHT));
+        }
+        fx_close();
+    }
+}
+
+static void stop_value_ends_the_search(void **state) {
+    static const char *const names[] = {"bon", "weighted", "beam", "mcts"};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct toy_world w = world;
+        w.flat = true;
+        open_small(names[i], &w);
+        fx.params.stop_value = 0.5f;
+        fx.params.budget.simulations = 400; /* in a flat world mcts goes down slowly */
+        fx.params.max_nodes = 4096;
+        fx_run();
+        assert_int_equal(fx.res.why, WHY_SOLVED);
+        assert_true(fx.tree.n < 500);
+        fx_close();
+    }
+}
+
+static void wrong_params_are_refused(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY for (int k = 0; k < 10; k++) {
+        open_small(s->name, &world);
+        struct search_params *p = &fx.params;
+        switch (k) {
+        case 0: p->temperature = NAN; break;
+        case 1: p->temperature = -1; break;
+        case 2: p->max_depth = 0; break;
+        case 3: p->batch = 0; break;
+        case 4: p->c_puct = NAN; break;
+        case 5: p->widen_c = 0; break;
+        case 6: p->widen_alpha = 1.5f; break;
+        case 7: p->stop_value = NAN; break;
+        case 8: p->max_nodes = 1; break;
+        case 9: p->max_nodes = UINT32_MAX; break;
+        }
+        fx_run();
+        assert_int_equal(fx.status, ERR_INPUT);
+        assert_true(strlen(fx.error.text) > 10);
+        assert_int_equal(fx.toy.calls, 0);
+        fx_close();
+    }
+}
+
+static void without_a_reward_model(void **state) {
+    (void)state;
+    FOR_EACH_STRATEGY {
+        open_small(s->name, &world);
+        fx.toy.ev.score = NULL;
+        fx_run();
+        assert_int_equal(fx.status, s->needs_prm ? ERR_INPUT : OK);
+        fx_close();
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_reason_is_the_limit_that_was_reached),
+        cmocka_unit_test(tokens_bound_the_run_and_more_of_them_never_hurt),
+        cmocka_unit_test(no_simulations_means_default_or_open),
+        cmocka_unit_test(smallest_sizes_work),
+        cmocka_unit_test(the_arena_never_overflows),
+        cmocka_unit_test(worthless_scores_are_harmless),
+        cmocka_unit_test(dead_worlds_end),
+        cmocka_unit_test(short_kv_gives_the_same_tree_or_stops),
+        cmocka_unit_test(few_branches_stop_the_search_with_its_best),
+        cmocka_unit_test(no_branch_at_all_is_no_crash),
+        cmocka_unit_test(one_full_call_changes_nothing_or_stops),
+        cmocka_unit_test(a_failing_call_ends_the_run_with_its_best),
+        cmocka_unit_test(cancel_stops_at_every_call),
+        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(a_checked_chain_ends_every_search),
+        cmocka_unit_test(stop_value_ends_the_search),
+        cmocka_unit_test(wrong_params_are_refused),
+        cmocka_unit_test(without_a_reward_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
