@@ -16,9 +16,9 @@ struct name_slot {
     uint32_t index;
 };
 
-/* Eight bytes a step through the Philox mixer; the length goes in first, so "a" and "a\0" differ. */
+/* Eight bytes a step through the Philox mixer.  "a" and "a\0" share a slot; probe tells them apart. */
 static uint64_t hash(const struct names *t, const char *name, size_t size) {
-    uint64_t h = rng_fold(t->seed, size);
+    uint64_t h = t->seed;
     for (size_t i = 0; i < size; i += 8) {
         uint64_t word = 0;
         memcpy(&word, name + i, size - i < 8 ? size - i : 8);
