@@ -15,33 +15,36 @@
 
 /* ---- from piece to id ---- */
 
-static size_t hash_bytes(const char *text, size_t size) {
+static uint32_t hash_bytes(const char *text, size_t size) {
     uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
     for (size_t i = 0; i < size; i++) h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
-    return (size_t)(h ^ h >> 32);
+    return (uint32_t)(h ^ h >> 32);
 }
 
 /* The slot that holds the piece, or the free one where it would go. */
-static size_t map_slot(const struct tok *t, const struct tok_map *m, const char *text, size_t size) {
-    size_t i = hash_bytes(text, size) & m->mask;
-    for (; m->slots[i]; i = (i + 1) & m->mask) {
+static struct tok_slot *map_slot(const struct tok *t, const struct tok_map *m, const char *text, size_t size,
+                                 uint32_t hash) {
+    for (size_t i = hash & m->mask;; i = (i + 1) & m->mask) {
+        struct tok_slot *s = &m->slots[i];
+        if (s->id == 0) return s;
+        if (s->hash != hash) continue;
         size_t n;
-        const char *piece = tok_text(t, m->slots[i] - 1, &n);
-        if (n == size && memcmp(piece, text, n) == 0) break;
+        const char *piece = tok_text(t, s->id - 1, &n);
+        if (n == size && memcmp(piece, text, n) == 0) return s;
     }
-    return i;
 }
 
 int32_t tok_map_get(const struct tok *t, const struct tok_map *m, const char *text, size_t size) {
     if (size == 0 || size > t->longest) return -1;
-    return m->slots[map_slot(t, m, text, size)] - 1;
+    return map_slot(t, m, text, size, hash_bytes(text, size))->id - 1;
 }
 
 static void map_put(const struct tok *t, struct tok_map *m, int32_t id) {
     size_t n;
     const char *piece = tok_text(t, id, &n);
-    size_t i = map_slot(t, m, piece, n);
-    if (n > 0 && m->slots[i] == 0) m->slots[i] = id + 1;
+    uint32_t hash = hash_bytes(piece, n);
+    struct tok_slot *s = map_slot(t, m, piece, n, hash);
+    if (n > 0 && s->id == 0) *s = (struct tok_slot){id + 1, hash};
 }
 
 static bool map_new(struct tok_map *m, size_t n) {

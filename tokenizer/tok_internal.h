@@ -12,8 +12,13 @@ enum { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER, PIECE_UNUSED,
 
 /* From piece bytes to id: open addressing, the first id of equal pieces wins, empty pieces are never stored. */
 struct tok_map {
-    int32_t *slots; /* [mask + 1], id + 1; 0 = free */
+    struct tok_slot *slots; /* [mask + 1] */
     size_t mask;
+};
+
+struct tok_slot {
+    int32_t id;    /* plus 1; 0 = free */
+    uint32_t hash; /* of the piece: most other pieces are told apart without a look at their bytes */
 };
 
 /* One BPE merge: the pair's rank (its line number: lower goes first) and the id it makes. */

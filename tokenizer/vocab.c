@@ -15,7 +15,7 @@
 
 #include "tokenizer/tok_internal.h"
 
-enum { N_MERGES = VOCAB_SIZE - 2 - 256, TEXT = 12 };
+enum { N_MERGES = VOCAB_SIZE - 2 - 256, TEXT = 32 };
 
 struct vocab {
     char tokens[VOCAB_SIZE][TEXT];
