@@ -80,6 +80,7 @@ static void test_ratio_overflow(void **state) {
     assert_true(r.num == 1 && r.den == 1);
     assert_true(ratio_apply((struct ratio){INT64_MIN, 1}, '+', (struct ratio){INT64_MAX, 1}, &r));
     assert_true(r.num == -1 && r.den == 1);
+    assert_true(ratio_compare((struct ratio){INT64_MAX, 1}, (struct ratio){1, 2}) > 0);
     assert_true(ratio_compare((struct ratio){INT64_MAX, INT64_MAX - 1}, (struct ratio){INT64_MAX - 1, INT64_MAX - 2}) <
                 0);
 }
@@ -219,6 +220,9 @@ static void test_all_puzzles(void **state) {
 static void test_known_puzzles(void **state) {
     (void)state;
     assert_int_equal(count("1 1 1 1"), 0);
+    struct cd_state pair = {2, {{2, 1}, {2, 1}}}; /* 2 + 2 and 2 * 2 */
+    assert_int_equal(cd_count_solutions(&pair, 4, false), 2);
+    assert_int_equal(cd_count_solutions(&pair, 4, true), 1);
     assert_int_equal(count("1 1 1"), 0);
     assert_true(count("1 5 5 5") > 0);
     assert_true(count("4 7 8 8") > 0);

@@ -62,7 +62,8 @@ static void test_step_check(void **state) {
     static const char *const good[] = {" 8 / 8 = 1 ; 1 3 4",    "8 / 8 = 1 ; 3 4 1\n",   " 8 / 8 = 1 ; 1 3 4 \r\n",
                                        "8*8=64;3 4 64",         "3 - 8 = -5 ; -5 4 8",   "8 - 3 = 5 ; 4 5 8",
                                        "8 + 3 = 11 ; 4 8 11",   "8 / 3 = 8/3 ; 8/3 4 8", "\t8  /  3 = 16/6 ; 8/3 4 8",
-                                       "3 / 4 = 3/4 ; 3/4 8 8", "4 - 4/1 = 0 ; 0",       "8 -3 = 5 ; 4 5 8"};
+                                       "3 / 4 = 3/4 ; 3/4 8 8", "4 - 4/1 = 0 ; 0",       "8 -3 = 5 ; 4 5 8",
+                                       "8/ 8 = 1 ; 1 3 4",      "8 /8 = 1 ; 1 3 4"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         bool right = cd_step_check(&s, good[i], strlen(good[i]), &next);
         if (right != (i != 10)) fail_msg("\"%s\": %d", good[i], right); /* number 10 uses 4 twice */
@@ -98,7 +99,8 @@ static void test_step_check(void **state) {
                                       "8 / 8 = 1 ; 1 3 4 1 3 4 1 3 4 1 3 4",
                                       "8 / 8 = 1 ; 1 3 99999999999999999999999999999",
                                       "8 / 3 = 8 /3 ; 8/3 4 8",
-                                      "8 / 3 = 8/ 3 ; 8/3 4 8"};
+                                      "8 / 3 = 8/ 3 ; 8/3 4 8",
+                                      "3 - 8 = -5 ; 4-5 8"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         memset(&next, 0x5A, sizeof next);
         struct cd_state before = next;
@@ -347,6 +349,9 @@ static void test_check_expression(void **state) {
                {"4 ** 7", "column 4"},
                {"4 * (7 - 8 / 8) = 240", "the target"},
                {"()", "column 2"},
+               {"(4 * 8 - 8) / 7", "is 24/7, not 24"},
+               {"4 * (7 - 8 / 8) = 2", "the target"},
+               {"4 * (7 - 8 / 8) =", "the target"},
                {"4 * 99999999999999999999999999", "is not among"},
                {"04294967300 * 7", "is not among"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -354,6 +359,10 @@ static void test_check_expression(void **state) {
         if (cd_check_expression(&p, bad[i].text, &e)) fail_msg("accepted: \"%s\"", bad[i].text);
         if (!strstr(e.text, bad[i].says)) fail_msg("\"%s\": %s", bad[i].text, e.text);
     }
+    char open[41] = "", close[41] = "", many[200]; /* 80 pairs in all, never more than 40 open */
+    memset(open, '(', 40), memset(close, ')', 40);
+    snprintf(many, sizeof many, "%s4%s * (7 - 8 / %s8%s)", open, close, open, close);
+    assert_true(cd_check_expression(&p, many, NULL));
     p = problem("9999 9998 9997 9996 9995 9994");
     struct error e = {""};
     assert_false(cd_check_expression(&p, "9999*9998*9997*9996*9995*9994", &e));
@@ -415,6 +424,7 @@ static void test_task_errors(void **state) {
                {"game24", "{\"problem\":\"4 7 8 8\",\"id\":\"\"}", "\"id\""},
                {"game24", "{\"problem\":\"4 7 8 8\",\"id\":\"a\\nb\"}", "\"id\""},
                {"game24", "{\"problem\":\"4 7 8 8\",\"id\":[1]}", "\"id\""},
+               {"game24", "{\"problem\":\"4 7 8 8\",\"id\":\"a\\u007fb\"}", "\"id\""},
                {"game24",
                 "{\"problem\":\"4 7 8 8\",\"id\":\"0123456789012345678901234567890123456789012345678901234567890123\"}",
                 "\"id\""},
