@@ -19,9 +19,12 @@ static struct disk {
     int error;        /* errno of the failure; 0: kill this process instead */
     size_t most;      /* bytes that one write takes; 0: all */
     bool interrupted; /* every second write gives EINTR */
+    char last[4];     /* the last three calls: w(rite), f(sync), r(ename) */
 } disk;
 
-static bool call_fails(void) {
+static bool call_fails(char call) {
+    memmove(disk.last, disk.last + 1, 2);
+    disk.last[2] = call;
     if (++disk.calls != disk.fail_at) return false;
     if (disk.error == 0) raise(SIGKILL);
     errno = disk.error;
@@ -29,16 +32,16 @@ static bool call_fails(void) {
 }
 
 ssize_t write(int fd, const void *p, size_t n) {
-    if (call_fails()) return -1;
+    if (call_fails('w')) return -1;
     if (disk.interrupted && disk.calls % 2) {
         errno = EINTR;
         return -1;
     }
     return syscall(SYS_write, fd, p, disk.most && n > disk.most ? disk.most : n);
 }
-int fsync(int fd) { return call_fails() ? -1 : (int)syscall(SYS_fsync, fd); }
+int fsync(int fd) { return call_fails('f') ? -1 : (int)syscall(SYS_fsync, fd); }
 int rename(const char *from, const char *to) {
-    return call_fails() ? -1 : (int)syscall(SYS_renameat2, -100 /* AT_FDCWD */, from, -100, to, 0);
+    return call_fails('r') ? -1 : (int)syscall(SYS_renameat2, -100 /* AT_FDCWD */, from, -100, to, 0);
 }
 
 static char folder[] = "/tmp/test_gguf_write_XXXXXX";
@@ -376,6 +379,13 @@ static void refuses_targets_that_are_no_files(void **state) {
 
 /* ---- failures ---- */
 
+/* What a power cut needs: the bytes on disk before the rename, and the rename after it. */
+static void syncs_before_and_after_the_rename(void **state) {
+    (void)state;
+    content_of(1);
+    assert_string_equal(disk.last, "frf");
+}
+
 /* Each system call fails once, with each error: the old file stays as it was until the rename, the new one is whole
  * after it, nothing else is left in the folder, and the next try succeeds. */
 static void survives_each_failed_call(void **state) {
@@ -492,6 +502,7 @@ static const struct CMUnitTest tests[] = {
     TEST(refuses_bad_keys),
     TEST(refuses_duplicates),
     TEST(refuses_targets_that_are_no_files),
+    TEST(syncs_before_and_after_the_rename),
     TEST(survives_each_failed_call),
     TEST(survives_a_kill_at_each_call),
     TEST(survives_short_and_interrupted_writes),
