@@ -26,11 +26,13 @@ static const struct flag flags[] = {
     {"task", NULL, FLAG_TEXT, offsetof(struct options, task), "game24", 0, 0, "NAME", "game24 or countdown"},
     MODEL_FLAG(struct options, session),
     PRM_FLAG(struct options, session),
-    {"chains", NULL, FLAG_INT, offsetof(struct options, chains), "8", 1, CHAINS, "N", "chains sampled for each problem"},
+    {"chains", NULL, FLAG_INT, offsetof(struct options, chains), "8", 1, CHAINS, "N",
+     "chains sampled for each problem"},
     {"temp", NULL, FLAG_REAL, offsetof(struct options, temp), "1", 0, 100, "X", "temperature of the chains"},
     {"limit", NULL, FLAG_INT, offsetof(struct options, limit), "1000000", 1, 1e9, "N", "problems taken from the file"},
     {"seed", "s", FLAG_INT, offsetof(struct options, seed), "1", 0, 9e15, "N", "of the chains"},
-    {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL, "one JSON line per step instead of a table"},
+    {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL,
+     "one JSON line per step instead of a table"},
     COMPUTE_FLAGS(struct options, session),
     {0},
 };
@@ -61,7 +63,8 @@ static int is_reachable(const struct cd_problem *p, const char *text, int n_step
 }
 
 /* Samples chains of one problem in lockstep; every new step is scored and judged. */
-static enum status judge_problem(const struct eval_params *ep, const struct problem *p, const struct options *o, struct pool *pool, struct error *e) {
+static enum status judge_problem(const struct eval_params *ep, const struct problem *p, const struct options *o,
+                                 struct pool *pool, struct error *e) {
     char prompt[CD_TEXT];
     struct eval_model *m;
     struct evaluator ev;
@@ -77,12 +80,14 @@ static enum status judge_problem(const struct eval_params *ep, const struct prob
     for (size_t i = 0; i < n; i++) keys[i] = rng_fold(key, i);
     for (int step = 0; step < p->countdown.n - 1 && n && !s; step++) {
         for (size_t i = 0; i < n; i++)
-            steps[i] = (struct step){.branch = branches[i], .key = rng_fold(keys[i], (uint64_t)step), .temperature = (float)o->temp};
+            steps[i] = (struct step){
+                .branch = branches[i], .key = rng_fold(keys[i], (uint64_t)step), .temperature = (float)o->temp};
         if ((s = ev.extend(ev.self, steps, n, e)) || (s = ev.score(ev.self, branches, n, values, e))) break;
         size_t kept = 0;
         for (size_t i = 0; i < n; i++) {
             bool scored = steps[i].end == STEP_SEPARATOR || steps[i].end == STEP_FINISHED;
-            if (scored && !pool_add(pool, step, values[i], is_reachable(&p->countdown, eval_model_text(m, branches[i]), step + 1)))
+            if (scored && !pool_add(pool, step, values[i],
+                                    is_reachable(&p->countdown, eval_model_text(m, branches[i]), step + 1)))
                 s = error_set(e, ERR_MEMORY, "no memory for the scores");
             if (steps[i].end == STEP_SEPARATOR) keys[kept] = keys[i], branches[kept++] = branches[i];
         }
@@ -99,16 +104,24 @@ static void report(struct pool *pool, bool json) {
         struct calibration c = calibrate(pool->items[i], pool->n[i]);
         double share = (double)c.n_true / (double)c.n;
         if (json)
-            printf("{\"step\":%d,\"n\":%zu,\"reachable\":%.4f,\"auc\":%.4f,\"ece\":%.4f,\"brier\":%.4f}\n", i + 1, c.n, share, c.auc, c.ece, c.brier);
-        else
-            printf("%4d %7zu     %6.3f  %6.4f  %6.4f  %6.4f\n", i + 1, c.n, share, c.auc, c.ece, c.brier);
+            printf("{\"step\":%d,\"n\":%zu,\"reachable\":%.4f,\"auc\":%.4f,\"ece\":%.4f,\"brier\":%.4f}\n", i + 1, c.n,
+                   share, c.auc, c.ece, c.brier);
+        else printf("%4d %7zu     %6.3f  %6.4f  %6.4f  %6.4f\n", i + 1, c.n, share, c.auc, c.ece, c.brier);
     }
 }
 
-static enum status run(const struct options *o, const struct session *s, const struct task *task, FILE *in, struct pool *pool, struct error *e) {
-    struct eval_params ep = {.policy = s->policy.engine, .prm = s->prm.engine, .tok = s->tok, .agg = s->prm_info.agg,
-                             .sampling = {.top_p = 1}, .max_step_tokens = 64, .max_tokens = s->ctx, .max_branches = CHAINS + 1,
-                             .max_batch = CHAINS, .separator = tok_find(s->tok, "\n")};
+static enum status run(const struct options *o, const struct session *s, const struct task *task, FILE *in,
+                       struct pool *pool, struct error *e) {
+    struct eval_params ep = {.policy = s->policy.engine,
+                             .prm = s->prm.engine,
+                             .tok = s->tok,
+                             .agg = s->prm_info.agg,
+                             .sampling = {.top_p = 1},
+                             .max_step_tokens = 64,
+                             .max_tokens = s->ctx,
+                             .max_branches = CHAINS + 1,
+                             .max_batch = CHAINS,
+                             .separator = tok_find(s->tok, "\n")};
     const volatile int *cancel = cancel_install();
     char line[4096];
     enum status st = OK;
@@ -123,8 +136,12 @@ static enum status run(const struct options *o, const struct session *s, const s
 
 int cmd_calibrate(int argc, char **argv) {
     struct options o = {0};
-    struct args a = {.command = "calibrate", .usage = "", .flags = flags, .options = &o,
-                     .about = "Scores of the reward model on the policy's own chains against exact reachability, by step."};
+    struct args a = {.command = "calibrate",
+                     .usage = "",
+                     .flags = flags,
+                     .options = &o,
+                     .about =
+                         "Scores of the reward model on the policy's own chains against exact reachability, by step."};
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
     const struct task *task = task_find(o.task);

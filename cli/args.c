@@ -1,0 +1,146 @@
+/* args.c: see args.h.
+ * Not getopt: that has no ranges, no defaults and no help.
+ * Next: main.c. */
+#include "cli/args.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int args_wrong(const struct args *a, const char *format, ...) {
+    va_list list;
+    fprintf(stderr, "ponder %s: ", a->command);
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
+    fputc('\n', stderr);
+    return EXIT_USAGE;
+}
+
+int args_failed(const struct args *a, const char *text) {
+    fprintf(stderr, "ponder %s: %s\n", a->command, text);
+    return EXIT_FAILED;
+}
+
+static bool is_word_of(const char *list, const char *word) {
+    size_t size = strlen(word);
+    for (const char *at = list; size && at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        if (!strncmp(at, word, size) && (at[size] == '|' || !at[size])) return true;
+    return false;
+}
+
+/* Writes the value into the options; false when it is none of the flag's. */
+static bool set_value(const struct args *a, const struct flag *f, const char *text) {
+    char *field = (char *)a->options + f->at, *end = NULL;
+    errno = 0;
+    switch (f->kind) {
+    case FLAG_YES: *(bool *)field = true; return true;
+    case FLAG_TEXT: *(const char **)field = text; return true;
+    case FLAG_CHOICE: *(const char **)field = text; return is_word_of(f->value, text);
+    case FLAG_INT: {
+        long long v = strtoll(text, &end, 10);
+        *(int64_t *)field = v;
+        return end != text && !*end && !errno && (double)v >= f->lo && (double)v <= f->hi;
+    }
+    case FLAG_REAL: {
+        double v = strtod(text, &end);
+        *(double *)field = v;
+        return end != text && !*end && v >= f->lo && v <= f->hi;
+    }
+    }
+    return false;
+}
+
+static int wrong_value(const struct args *a, const struct flag *f, const char *text) {
+    switch (f->kind) {
+    case FLAG_INT:
+        return args_wrong(a, "--%s: \"%.60s\" is not a whole number from %.0f to %.0f", f->name, text, f->lo, f->hi);
+    case FLAG_REAL: return args_wrong(a, "--%s: \"%.60s\" is not a number from %g to %g", f->name, text, f->lo, f->hi);
+    default: return args_wrong(a, "--%s: \"%.60s\" is none of %s", f->name, text, f->value);
+    }
+}
+
+/* "--name", "--name=...", "-x": the flag, and where its value begins (NULL: it is the next word). */
+static const struct flag *find_flag(const struct args *a, const char *word, const char **value) {
+    const char *equals = strchr(word, '=');
+    bool is_long = word[1] == '-';
+    *value = is_long && equals ? equals + 1 : NULL;
+    for (const struct flag *f = a->flags; f->name; f++) {
+        const char *name = is_long ? f->name : f->brief;
+        const char *at = word + (is_long ? 2 : 1);
+        size_t size = *value ? (size_t)(equals - at) : strlen(at);
+        if (name && strlen(name) == size && !strncmp(name, at, size)) return f;
+    }
+    return NULL;
+}
+
+/* How a flag is written: "-n, --predict N". */
+static int flag_form(const struct flag *f, char *text, size_t cap) {
+    bool has_value = f->kind != FLAG_YES;
+    return snprintf(text, cap, "%s%s%s--%s%s%s", f->brief ? "-" : "    ", f->brief ? f->brief : "",
+                    f->brief ? ", " : "", f->name, has_value ? " " : "", has_value ? f->value : "");
+}
+
+static int print_help(const struct args *a) {
+    printf("usage: ponder %s [flags]%s%s\n%s\n", a->command, *a->usage ? " " : "", a->usage, a->about);
+    for (const struct flag *f = a->flags; f->name; f++) {
+        char form[96];
+        flag_form(f, form, sizeof form);
+        printf("  %-34s %s%s", form, strlen(form) > 34 ? "\n                                     " : "", f->help);
+        if (f->fallback) printf(" (default %s)", f->fallback);
+        putchar('\n');
+    }
+    printf("  %-34s %s\n", "-h, --help", "this text");
+    return EXIT_GOOD;
+}
+
+static bool is_flag(const char *word) { return word[0] == '-' && word[1]; }
+
+/* One flag at argv[*i]; moves *i over its value. */
+static int take_flag(struct args *a, int argc, char **argv, int *i) {
+    const char *word = argv[*i], *value;
+    const struct flag *f = find_flag(a, word, &value);
+    if (!f) return args_wrong(a, "unknown flag %.60s; the flags are in: ponder %s --help", word, a->command);
+    if (f->kind == FLAG_YES && value) return args_wrong(a, "--%s takes no value, found \"%.60s\"", f->name, value);
+    if (f->kind != FLAG_YES && !value) {
+        if (*i + 1 >= argc) return args_wrong(a, "--%s: a value is missing: %s", f->name, f->value);
+        value = argv[++*i];
+    }
+    a->given |= (uint64_t)1 << (f - a->flags);
+    return set_value(a, f, value) ? ARGS_GO_ON : wrong_value(a, f, value);
+}
+
+int args_parse(struct args *a, int argc, char **argv) {
+    bool flags_over = false;
+    a->rest = argv, a->n_rest = 0;
+    for (const struct flag *f = a->flags; f->name; f++)
+        if (f->fallback) set_value(a, f, f->fallback);
+    for (int i = 1; i < argc; i++) {
+        int go_on = ARGS_GO_ON;
+        if (flags_over || !is_flag(argv[i])) a->rest[a->n_rest++] = argv[i];
+        else if (!strcmp(argv[i], "--")) flags_over = true;
+        else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return print_help(a);
+        else go_on = take_flag(a, argc, argv, &i);
+        if (go_on != ARGS_GO_ON) return go_on;
+    }
+    return ARGS_GO_ON;
+}
+
+bool args_given(const struct args *a, const char *name) {
+    for (const struct flag *f = a->flags; f->name; f++)
+        if (!strcmp(f->name, name)) return a->given >> (f - a->flags) & 1;
+    return false;
+}
+
+bool args_join(const struct args *a, char *text, size_t cap) {
+    size_t size = 0;
+    for (int i = 0; i < a->n_rest; i++) {
+        int n = snprintf(text + size, cap - size, "%s%s", i ? " " : "", a->rest[i]);
+        if (n < 0 || (size += (size_t)n) >= cap) return false;
+    }
+    if (!a->n_rest) *text = 0;
+    return true;
+}

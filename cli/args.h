@@ -1,0 +1,58 @@
+/* args.h: one table of flags per command: it parses, checks ranges, and prints the help.
+ * Not the meaning of the flags: each command fills a struct of its own.
+ * Next: args.c, then cmd_solve.c for a command that uses it. */
+#ifndef PONDER_ARGS_H
+#define PONDER_ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum flag_kind {
+    FLAG_YES,    /* bool, no value */
+    FLAG_INT,    /* int64_t in [lo, hi] */
+    FLAG_REAL,   /* double in [lo, hi] */
+    FLAG_TEXT,   /* const char *, borrowed from argv */
+    FLAG_CHOICE, /* const char *, one of the words of `value`, "a|b|c" */
+};
+
+struct flag {
+    const char *name;  /* "budget" for --budget */
+    const char *brief; /* "n" for -n, or NULL */
+    enum flag_kind kind;
+    size_t at;            /* offset in the command's options struct */
+    const char *fallback; /* taken as if given; NULL: the field stays zero (and `given` says no) */
+    double lo, hi;
+    const char *value; /* "N", "FILE", "a|b|c": for the help and for choices */
+    const char *help;
+};
+
+struct args {
+    /* constant: what the command is */
+    const char *command;      /* "solve" */
+    const char *usage;        /* what follows the flags: "PUZZLE" or "" */
+    const char *about;        /* one or more lines under the usage */
+    const struct flag *flags; /* ends in a row with name NULL */
+    void *options;
+    /* out */
+    uint64_t given; /* bit i: flags[i] was on the command line */
+    char **rest;    /* [n_rest] what is no flag, in order */
+    int n_rest;
+};
+
+enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, ARGS_GO_ON = -1 };
+
+/* argv[0] is the command's name; flags and other words may be mixed; "--" ends the flags.  Moves the words that are no flags to the
+ * front of argv.  Returns ARGS_GO_ON, or the exit code after the help (0, on stdout) or an error (2, one line on stderr). */
+int args_parse(struct args *a, int argc, char **argv);
+/* Was --name on the command line?  The name must be in the table. */
+bool args_given(const struct args *a, const char *name);
+
+/* One line on stderr, "ponder COMMAND: ...", and the exit code. */
+int args_wrong(const struct args *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int args_failed(const struct args *a, const char *text);
+
+/* All words after the flags joined by blanks; false when they do not fit. */
+bool args_join(const struct args *a, char *text, size_t cap);
+
+#endif

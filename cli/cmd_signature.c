@@ -1,0 +1,64 @@
+/* cmd_signature.c: one hash of fixed searches with the embedded models: the same on any thread count and instruction set.
+ * Not a benchmark and not listed for users: `make signature` and CI run it.
+ * Next: search/tree.c, where a search becomes a hash. */
+#include <stdio.h>
+
+#include "base/rng.h"
+#include "cli/command.h"
+#include "cli/solver.h"
+
+struct options {
+    struct session_options session;
+    struct search_options search;
+};
+
+static const struct flag flags[] = {
+    MODEL_FLAG(struct options, session),
+    PRM_FLAG(struct options, session),
+    COMPUTE_FLAGS(struct options, session),
+    {0},
+};
+
+static const char *const puzzles[] = {"4 7 8 8", "3 3 8 8", "2 3 5 12"};
+static const char *const searches[] = {"greedy", "bon", "beam", "mcts"};
+
+static enum status add_search(const struct session *session, const char *name, uint64_t *hash, struct error *e) {
+    struct solver s = {.session = session,
+                       .task = task_find("game24"),
+                       .strategy = strategy_find(name),
+                       .params = search_defaults(name),
+                       .seed = 1};
+    s.params.max_nodes = 2048;
+    s.agg = session->prm.model ? session->prm_info.agg : AGG_LAST;
+    for (size_t i = 0; i < sizeof puzzles / sizeof *puzzles; i++) {
+        struct problem p;
+        struct outcome o;
+        enum status st = solver_parse(s.task, puzzles[i], &p, e);
+        if (!st) st = solver_run(&s, &p, NULL, NULL, &o, e);
+        if (st) return st;
+        *hash = rng_fold(*hash, o.signature);
+    }
+    return OK;
+}
+
+int cmd_signature(int argc, char **argv) {
+    struct options o = {0};
+    struct args a = {.command = "signature",
+                     .usage = "",
+                     .flags = flags,
+                     .options = &o,
+                     .about = "Prints one hash of fixed searches.\n"};
+    struct session session;
+    struct error e;
+    int code = args_parse(&a, argc, argv);
+    if (code != ARGS_GO_ON) return code;
+    uint64_t hash = 0;
+    enum status st = session_open(
+        &o.session, &(struct session_size){.branches = 256, .max_rows = 512, .with_prm = true}, &session, &e);
+    for (size_t i = 0; !st && i < sizeof searches / sizeof *searches; i++)
+        st = add_search(&session, searches[i], &hash, &e);
+    code = st ? args_failed(&a, e.text) : EXIT_GOOD;
+    if (!st) printf("%016llx\n", (unsigned long long)hash);
+    session_close(&session);
+    return code;
+}

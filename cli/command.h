@@ -1,0 +1,14 @@
+/* command.h: the commands of the binary.
+ * Not their flags: each has its own table in its own file.
+ * Next: main.c, which picks one. */
+#ifndef PONDER_COMMAND_H
+#define PONDER_COMMAND_H
+
+/* argv[0] is the command's name.  Returns the exit code: 0, 1 (failed), 2 (wrong usage). */
+typedef int command_fn(int argc, char **argv);
+
+command_fn cmd_solve, cmd_run, cmd_eval, cmd_train, cmd_label, cmd_logits, cmd_inspect, cmd_signature;
+
+extern const char version_commit[]; /* of the source tree this was built from */
+
+#endif

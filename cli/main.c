@@ -1,0 +1,61 @@
+/* main.c: the command table, and the bare form: a first word that is no command is a puzzle.
+ * Not a command: each is in cmd_NAME.c.
+ * Next: cmd_solve.c. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/args.h"
+#include "cli/command.h"
+
+static const struct {
+    const char *name, *summary; /* without summary: for developers, not listed */
+    command_fn *run;
+} commands[] = {
+    {"solve", "solve a puzzle: the greedy answer, then search, with the tree drawn", cmd_solve},
+    {"run", "continue a text", cmd_run},
+    {"eval", "accuracy and cost of a search over a file of problems", cmd_eval},
+    {"train", "train a policy, or a reward model from labels", cmd_train},
+    {"label", "make labels for a reward model: rollouts of a policy", cmd_label},
+    {"logits", "write the logits of given tokens", cmd_logits},
+    {"inspect", "show what is in a model file, and its memory at a context length", cmd_inspect},
+    {"signature", NULL, cmd_signature},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static int usage(FILE *to, int code) {
+    fputs("ponder: a small model that thinks by search, on this computer\n\n"
+          "  ponder \"4 7 8 8\"       reach 24 with these numbers and + - * /\n\n",
+          to);
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (commands[i].summary) fprintf(to, "  ponder %-15s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n  ponder COMMAND --help   its flags\n  ponder --version\n", to);
+    return code;
+}
+
+static int dispatch(int argc, char **argv) {
+    if (argc < 2) return usage(stderr, EXIT_USAGE);
+    const char *word = argv[1];
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (!strcmp(word, commands[i].name)) return commands[i].run(argc - 1, argv + 1);
+    if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) return usage(stdout, EXIT_GOOD);
+    if (!strcmp(word, "--version") || !strcmp(word, "version")) return printf("ponder %s\n", version_commit), EXIT_GOOD;
+    if ((word[0] >= '0' && word[0] <= '9') || word[0] == '-') { /* the bare form: a puzzle, with or without flags */
+        argv[0] = "solve";
+        return cmd_solve(argc, argv);
+    }
+    fprintf(stderr,
+            "ponder: \"%.60s\" is neither a command nor a puzzle; a puzzle is four numbers: ponder \"4 7 8 8\"\n",
+            word);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN); /* a closed reader is an error of write, so that files beside stdout are finished */
+    signal(SIGXFSZ, SIG_IGN); /* and so is a file at its size limit */
+    int code = dispatch(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    if (errno != EPIPE) fprintf(stderr, "ponder: stdout: %s\n", strerror(errno));
+    return code ? code : EXIT_FAILED;
+}

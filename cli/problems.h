@@ -1,0 +1,21 @@
+/* problems.h: a file of problems, one a line, all or a chosen part of it.
+ * Not the meaning of a line: tasks/task.h.
+ * Next: problems.c. */
+#ifndef PONDER_PROBLEMS_H
+#define PONDER_PROBLEMS_H
+
+#include "tasks/task.h"
+
+struct problems {
+    struct problem *items; /* [n] in the order of the file */
+    uint32_t n;
+    uint64_t hash; /* of every id and prompt, in order */
+};
+
+/* Reads plain lines or JSONL (empty lines and lines that begin with # are passed over); errors name file and line.  Then keeps
+ * the first `limit` (0: all), then a random `sample` of those (0: all) drawn with `seed`. */
+enum status problems_read(const char *path, const struct task *t, uint64_t limit, uint64_t sample, uint64_t seed,
+                          struct problems *out, struct error *e);
+void problems_free(struct problems *p);
+
+#endif

@@ -1,0 +1,30 @@
+/* results.h: a file of results, one JSON object a line, that survives being killed at any moment.
+ * Not a log: every line counts, in the order of the problems.
+ * Next: results.c.
+ *
+ *   {"format":"ponder-results","version":1,...}     the run's header: what made these lines
+ *   {"id":"1",...}                                  one line a problem, fsynced
+ *   {"id":"2",...
+ *                 \_ a torn last line: cut off when the file is opened again */
+#ifndef PONDER_RESULTS_H
+#define PONDER_RESULTS_H
+
+#include <jansson.h>
+
+#include "base/status.h"
+
+struct results {
+    const char *path;
+    int fd;
+    size_t size;   /* bytes of whole lines */
+    json_t *lines; /* those that were there, by id */
+};
+
+/* Makes the file, or continues it: locks it (ERR_IO when another process has it), cuts a torn last line, and compares the
+ * header (ERR_INPUT names the first field that differs; "started" may).  A file that holds something else is not touched. */
+enum status results_open(const char *path, const json_t *header, struct results *r, struct error *e);
+/* Adds a line and makes it durable.  After a failure (disk full) the file is as it was before the call. */
+enum status results_append(struct results *r, const json_t *line, struct error *e);
+void results_close(struct results *r);
+
+#endif

@@ -1,0 +1,81 @@
+/* session.h: what a command works with: threads, a policy, perhaps a reward model, and their engines.
+ * Not a search: solver.h.
+ * Next: session.c. */
+#ifndef PONDER_SESSION_H
+#define PONDER_SESSION_H
+
+#include "cli/args.h"
+#include "model/engine.h"
+#include "prm/prm.h"
+#include "tokenizer/tok.h"
+
+struct session_options {
+    const char *model, *prm;
+    int64_t threads, ctx, kv_mb;
+};
+
+#define MODEL_FLAG(type, field)                                                                                        \
+    { "model", "m", FLAG_TEXT, offsetof(type, field.model), "embedded", 0, 0, "FILE", "policy, a GGUF file" }
+#define PRM_FLAG(type, field)                                                                                          \
+    {                                                                                                                  \
+        "prm", NULL, FLAG_TEXT, offsetof(type, field.prm), "embedded", 0, 0, "FILE",                                   \
+            "reward model, or none, or oracle (exact: cheats)"                                                         \
+    }
+#define COMPUTE_FLAGS(type, field)                                                                                     \
+    {"threads", "t", FLAG_INT, offsetof(type, field.threads), NULL, 1, 256, "N", "threads (default: all CPUs)"},       \
+        {"ctx-size",                                                                                                   \
+         "c",                                                                                                          \
+         FLAG_INT,                                                                                                     \
+         offsetof(type, field.ctx),                                                                                    \
+         "0",                                                                                                          \
+         0,                                                                                                            \
+         1 << 24,                                                                                                      \
+         "N",                                                                                                          \
+         "tokens of one branch; 0 = the model's own"},                                                                 \
+    {                                                                                                                  \
+        "kv-mb", NULL, FLAG_INT, offsetof(type, field.kv_mb), "1024", 1, 1 << 20, "MB",                                \
+            "most memory for the KV cache of each model"                                                               \
+    }
+
+/* One open model. */
+struct loaded {
+    struct model *model;
+    struct engine *engine; /* NULL when no engine was wanted */
+};
+
+/* Constant after session_open, so that any number of threads may use it. */
+struct session {
+    int threads;
+    uint32_t ctx; /* tokens of one branch */
+    struct team *team;
+    struct loaded policy, prm; /* prm.model NULL: none, or the oracle */
+    bool oracle;
+    struct tok *tok;
+    struct prm_info prm_info;
+};
+
+/* How much runs at once: branches alive in all searches together, and whether a reward model is wanted at all. */
+struct session_size {
+    uint32_t branches, max_rows;
+    bool with_prm;
+};
+
+/* s is defined (and closable) on failure too. */
+enum status session_open(const struct session_options *o, const struct session_size *size, struct session *s,
+                         struct error *e);
+void session_close(struct session *s);
+
+/* Opens one model file, or the embedded one of that role ("policy", "prm") for the name "embedded". */
+enum status session_open_model(const char *name, const char *role, struct model **out, struct error *e);
+
+/* FNV-1a of a file's bytes, so that results name exactly what made them; `name` and `role` as above. */
+enum status session_hash(const char *name, const char *role, uint64_t *hash, struct error *e);
+uint64_t hash_bytes(const void *data, size_t size);
+
+/* KV bytes of one branch of n_tokens. */
+size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens);
+
+/* CPUs that this process may use. */
+int cpu_count(void);
+
+#endif
