@@ -39,7 +39,7 @@ static char tiny_folder[256];
 
 /* NAME in the folder, which is made at the first call.  The text lives until 8 more calls. */
 static inline const char *tiny_path(const char *name) {
-    static char paths[8][384];
+    static char paths[8][600];
     static unsigned at;
     if (!*tiny_folder) {
         const char *tmp = getenv("TMPDIR");
