@@ -29,19 +29,16 @@ static bool bind(const struct model *m, const char *name, uint32_t rows, uint32_
     return true;
 }
 
-/* A vector as f32, copied; NULL (e set) on failure. */
-static float *bind_vector(const struct model *m, const char *name, uint32_t n, struct error *e) {
+/* A vector as f32, copied into *out. */
+static enum status bind_vector(const struct model *m, const char *name, uint32_t n, float **out, struct error *e) {
     struct matrix v;
-    if (!bind(m, name, 1, n, &v, e)) return NULL;
-    float *out = mem_new(n, sizeof(float));
-    if (out)
-        type_to_f32(v.type, v.data, out, n);
-    else
-        error_set(e, ERR_MEMORY, "no memory for tensor %s", name);
-    return out;
+    if (!bind(m, name, 1, n, &v, e)) return ERR_INPUT;
+    if (!(*out = mem_new(n, sizeof(float)))) return error_set(e, ERR_MEMORY, "no memory for tensor %s", name);
+    type_to_f32(v.type, v.data, *out, n);
+    return OK;
 }
 
-static bool bind_layer(struct model *m, uint32_t l, struct error *e) {
+static enum status bind_layer(struct model *m, uint32_t l, struct error *e) {
     const struct model_config *c = &m->config;
     struct layer *y = &m->layers[l];
     uint32_t d = c->n_embd, q = c->n_head * c->head_dim, kv = c->n_head_kv * c->head_dim;
@@ -56,31 +53,34 @@ static bool bind_layer(struct model *m, uint32_t l, struct error *e) {
     char name[64];
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         snprintf(name, sizeof name, "blk.%u.%s.weight", l, wanted[i].suffix);
-        if (!bind(m, name, wanted[i].rows, wanted[i].cols, wanted[i].to, e)) return false;
+        if (!bind(m, name, wanted[i].rows, wanted[i].cols, wanted[i].to, e)) return ERR_INPUT;
         m->n_weights += (uint64_t)wanted[i].rows * wanted[i].cols;
         m->size_bytes += wanted[i].rows * wanted[i].to->row_bytes;
     }
     snprintf(name, sizeof name, "blk.%u.attn_norm.weight", l);
-    if (!(y->attn_norm = bind_vector(m, name, d, e))) return false;
+    enum status s = bind_vector(m, name, d, &y->attn_norm, e);
+    if (s) return s;
     snprintf(name, sizeof name, "blk.%u.ffn_norm.weight", l);
-    return (y->ffn_norm = bind_vector(m, name, d, e)) != NULL;
+    return bind_vector(m, name, d, &y->ffn_norm, e);
 }
 
 /* The head: a reward model's, an untied one, or the embedding. */
-static bool bind_head(struct model *m, struct error *e) {
+static enum status bind_head(struct model *m, struct error *e) {
     const struct model_config *c = &m->config;
     if (gguf_find(m->file, "prm.head.weight")) {
         float *bias;
-        if (!bind(m, "prm.head.weight", 1, c->n_embd, &m->head, e) || !(bias = bind_vector(m, "prm.head.bias", 1, e))) return false;
+        if (!bind(m, "prm.head.weight", 1, c->n_embd, &m->head, e)) return ERR_INPUT;
+        enum status s = bind_vector(m, "prm.head.bias", 1, &bias, e);
+        if (s) return s;
         m->head_bias = *bias;
         mem_free(bias);
-        return true;
+        return OK;
     }
     if (!gguf_find(m->file, "output.weight")) {
         m->head = m->embd;
-        return true;
+        return OK;
     }
-    return bind(m, "output.weight", c->n_vocab, c->n_embd, &m->head, e);
+    return bind(m, "output.weight", c->n_vocab, c->n_embd, &m->head, e) ? OK : ERR_INPUT;
 }
 
 enum status model_open(struct gguf *file, struct model **out, struct error *e) {
@@ -102,8 +102,8 @@ enum status model_open(struct gguf *file, struct model **out, struct error *e) {
     if (!bind(m, "token_embd.weight", m->config.n_vocab, m->config.n_embd, &m->embd, e)) goto fail;
     m->size_bytes = m->embd.rows * m->embd.row_bytes;
     for (uint32_t l = 0; l < m->config.n_layer; l++)
-        if (!bind_layer(m, l, e)) goto fail;
-    if (!(m->output_norm = bind_vector(m, "output_norm.weight", m->config.n_embd, e)) || !bind_head(m, e)) goto fail;
+        if ((s = bind_layer(m, l, e))) goto fail;
+    if ((s = bind_vector(m, "output_norm.weight", m->config.n_embd, &m->output_norm, e)) || (s = bind_head(m, e))) goto fail;
     if (m->head.data != m->embd.data) m->size_bytes += m->head.rows * m->head.row_bytes;
     *out = m;
     return OK;
