@@ -49,6 +49,8 @@ enum status prm_info_read(const struct model *m, struct prm_info *out, struct er
     if (kind.size != 5 || memcmp(kind.data, "value", 5))
         return error_set(e, ERR_INPUT, "%s: prm.kind \"%.*s\" is not known; known: value", gguf_name(m->file),
                          (int)(kind.size < 40 ? kind.size : 40), kind.data);
+    if (m->head.rows != 1)
+        return error_set(e, ERR_INPUT, "%s: tensor prm.head.weight is missing", gguf_name(m->file));
     if ((s = gguf_get_u64(m->file, "prm.step_token_id", 0, m->config.n_vocab - 1, &token, e))) return s;
     out->step_token = (int32_t)token;
     if (gguf_has(m->file, "prm.aggregation")) {
