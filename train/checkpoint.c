@@ -61,7 +61,27 @@ enum status checkpoint_save(const char *path, const struct net *n, const struct 
     return OK;
 }
 
-/* OK with *found when the file is whole; OK without when it is missing or damaged. */
+/* True when the CRC at the end of the file is that of everything before it; then f is at its start again. */
+static bool is_whole(FILE *f) {
+    static const size_t TAIL = sizeof(uint32_t);
+    unsigned char block[65536 + sizeof(uint32_t)];
+    uint32_t crc = 0, stored;
+    size_t kept = 0, got; /* the last TAIL bytes read so far may be the CRC: they wait for more */
+    while ((got = fread(block + kept, 1, sizeof block - kept, f)) > 0) {
+        kept += got;
+        if (kept <= TAIL) continue;
+        crc = crc32(crc, block, kept - TAIL);
+        memmove(block, block + kept - TAIL, TAIL);
+        kept = TAIL;
+    }
+    if (kept < TAIL || ferror(f)) return false;
+    memcpy(&stored, block, TAIL);
+    rewind(f);
+    return crc == stored;
+}
+
+/* OK with *found when the file is whole; OK without when it is missing or damaged.  The CRC is looked at first: a damaged
+ * header must not pass for that of another run. */
 static enum status read_one(const char *path, struct net *n, struct adamw *a, uint64_t *step, uint64_t seed, bool *found, struct error *e) {
     *found = false;
     FILE *f = fopen(path, "rb");
@@ -70,8 +90,7 @@ static enum status read_one(const char *path, struct net *n, struct adamw *a, ui
     struct header h, want = header_for(n, 0, seed);
     size_t count = n->n_weights, bytes = count * sizeof(float);
     float *body = NULL;
-    uint32_t crc, stored;
-    if (fread(&h, sizeof h, 1, f) != 1 || memcmp(h.magic, want.magic, sizeof h.magic)) goto out;
+    if (!is_whole(f) || fread(&h, sizeof h, 1, f) != 1 || memcmp(h.magic, want.magic, sizeof h.magic)) goto out;
     want.step = h.step;
     if (memcmp(&h, &want, sizeof h)) {
         s = error_set(e, ERR_INPUT, "%s: checkpoint of another run (seed %llu, %llu weights; wanted seed %llu, %zu weights): remove it or name another file",
@@ -82,9 +101,7 @@ static enum status read_one(const char *path, struct net *n, struct adamw *a, ui
         s = error_set(e, ERR_MEMORY, "no memory to read %s", path);
         goto out;
     }
-    if (fread(body, sizeof(float), 3 * count, f) != 3 * count || fread(&stored, sizeof stored, 1, f) != 1 || fgetc(f) != EOF) goto out;
-    crc = crc32(crc32(0, &h, sizeof h), body, 3 * bytes);
-    if (crc != stored) goto out;
+    if (fread(body, sizeof(float), 3 * count, f) != 3 * count || fseek(f, sizeof(uint32_t), SEEK_CUR) || fgetc(f) != EOF) goto out;
     memcpy(n->weights, body, bytes);
     memcpy(a->m, body + count, bytes);
     memcpy(a->v, body + 2 * count, bytes);
