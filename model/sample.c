@@ -45,7 +45,7 @@ static size_t draw(const float *w, size_t n, double total, double u) {
     }
     for (; i < n; i++) {
         sum += w[i];
-        if (sum > target && w[i] > 0) return i;
+        if (sum > target) return i;
     }
     for (i = n - 1; i > 0 && !(w[i] > 0);) i--;
     return i;
@@ -94,28 +94,8 @@ static size_t select_front(const float *logits, const float *w, int32_t *ids, si
     return high;
 }
 
-/* The last token in the ranking that top-k and top-p keep, or -1 for all.  w: probabilities up to a factor. */
-static int32_t last_kept(const struct sample_params *s, const float *logits, const float *w, uint32_t n, int32_t *ids) {
-    bool top_k = s->top_k > 0 && s->top_k < n, top_p = s->top_p < 1;
-    if (!top_k && !top_p) return -1;
-    for (uint32_t i = 0; i < n; i++) ids[i] = (int32_t)i;
-    size_t n_kept = n;
-    if (top_k) n_kept = select_front(logits, NULL, ids, n_kept, s->top_k);
-    if (top_p) {
-        double mass = 0;
-        for (size_t i = 0; i < n_kept; i++) mass += w[ids[i]];
-        n_kept = select_front(logits, w, ids, n_kept, s->top_p * mass);
-    }
-    int32_t last = ids[0];
-    for (size_t i = 1; i < n_kept; i++)
-        if (ranks_before(logits, last, ids[i])) last = ids[i];
-    return last;
-}
-
-/* Writes the kept ids in ascending order; returns how many.  The largest logit always stays. */
-static uint32_t filter(const struct sample_params *s, const float *logits, const float *w, uint32_t n, int32_t *ids) {
-    int32_t last = last_kept(s, logits, w, n, ids);
-    float least = s->min_p > 0 ? fminf(s->min_p, 1) : 0; /* the largest weight is 1 */
+/* Writes the ids with at least this weight that do not rank after `last` (-1: no last), ascending; returns how many. */
+static uint32_t collect(const float *logits, const float *w, uint32_t n, float least, int32_t last, int32_t *ids) {
     uint32_t n_kept = 0;
     for (uint32_t i = 0; i < n; i++) {
         bool kept = w[i] >= least && (last < 0 || !ranks_before(logits, last, (int32_t)i));
@@ -123,6 +103,44 @@ static uint32_t filter(const struct sample_params *s, const float *logits, const
         n_kept += kept;
     }
     return n_kept;
+}
+
+static int32_t last_ranked(const float *logits, const int32_t *ids, size_t n) {
+    int32_t last = ids[0];
+    for (size_t i = 1; i < n; i++)
+        if (ranks_before(logits, last, ids[i])) last = ids[i];
+    return last;
+}
+
+/* The k best ids to the front of ids, in no order.  The best k of the block leaders are k tokens, so nothing that ranks
+ * after all of them is among the k best; what is left to select from is short. */
+static size_t select_k(const float *logits, const float *w, uint32_t n, uint32_t k, int32_t *ids) {
+    int32_t bound = -1;
+    uint32_t n_blocks = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (i % BLOCK == 0) ids[n_blocks++] = (int32_t)i;
+        else if (logits[i] > logits[ids[n_blocks - 1]]) ids[n_blocks - 1] = (int32_t)i;
+    if (k < n_blocks) bound = last_ranked(logits, ids, select_front(logits, NULL, ids, n_blocks, k));
+    return select_front(logits, NULL, ids, collect(logits, w, n, 0, bound, ids), k);
+}
+
+/* The last token in the ranking that top-k and top-p keep, or -1 for all.  w: probabilities times `total`. */
+static int32_t last_kept(const struct sample_params *s, const float *logits, const float *w, uint32_t n, double total,
+                         int32_t *ids) {
+    bool top_k = s->top_k > 0 && s->top_k < n, top_p = s->top_p < 1;
+    double p = fmaxf(s->top_p, 0), mass = 0;
+    size_t n_kept = n;
+    if (!top_k && !top_p) return -1;
+    if (top_k) {
+        n_kept = select_k(logits, w, n, s->top_k, ids);
+        for (size_t i = 0; i < n_kept; i++) mass += w[ids[i]];
+    } else {
+        /* Tokens below this weigh less than half of 1 - p together, so the set is complete without them. */
+        n_kept = collect(logits, w, n, (float)(0.5 * (1 - p) * total / n), -1, ids);
+        mass = total;
+    }
+    if (top_p) n_kept = select_front(logits, w, ids, n_kept, p * mass);
+    return last_ranked(logits, ids, n_kept);
 }
 
 /* w[i] = (weight w at temperature 1 of ids[i], or of i without ids) at the wanted temperature. */
@@ -146,7 +164,11 @@ int32_t sample_token(const struct sample_params *s, const float *logits, uint32_
     } else {
         bool filtered = s->top_k > 0 || s->top_p < 1 || s->min_p > 0;
         int32_t *ids = filtered ? scratch->ids : NULL;
-        uint32_t n = filtered ? filter(s, logits, w, n_vocab, ids) : n_vocab;
+        uint32_t n = n_vocab;
+        if (filtered) {
+            float least = fminf(fmaxf(s->min_p, 0), 1); /* the largest weight is 1 and stays */
+            n = collect(logits, w, n_vocab, least, last_kept(s, logits, w, n_vocab, total, ids), ids);
+        }
         if (filtered || s->temperature != 1) {
             set_weights(w, logits, max, s->temperature, ids, n);
             mass = total_of(w, n);

@@ -153,7 +153,7 @@ static void test_against_sorting(void **state) {
         uint32_t n = sizes[rng_below(key, 1, sizeof sizes / sizeof *sizes)];
         struct sample_params s = {
             .temperature = temperatures[rng_below(key, 2, 6)],
-            .top_k = rng_below(key, 3, 2) ? rng_below(key, 4, n + 3) : 0,
+            .top_k = rng_below(key, 3, 2) ? rng_below(key, 4, rng_below(key, 7, 2) ? 12 : n + 3) : 0,
             .top_p = top_ps[rng_below(key, 5, 5)],
             .min_p = min_ps[rng_below(key, 6, 4)],
         };
@@ -162,7 +162,7 @@ static void test_against_sorting(void **state) {
         /* -inf stays out at any temperature, but the plain sampler's list holds it: skip those lists here. */
         bool finite = true;
         for (uint32_t i = 0; i < n; i++) finite = finite && isfinite(logits[i]);
-        if (finite && n <= 130) check_support(&s, logits, n, rng_fold(key, 3));
+        if (finite && (n <= 130 || (s.top_k > 0 && s.top_k < 12))) check_support(&s, logits, n, rng_fold(key, 3));
     }
 }
 
@@ -319,8 +319,8 @@ static void test_extreme_filters(void **state) {
     check_distribution("min-p 7", &s, logits, 4, second);
     s = plain, s.top_p = 0;
     check_distribution("top-p 0", &s, logits, 4, second);
-    s.top_p = -1;
-    check_distribution("top-p -1", &s, logits, 4, second);
+    s.top_p = -100;
+    check_distribution("top-p -100", &s, logits, 4, second);
     s = plain, s.top_k = 4;
     check_distribution("top-k n", &s, logits, 4, soft);
     s.top_k = UINT32_MAX;
@@ -367,6 +367,17 @@ static void test_extreme_logits(void **state) {
     }
 }
 
+/* Temperatures whose inverse is 0 or infinite as a float. */
+static void test_extreme_temperatures(void **state) {
+    (void)state;
+    const float logits[] = {2, 1, -INFINITY, 2, -INFINITY};
+    struct sample_params s = plain;
+    s.temperature = 1e-40f;
+    check_distribution("temperature 1e-40", &s, logits, 5, (double[]){0.5, 0, 0, 0.5, 0});
+    s.temperature = INFINITY;
+    check_distribution("temperature infinite", &s, logits, 5, (double[]){1 / 3., 1 / 3., 0, 1 / 3., 0});
+}
+
 /* The same answer whatever the scratch held before, and none of the neighbours touched. */
 static void test_scratch(void **state) {
     (void)state;
@@ -389,11 +400,17 @@ static void test_scratch(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_sorting), cmocka_unit_test(test_distributions),
-        cmocka_unit_test(test_long_flat),       cmocka_unit_test(test_idle_filters),
-        cmocka_unit_test(test_greedy),          cmocka_unit_test(test_single_survivors),
-        cmocka_unit_test(test_all_equal),       cmocka_unit_test(test_extreme_filters),
-        cmocka_unit_test(test_unusable),        cmocka_unit_test(test_extreme_logits),
+        cmocka_unit_test(test_against_sorting),
+        cmocka_unit_test(test_distributions),
+        cmocka_unit_test(test_long_flat),
+        cmocka_unit_test(test_idle_filters),
+        cmocka_unit_test(test_greedy),
+        cmocka_unit_test(test_single_survivors),
+        cmocka_unit_test(test_all_equal),
+        cmocka_unit_test(test_extreme_filters),
+        cmocka_unit_test(test_unusable),
+        cmocka_unit_test(test_extreme_logits),
+        cmocka_unit_test(test_extreme_temperatures),
         cmocka_unit_test(test_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
