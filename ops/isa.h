@@ -6,6 +6,8 @@
 
 #include "ops/ops.h"
 
+#define INLINE static inline __attribute__((always_inline))
+
 /* scalar sets every entry; the others replace entries of a table that scalar filled. */
 void ops_fill_scalar(struct ops *t);
 void ops_fill_avx2(struct ops *t); /* x86-64 builds only; the CPU must have avx2, fma and f16c */

@@ -1,6 +1,6 @@
 /* scalar.c: every kernel in plain C: the specification that the instruction-set files must match bit for bit.
  * Not fast: fmaf may be a call.
- * Next: matmul_avx2.c, which computes the same bits eight lanes at a time. */
+ * Next: matmul_lanes.h, which computes the same bits eight lanes at a time. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>

@@ -167,6 +167,7 @@ static void test_scalar_attend(void **state) {
     fill_random(q, DIM, 1, false);
     for (size_t page = 0; page < PAGES; page++) {
         fill_random(buffer, COUNT(buffer), 10 + page, false);
+        for (size_t i = 0; i < COUNT(buffer); i++) buffer[i] *= 1 + (float)page; /* so that the maximum grows */
         scalar()->store_f16(k[page], 1, buffer, COUNT(buffer));
         fill_random(buffer, COUNT(buffer), 20 + page, false);
         scalar()->store_f16(v[page], 1, buffer, COUNT(buffer));

@@ -1,10 +1,13 @@
-/* matmul_avx2.c: W x for all weight types: register tiles of rows by columns, eight lanes along a row.
+/* matmul_lanes.h: W x for all weight types: register tiles of rows by columns, eight lanes along a row.
  * Not a packed GEMM: the matrices of small models live in L1 and L2, and packing them would cost more than it saves.
- * Next: kernels_avx2.c. */
+ * Next: row_lanes.h. */
+#ifndef PONDER_MATMUL_LANES_H
+#define PONDER_MATMUL_LANES_H
+
 #include <stdbool.h>
 #include <string.h>
 
-#include "ops/avx2.h"
+#include "ops/isa.h"
 
 enum {
     TILE_ROWS = 4, /* x 3 columns = 12 sums, 3 x, 1 w: all 16 registers; 8 independent FMAs fill the pipes */
@@ -29,50 +32,41 @@ struct product {
 INLINE size_t step_bytes(enum tensor_type type) { return type == TYPE_Q8_0 ? 34 : type == TYPE_F32 ? 32 : 16; }
 
 /* Eight weights (the piece-th eight of a Q8_0 block) as f32, with the rounding of type_to_f32. */
-INLINE __m256 widen(enum tensor_type type, const uint8_t *w, size_t piece) {
+INLINE f8 widen(enum tensor_type type, const uint8_t *w, size_t piece) {
     switch (type) {
-    case TYPE_F32: return _mm256_loadu_ps((const float *)(const void *)w);
-    case TYPE_F16: return load_f16(w);
-    case TYPE_BF16: {
-        __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)w));
-        return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
-    }
-    default: { /* Q8_0 */
-        uint16_t half;
-        memcpy(&half, w, sizeof half);
-        __m256 d = _mm256_cvtph_ps(_mm_set1_epi16((short)half));
-        __m256i q = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(w + 2 + 8 * piece)));
-        return _mm256_mul_ps(_mm256_cvtepi32_ps(q), d);
-    }
+    case TYPE_F32: return f8_load_f32(w);
+    case TYPE_F16: return f8_load_f16(w);
+    case TYPE_BF16: return f8_load_bf16(w);
+    default: return f8_mul(f8_load_i8(w + 2 + 8 * piece), f8_load_f16_all(w)); /* Q8_0 */
     }
 }
 
 /* The last n < 8 weights of a row, zeros after them; no byte past the row is read. */
-INLINE __m256 widen_tail(enum tensor_type type, const uint8_t *w, size_t n) {
+INLINE f8 widen_tail(enum tensor_type type, const uint8_t *w, size_t n) {
     uint8_t bytes[32] = {0};
     memcpy(bytes, w, (type == TYPE_F32 ? 4 : 2) * n);
     return widen(type, bytes, 0);
 }
 
 /* Writes the sums of one column for n_rows rows. */
-INLINE void store_sums(float *y, const __m256 *sum, size_t n_rows) {
+INLINE void store_sums(float *y, const f8 *sum, size_t n_rows) {
     size_t r = 0;
-    for (; r + 4 <= n_rows; r += 4) _mm_storeu_ps(y + r, lane_tree4(sum[r], sum[r + 1], sum[r + 2], sum[r + 3]));
-    for (; r < n_rows; r++) y[r] = lane_tree(sum[r]);
+    for (; r + 4 <= n_rows; r += 4) f8_store_sum4(y + r, sum + r);
+    for (; r < n_rows; r++) y[r] = f8_sum(sum[r]);
 }
 
 /* n_rows x n_columns outputs from row r, column j on.  type, n_rows and n_columns are constants of the caller, so that
  * the loops over them unroll and the sums stay in registers. */
 INLINE void tile(const struct product *p, enum tensor_type type, size_t r, size_t j, size_t n_rows, size_t n_columns) {
-    __m256 sum[TILE_COLUMNS][VECTOR_ROWS];
+    f8 sum[TILE_COLUMNS][VECTOR_ROWS];
     const uint8_t *w = p->w + r * p->row_bytes;
-    const uint8_t *w4 = w + 4 * p->row_bytes; /* a second base: rows 4..7 by the same three index registers */
+    const uint8_t *w4 = n_rows > 4 ? w + 4 * p->row_bytes : w; /* rows 4..7 by the same three index registers */
     const float *x = p->x + j * p->ldx;
     const size_t row_bytes = p->row_bytes, ldx = p->ldx, n_pieces = type == TYPE_Q8_0 ? 4 : 1, n_tail = p->cols % 8;
     UNROLL
     for (size_t c = 0; c < n_columns; c++) {
         UNROLL
-        for (size_t i = 0; i < n_rows; i++) sum[c][i] = _mm256_setzero_ps();
+        for (size_t i = 0; i < n_rows; i++) sum[c][i] = f8_set(0);
     }
     for (const float *end = x + p->cols - n_tail; x < end;
          x += 8 * n_pieces, w += step_bytes(type), w4 += step_bytes(type)) {
@@ -80,23 +74,22 @@ INLINE void tile(const struct product *p, enum tensor_type type, size_t r, size_
         for (size_t piece = 0; piece < n_pieces; piece++) {
             UNROLL
             for (size_t i = 0; i < n_rows; i++) {
-                __m256 ws = widen(type, (i < 4 ? w : w4) + i % 4 * row_bytes, piece);
+                f8 ws = widen(type, (i < 4 ? w : w4) + i % 4 * row_bytes, piece);
                 KEEP_ORDER(ws);
                 UNROLL
                 for (size_t c = 0; c < n_columns; c++) /* the rows share the loads of x */
-                    sum[c][i] = _mm256_fmadd_ps(ws, _mm256_loadu_ps(x + c * ldx + 8 * piece), sum[c][i]);
+                    sum[c][i] = f8_fma(ws, f8_load(x + c * ldx + 8 * piece), sum[c][i]);
             }
         }
     }
     if (n_tail && type != TYPE_Q8_0) {
-        __m256i mask = first_lanes(n_tail);
         UNROLL
         for (size_t i = 0; i < n_rows; i++) {
-            __m256 ws = widen_tail(type, w + i * row_bytes, n_tail);
+            f8 ws = widen_tail(type, (i < 4 ? w : w4) + i % 4 * row_bytes, n_tail);
             UNROLL
             for (size_t c = 0; c < n_columns; c++) {
-                __m256 more = _mm256_fmadd_ps(ws, _mm256_maskload_ps(x + c * ldx, mask), sum[c][i]);
-                sum[c][i] = _mm256_blendv_ps(sum[c][i], more, _mm256_castsi256_ps(mask));
+                f8 more = f8_fma(ws, f8_load_n(x + c * ldx, n_tail), sum[c][i]);
+                sum[c][i] = f8_first(n_tail, more, sum[c][i]); /* lanes past the end are absent, not zero */
             }
         }
     }
@@ -126,8 +119,7 @@ static void panel_row_q8_0(const struct product *p, size_t r, size_t j, size_t j
         const uint8_t *w = p->w + (r + i) * p->row_bytes;
         for (size_t k = 0; k < p->cols; k += 32, w += step_bytes(TYPE_Q8_0)) {
             UNROLL
-            for (size_t piece = 0; piece < 4; piece++)
-                _mm256_store_ps(&panel[i][k + 8 * piece], widen(TYPE_Q8_0, w, piece));
+            for (size_t piece = 0; piece < 4; piece++) f8_store(&panel[i][k + 8 * piece], widen(TYPE_Q8_0, w, piece));
         }
     }
     struct product f32 = {p->y + r, p->ldy, (const uint8_t *)panel, sizeof panel[0], p->x, p->ldx, p->cols};
@@ -172,9 +164,4 @@ static void matmul_q8_0(float *y, size_t ldy, const void *w, size_t row_bytes, c
     matmul(&(struct product){y, ldy, w, row_bytes, x, ldx, cols}, TYPE_Q8_0, rows, n);
 }
 
-void ops_fill_matmul_avx2(struct ops *t) {
-    t->matmul[TYPE_F32] = matmul_f32;
-    t->matmul[TYPE_F16] = matmul_f16;
-    t->matmul[TYPE_BF16] = matmul_bf16;
-    t->matmul[TYPE_Q8_0] = matmul_q8_0;
-}
+#endif

@@ -1,0 +1,24 @@
+/* kernels_neon.c: the lane kernels compiled for AArch64.
+ * Not kernels itself: they are in the *_lanes.h, one text for every instruction set.
+ * Next: tests/ops_check.h, which holds all sets to the same bits. */
+#include "ops/lanes_neon.h"
+
+#include "ops/attend_lanes.h"
+#include "ops/matmul_lanes.h"
+#include "ops/row_lanes.h"
+
+void ops_fill_neon(struct ops *t) {
+    t->name = "neon";
+    t->matmul[TYPE_F32] = matmul_f32;
+    t->matmul[TYPE_F16] = matmul_f16;
+    t->matmul[TYPE_BF16] = matmul_bf16;
+    t->matmul[TYPE_Q8_0] = matmul_q8_0;
+    t->rms_norm = rms_norm;
+    t->rope = rope;
+    t->silu_mul = silu_mul;
+    t->add = add;
+    t->exp_sum = exp_sum;
+    t->max = max;
+    t->attend = attend;
+    t->store_f16 = store_f16;
+}
