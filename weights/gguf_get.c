@@ -100,6 +100,7 @@ static double to_f64(struct number n) { return n.is == FLOATING ? n.f : n.is == 
 
 static bool to_f64_exactly(struct number n, double *out) {
     double f = to_f64(n);
+    /* 2^64 - 1 rounds to 2^64, whose cast back is undefined: saturating machines would call it exact. */
     if (n.is == UNSIGNED && !(f < 0x1p64 && (uint64_t)f == n.u)) return false;
     if (n.is == NEGATIVE && (int64_t)f != n.i) return false;
     *out = f;
