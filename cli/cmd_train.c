@@ -23,7 +23,7 @@ static const struct flag flags[] = {
     {"out", "o", FLAG_TEXT, offsetof(struct options, out), NULL, 0, 0, "FILE", "the trained model, a GGUF file"},
     {"size", NULL, FLAG_TEXT, offsetof(struct options, size), "base", 0, 0, "NAME", "policy: tiny, small or base"},
     {"init", NULL, FLAG_TEXT, offsetof(struct options, init), NULL, 0, 0, "FILE",
-     "start from these weights (prm: needed, the policy)"},
+     "start from these weights, or embedded (prm: needed, the policy)"},
     {"labels", NULL, FLAG_TEXT, offsetof(struct options, labels), NULL, 0, 0, "FILE", "prm: labels of ponder label"},
     {"steps", NULL, FLAG_INT, offsetof(struct options, steps), "5000", 1, 1e9, "N", "optimiser steps"},
     {"batch", NULL, FLAG_INT, offsetof(struct options, batch), "128", 4, 65536, "N",
@@ -94,7 +94,7 @@ static enum status open_own_tok(const char *out, struct tok **tok, struct error 
 
 static enum status load_net(const char *path, enum net_head head, struct net **n, struct error *e) {
     struct gguf *g;
-    enum status s = gguf_open(path, &g, e);
+    enum status s = session_open_file(path, "policy", &g, e);
     if (s) return s;
     s = net_load(g, head, n, e);
     gguf_close(&g);
@@ -125,7 +125,7 @@ static enum status train_prm(const struct options *o, const char *checkpoint, st
     struct reward_data *data = NULL;
     struct net *n = NULL;
     double loss;
-    enum status s = gguf_open(o->init, &g, e);
+    enum status s = session_open_file(o->init, "policy", &g, e);
     if (!s) s = tok_open(g, &tok, e);
     if (!s) s = net_load(g, NET_VALUE, &n, e);
     if (g) gguf_close(&g);

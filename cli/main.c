@@ -16,6 +16,7 @@ static const struct {
     {"solve", "solve a puzzle: the greedy answer, then search, with the tree drawn", cmd_solve},
     {"run", "continue a text", cmd_run},
     {"eval", "accuracy and cost of a search over a file of problems", cmd_eval},
+    {"calibrate", "a reward model's values against exact reachability, by step", cmd_calibrate},
     {"train", "train a policy, or a reward model from labels", cmd_train},
     {"label", "make labels for a reward model: rollouts of a policy", cmd_label},
     {"logits", "write the logits of given tokens", cmd_logits},

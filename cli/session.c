@@ -31,16 +31,17 @@ static const struct embedded *embedded_of(const char *role, struct error *e) {
     return m;
 }
 
-enum status session_open_model(const char *name, const char *role, struct model **out, struct error *e) {
-    struct gguf *file = NULL;
-    enum status s = OK;
+enum status session_open_file(const char *name, const char *role, struct gguf **out, struct error *e) {
     *out = NULL;
-    if (!strcmp(name, "embedded")) {
-        const struct embedded *m = embedded_of(role, e);
-        s = m ? gguf_open_memory(m->data, m->size_bytes, m->name, &file, e) : ERR_INPUT;
-    } else {
-        s = gguf_open(name, &file, e);
-    }
+    if (strcmp(name, "embedded")) return gguf_open(name, out, e);
+    const struct embedded *m = embedded_of(role, e);
+    return m ? gguf_open_memory(m->data, m->size_bytes, m->name, out, e) : ERR_INPUT;
+}
+
+enum status session_open_model(const char *name, const char *role, struct model **out, struct error *e) {
+    struct gguf *file;
+    *out = NULL;
+    enum status s = session_open_file(name, role, &file, e);
     return s ? s : model_open(file, out, e);
 }
 

@@ -66,6 +66,7 @@ enum status session_open(const struct session_options *o, const struct session_s
 void session_close(struct session *s);
 
 /* Opens one model file, or the embedded one of that role ("policy", "prm") for the name "embedded". */
+enum status session_open_file(const char *name, const char *role, struct gguf **out, struct error *e);
 enum status session_open_model(const char *name, const char *role, struct model **out, struct error *e);
 
 /* FNV-1a of a file's bytes, so that results name exactly what made them; `name` and `role` as above. */

@@ -143,7 +143,7 @@ static struct eval_params eval_params_of(const struct solver *s, const struct pr
     const struct session *n = s->session;
     return (struct eval_params){
         .policy = n->policy.engine,
-        .prm = n->prm.engine,
+        .prm = s->strategy->needs_prm ? n->prm.engine : NULL, /* or the prompt would be read by it for nothing */
         .tok = n->tok,
         .agg = s->agg,
         .sampling = {.top_p = 1},

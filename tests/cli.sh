@@ -1,0 +1,403 @@
+#!/usr/bin/env bash
+# cli.sh PONDER: the binary from outside: exit codes, streams, files, signals.  Prints "ok NAME" or "not ok NAME" for each
+# test function; run.sh counts them.  Needs models inside the binary.
+set -u
+ponder=$(realpath "${1:?usage: tests/cli.sh PONDER}")
+here=$(realpath "$(dirname "$0")")
+dir=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+unset NO_COLOR CLICOLOR CLICOLOR_FORCE
+export TERM=xterm LC_ALL=C
+small=(--search mcts --budget 16)
+
+say() { printf '  %s\n' "$*" >&2; }
+
+# expect CODE COMMAND...: runs it, streams into the files out and err; says what happened when the exit code is another.
+expect() {
+    local want=$1 got
+    shift
+    "$@" >out 2>err </dev/null
+    got=$?
+    [ "$got" = "$want" ] && return 0
+    say "exit code $got, expected $want: $*"
+    head -c 600 err >&2
+    return 1
+}
+# has FILE TEXT, lacks FILE TEXT (plain strings)
+has() { grep -qF -- "$2" "$1" || { say "no \"$2\" in $1: $(head -c 400 "$1")"; return 1; }; }
+lacks() { ! grep -qF -- "$2" "$1" || { say "\"$2\" in $1: $(head -c 400 "$1")"; return 1; }; }
+same() { cmp -s "$1" "$2" || { say "$1 and $2 differ"; diff "$1" "$2" | head -5 >&2; return 1; }; }
+empty() { [ ! -s "$1" ] || { say "$1 is not empty: $(head -c 200 "$1")"; return 1; }; }
+one_line() { [ "$(wc -l <"$1")" = 1 ] || { say "$1 has not one line: $(cat "$1")"; return 1; }; }
+# refuses CODE TEXT COMMAND...: this exit code, nothing on stdout, one line on stderr that holds TEXT and no control byte.
+refuses() {
+    local code=$1 text=$2
+    shift 2
+    expect "$code" "$@" && empty out && one_line err && has err "$text" || { say "of: $*"; return 1; }
+    ! LC_ALL=C grep -q '[^ -~]' err || { say "control bytes in the error of: $*"; return 1; }
+}
+# field NAME FILE: a number of the JSON object in the last line
+field() { tail -n 1 "$2" | sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p"; }
+# What must not depend on time, threads and interruptions.
+counts() { tail -n 1 "$1" | grep -o '"\(n\|correct\|accuracy\|generated_tokens\|prm_tokens\|policy_flops\|prm_flops\|forks\|pages_copied\|shared_tokens\|simulations\)":[-0-9.e+]*'; }
+puzzles() { printf '%s\n' "4 7 8 8" "2 3 5 12" "1 5 5 5" "1 1 4 6" "6 6 6 6" "3 3 8 8" "1 2 3 4" "2 2 6 9" "5 5 5 9" "4 4 10 10" "1 3 4 6" "1 4 5 6"; }
+puzzles >puzzles.txt
+
+t_no_arguments_show_the_usage() { expect 2 "$ponder" && empty out && has err 'ponder "4 7 8 8"'; }
+t_help_of_every_command() {
+    local c
+    expect 0 "$ponder" --help && has out solve && empty err || return 1
+    for c in solve run eval calibrate train label logits inspect; do
+        expect 0 "$ponder" "$c" --help && empty err && has out "usage: ponder $c" && has out --help || return 1
+    done
+}
+t_version() { expect 0 "$ponder" --version && one_line out && has out "ponder "; }
+
+t_nonsense_gets_one_clear_line() {
+    refuses 2 'hello world' "$ponder" "hello world" &&
+        refuses 2 'game24 takes 4' "$ponder" "4 7 8" &&
+        refuses 2 '5 numbers' "$ponder" "4 7 8 8 9" &&
+        refuses 2 '99999' "$ponder" "4 7 8 99999" &&
+        refuses 2 '"-3' "$ponder" solve "4 7 8 -3" &&
+        refuses 2 'puzzle is missing' "$ponder" solve &&
+        refuses 2 'is not allowed' "$ponder" $'4 7 8 \033[31m8'
+}
+t_wrong_flags_name_flag_value_and_range() {
+    refuses 2 '--budget: "abc" is not a whole number from 1 to' "$ponder" solve --budget abc "4 7 8 8" &&
+        refuses 2 '--budget: "0"' "$ponder" solve --budget 0 "4 7 8 8" &&
+        refuses 2 '--budget: "4.5"' "$ponder" solve --budget=4.5 "4 7 8 8" &&
+        refuses 2 '--threads: "0"' "$ponder" solve -t 0 "4 7 8 8" &&
+        refuses 2 '--threads: "1000000"' "$ponder" solve -t 1000000 "4 7 8 8" &&
+        refuses 2 '--seed: "99999999999999999999"' "$ponder" solve --seed 99999999999999999999 "4 7 8 8" &&
+        refuses 2 '--temp: "nan"' "$ponder" solve --temp nan "4 7 8 8" &&
+        refuses 2 '--pick: "x" is none of best|' "$ponder" solve --pick x "4 7 8 8" &&
+        refuses 2 '--search: "nope" is none of' "$ponder" solve --search nope "4 7 8 8" &&
+        refuses 2 '--task: "chess"' "$ponder" solve --task chess "4 7 8 8" &&
+        refuses 2 'unknown flag --bugdet' "$ponder" solve --bugdet 3 "4 7 8 8" &&
+        refuses 2 '--budget: a value is missing' "$ponder" solve "4 7 8 8" --budget &&
+        refuses 2 '--json takes no value' "$ponder" solve --json=1 "4 7 8 8" &&
+        refuses 2 '--input is missing' "$ponder" eval &&
+        refuses 2 'policy or prm' "$ponder" train &&
+        refuses 2 'multiple of 4' "$ponder" train policy --out x.gguf --batch 6
+}
+
+# The answer line is true: its value is what awk computes, its verdict says whether that is 24, the exit code agrees.
+t_the_answer_is_what_it_says() {
+    local p code line expression value
+    while read -r p; do
+        "$ponder" -q "${small[@]}" "$p" >out 2>err </dev/null
+        code=$?
+        [ "$(wc -l <out)" = 2 ] || { say "stdout has not two lines"; return 1; }
+        tail -n 1 out | grep -q '^cost: .* policy + .* PRM tokens, .* forks, .* pages copied, .* saved by sharing, .* s$' || return 1
+        empty err || return 1
+        line=$(head -n 1 out) expression=${line%% = *} value=${line#* = }
+        value=${value%% *}
+        case $line in *"   right") [ "$code" = 0 ] && [ "$value" = 24 ] || { say "$p: $line, exit code $code"; return 1; } ;;
+            *) [ "$code" = 1 ] || { say "$p: $line, exit code $code"; return 1; } ;; esac
+        case $line in *=*' = 24   right') ;; *' = 24   right')
+            awk "BEGIN { x = $expression - 24; exit !(x < 1e-9 && x > -1e-9) }" || { say "$p: $line"; return 1; } ;; esac
+    done < <(head -n 6 puzzles.txt)
+}
+t_the_checker_during_the_search_when_asked_for() {
+    expect 0 "$ponder" -q --budget 256 --prm oracle --check --json "1 2 3 4" && has out '"correct":true' && has out '"check":true'
+}
+t_words_make_the_same_puzzle_and_the_bare_form_is_solve() {
+    "$ponder" solve -q "${small[@]}" --json 4 7 8 8 2>err | sed 's/"ms":[^,]*//' >one
+    "$ponder" "4,7,8,8" "${small[@]}" -q --json 2>err | sed 's/"ms":[^,]*//' >two
+    "$ponder" "${small[@]}" -q --json "4 7 8 8" 2>err | sed 's/"ms":[^,]*//' >three
+    has one '"problem":"4 7 8 8 -> 24"' && same one two && same one three
+}
+t_another_target_is_countdown() { "$ponder" -q "${small[@]}" --json "2 3 7 -> 42" >out 2>err; has out '"task":"countdown"'; }
+t_a_search_needs_its_reward_model() { refuses 1 'needs a reward model' "$ponder" -q --prm none "4 7 8 8"; }
+t_a_binary_without_a_file_says_which() {
+    mkdir -p folder
+    : >nothing.gguf
+    printf 'this is no model file, only text' >text.gguf
+    refuses 1 missing.gguf "$ponder" -q -m missing.gguf "4 7 8 8" &&
+        refuses 1 folder "$ponder" inspect folder &&
+        refuses 1 nothing.gguf "$ponder" inspect nothing.gguf &&
+        refuses 1 text.gguf "$ponder" run -m text.gguf -p x &&
+        refuses 1 'missing.txt' "$ponder" eval --input missing.txt
+}
+
+t_tree_on_stderr_fits_80_columns() {
+    "$ponder" "${small[@]}" "4 7 8 8" >out 2>err
+    has err visits && has err 'greedy: ' && has err '`- ' && lacks err $'\033' || return 1
+    awk 'length > 80 { exit 1 }' err || { say "a line is too long"; return 1; }
+    LC_ALL=C.UTF-8 "$ponder" "${small[@]}" "4 7 8 8" 2>err >out
+    has err '└─ '
+}
+t_colors_by_the_rules() {
+    CLICOLOR_FORCE=1 "$ponder" "${small[@]}" "4 7 8 8" >out 2>err
+    has err $'\033[3' || return 1
+    CLICOLOR_FORCE=1 "$ponder" --search greedy "4 7 8 8" >out 2>err
+    has out $'\033[1;3' || return 1
+    CLICOLOR_FORCE=1 NO_COLOR=1 "$ponder" "${small[@]}" "4 7 8 8" >out 2>err
+    lacks err $'\033' && lacks out $'\033'
+}
+# On a terminal: drawn in place and coloured, unless told not to.
+on_terminal() { env "$@" script -qec "stty cols 60 rows 24; $ponder ${small[*]} --budget 48 '4 7 8 8'" /dev/null </dev/null >tty 2>&1; }
+t_terminal_is_drawn_in_place() {
+    on_terminal TERM=xterm
+    has tty $'\033[K' && has tty $'A\r' && has tty $'\033[3' || return 1
+    sed 's/\r$//; s/\x1b\[[0-9;]*[A-Za-z]//g; s/\r//g' tty | grep -v '^cost' | awk 'length > 60 { exit 1 }' || { say "wider than the terminal"; return 1; }
+    on_terminal TERM=xterm NO_COLOR=1
+    has tty $'\033[K' && lacks tty $'\033[3' || return 1
+    on_terminal TERM=dumb
+    lacks tty $'\033['
+}
+
+t_same_seed_same_search_on_any_threads() {
+    local isa t
+    "$ponder" -q --budget 32 --json -t 1 "4 7 8 8" 2>err | sed 's/"ms":[^,]*//' >one
+    for t in 2 3; do
+        "$ponder" -q --budget 32 --json -t $t "4 7 8 8" 2>err | sed 's/"ms":[^,]*//' >two
+        same one two || return 1
+    done
+    PONDER_ISA=scalar "$ponder" -q --budget 32 --json -t 1 "4 7 8 8" 2>err | sed 's/"ms":[^,]*//' >two
+    same one two
+}
+
+run_eval() { "$ponder" eval --input puzzles.txt "${small[@]}" --json "$@"; }
+t_eval_summary() {
+    expect 0 run_eval && one_line out || return 1
+    local f
+    grep -q '^{"task":"game24","search":"mcts","budget":16,"n":12,"correct":[0-9]*,"accuracy":[0-9.]*,"ci95":\[[0-9.]*,[0-9.]*\],"generated_tokens":[0-9]*,"prm_tokens":[0-9]*,"policy_flops":[0-9]*,"prm_flops":[0-9]*,"seconds":[0-9.]*,' out || { cat out >&2; return 1; }
+    for f in median_ms forks pages_copied shared_tokens threads seed git why; do has out "\"$f\":" || return 1; done
+}
+t_eval_is_the_same_alone_and_in_a_crowd() {
+    run_eval -t 1 --in-flight 1 -o alone.jsonl >out 2>err
+    counts out >one
+    run_eval -t 2 --in-flight 6 -o crowd.jsonl >out 2>err
+    counts out >two
+    same one two || return 1
+    for f in alone crowd; do sed '1d; s/,"ms".*//' $f.jsonl >$f; done
+    [ "$(wc -l <alone)" = 12 ] && same alone crowd
+}
+t_eval_agrees_with_solve() {
+    run_eval --limit 1 -o one.jsonl >out 2>err
+    "$ponder" -q "${small[@]}" --json "4 7 8 8" >out 2>err
+    sed '1d; s/.*"answer":\(.*\),"ms".*/\1/' one.jsonl >one
+    sed 's/.*"answer":\(.*\),"ms".*/\1/' out >two
+    same one two
+}
+t_eval_table_for_people() { expect 0 "$ponder" eval --input puzzles.txt --search greedy --limit 3 && has out 'right ' && has out ' of 3:' && has out 'cost: '; }
+t_eval_reads_jsonl_and_samples() {
+    printf '%s\n' '# a comment' '' '{"id":"a","task":"game24","problem":"4 7 8 8"}' '{"id":"b","problem":[1,2,3,4]}' '1 1 4 6' >mixed.txt
+    expect 0 "$ponder" eval --input mixed.txt --search greedy --json -o mixed.jsonl && has out '"n":3' || return 1
+    has mixed.jsonl '"id":"a"' && has mixed.jsonl '"id":"5"' || return 1
+    "$ponder" eval --input puzzles.txt --search greedy --sample 4 --seed 3 --json -o s1.jsonl >out 2>err && has out '"n":4' || return 1
+    "$ponder" eval --input puzzles.txt --search greedy --sample 4 --seed 4 --json -o s2.jsonl >out 2>err
+    [ "$(cut -d, -f1 <s1.jsonl | sed 1d)" != "$(cut -d, -f1 <s2.jsonl | sed 1d)" ] || { say "two seeds, one sample"; return 1; }
+}
+t_eval_bad_input_names_the_line() {
+    printf '4 7 8 8\n4 7 x 8\n' >bad.txt
+    refuses 1 'bad.txt: line 2' "$ponder" eval --input bad.txt &&
+        printf '{"id":"a","problem":"4 7 8 8"}\n{"id":"a","problem":"1 2 3 4"}\n' >bad.txt && refuses 1 'the id "a"' "$ponder" eval --input bad.txt &&
+        : >bad.txt && refuses 1 'no problem' "$ponder" eval --input bad.txt &&
+        printf '4 7 8\0 8\n' >bad.txt && refuses 1 'NUL' "$ponder" eval --input bad.txt
+}
+
+# A finished run to compare with, made once.
+whole_run() {
+    [ -s whole.out ] && return
+    for i in 1 2 3; do puzzles; done >many.txt
+    "$ponder" eval --input many.txt "${small[@]}" --json -t 1 --in-flight 2 -o whole.jsonl >whole.out 2>err
+}
+many() { "$ponder" eval --input many.txt "${small[@]}" --json -t 1 --in-flight 2 "$@"; }
+# started FILE: waits until FILE holds at least 4 lines
+started() {
+    local i
+    for i in $(seq 600); do
+        [ -f "$1" ] && [ "$(wc -l <"$1")" -ge 4 ] && return 0
+        sleep 0.02
+    done
+    say "$1 did not grow"
+    return 1
+}
+is_whole() { # the resumed FILE holds every problem once, in order, with the results of the uninterrupted run
+    sed '1d; s/,"ms".*//' whole.jsonl >a
+    sed '1d; s/,"ms".*//' "$1" >b
+    [ "$(wc -l <b)" = 36 ] || { say "$(wc -l <b) lines"; return 1; }
+    same a b
+}
+t_kill_9_in_the_middle_of_an_eval_loses_nothing() {
+    whole_run
+    local try lines pid
+    for try in 1 2 3; do
+        rm -f killed.jsonl
+        "$ponder" eval --input many.txt "${small[@]}" --json -t 1 --in-flight 2 -o killed.jsonl >out 2>err &
+        pid=$!
+        started killed.jsonl || return 1
+        sleep "0.0$try"
+        kill -9 $pid
+        wait $pid 2>/dev/null
+        lines=$(wc -l <killed.jsonl)
+        [ "$lines" -lt 37 ] && break
+    done
+    [ "$lines" -lt 37 ] || { say "it was over before it was killed"; return 1; }
+    expect 0 many -o killed.jsonl || return 1
+    counts whole.out >one
+    counts out >two
+    same one two && is_whole killed.jsonl
+}
+t_a_torn_last_line_is_redone() {
+    whole_run
+    local cut
+    for cut in 1 30 300 700; do
+        head -c -$cut whole.jsonl >torn.jsonl
+        expect 0 many -o torn.jsonl || return 1
+        counts whole.out >one
+        counts out >two
+        same one two && is_whole torn.jsonl || { say "cut by $cut bytes"; return 1; }
+    done
+    head -c 100 whole.jsonl >torn.jsonl # not even the header
+    expect 0 many -o torn.jsonl && is_whole torn.jsonl
+}
+t_a_finished_eval_is_not_run_again() {
+    whole_run
+    cp whole.jsonl again.jsonl
+    expect 0 many -o again.jsonl && same whole.jsonl again.jsonl || return 1
+    counts whole.out >one
+    counts out >two
+    same one two
+}
+t_results_of_another_run_are_refused() {
+    whole_run
+    cp whole.jsonl other.jsonl
+    refuses 1 '"seed" is 1 there and 2 here' many -o other.jsonl --seed 2 && refuses 1 '"budget" is 16' many -o other.jsonl --budget 17 &&
+        refuses 1 '"prm" is' many -o other.jsonl --prm oracle && same whole.jsonl other.jsonl || return 1
+    head -n 12 many.txt >fewer.txt
+    refuses 1 '"input" is' "$ponder" eval --input fewer.txt "${small[@]}" -t 1 --in-flight 2 -o other.jsonl && same whole.jsonl other.jsonl
+}
+t_other_files_are_left_alone() {
+    echo "a letter" >letter
+    cp letter copy
+    refuses 1 'something else' run_eval -o letter && same letter copy || return 1
+    printf 'no line end' >letter
+    cp letter copy
+    refuses 1 'something else' run_eval -o letter && same letter copy || return 1
+    refuses 1 'regular file' run_eval -o /dev/null
+}
+t_a_second_process_is_refused() {
+    whole_run
+    cp whole.jsonl locked.jsonl
+    flock locked.jsonl sleep 30 &
+    local i pid=$!
+    for i in $(seq 100); do flock -n locked.jsonl true || break; sleep 0.02; done
+    refuses 1 'another process' many -o locked.jsonl
+    i=$?
+    kill $pid 2>/dev/null
+    same whole.jsonl locked.jsonl && [ $i = 0 ]
+}
+t_a_full_disk_keeps_what_was_finished() {
+    whole_run
+    (ulimit -f 3; "$ponder" eval --input many.txt "${small[@]}" --json -t 1 --in-flight 2 -o full.jsonl >out 2>err)
+    [ $? = 1 ] && has err full.jsonl && has err 'File too large' || return 1
+    [ "$(tail -c 1 full.jsonl | od -An -c | tr -d ' ')" = '\n' ] && [ "$(wc -l <full.jsonl)" -ge 2 ] || { say "no whole lines"; return 1; }
+    expect 0 many -o full.jsonl && is_whole full.jsonl
+}
+t_ctrl_c_stops_cleanly_and_the_run_goes_on_later() {
+    whole_run
+    # a shell without job control starts background commands with SIGINT ignored: SIGTERM is handled the same way
+    "$ponder" eval --input many.txt "${small[@]}" --json -t 1 --in-flight 2 -o stopped.jsonl >out 2>err &
+    local pid=$!
+    started stopped.jsonl || return 1
+    kill -TERM $pid
+    wait $pid
+    [ $? = 1 ] || { say "exit code is not 1: $(cat err)"; return 1; }
+    has err 'the same command goes on' && [ "$(field n out)" = "$(sed 1d stopped.jsonl | wc -l)" ] || return 1
+    expect 0 many -o stopped.jsonl && is_whole stopped.jsonl
+}
+t_a_folder_that_cannot_be_written() {
+    refuses 1 'no/such/x.jsonl' run_eval -o no/such/x.jsonl || return 1
+    mkdir -p shut && cp "$ponder" puzzles.txt shut/ && chmod 755 . shut
+    local as=()
+    if [ "$(id -u)" = 0 ]; then as=(setpriv --reuid=65534 --regid=65534 --clear-groups); else chmod 555 shut; fi
+    "${as[@]}" true 2>/dev/null || return 0
+    refuses 1 'Permission denied' "${as[@]}" ./shut/ponder eval --input puzzles.txt -o shut/x.jsonl
+    local code=$?
+    chmod 755 shut
+    return $code
+}
+t_closed_and_full_stdout() {
+    "$ponder" inspect 2>err | head -n 1 >out
+    local code=${PIPESTATUS[0]}
+    [ "$code" -le 1 ] && empty err && one_line out || { say "exit code $code"; return 1; }
+    "$ponder" --version >/dev/full 2>err
+    [ $? = 1 ] && has err 'stdout: No space' || return 1
+    "$ponder" --version >&- 2>err
+    [ $? = 1 ] || { say "a closed stdout is no success"; return 1; }
+    "$ponder" -q "${small[@]}" "4 7 8 8" 2>err >out <&-
+    one_line <(tail -n 1 out)
+}
+
+t_logits() {
+    expect 0 "$ponder" logits --tokens 1,2,3 -o out.f32 || return 1
+    local rows
+    rows=$(sed -n 's/.* rows of \([0-9]*\) float32/\1/p' err)
+    [ "$(wc -c <out.f32)" = $((3 * rows * 4)) ] || { say "$(wc -c <out.f32) bytes"; return 1; }
+    "$ponder" logits --tokens 1,2,3 -t 1 -o one.f32 2>err && PONDER_ISA=scalar "$ponder" logits --tokens 1,2,3 -o two.f32 2>err
+    same out.f32 one.f32 && same one.f32 two.f32 || return 1
+    refuses 2 '--tokens: "1,x"' "$ponder" logits --tokens 1,x -o out.f32 && refuses 2 '--tokens: ""' "$ponder" logits --tokens "" -o out.f32 &&
+        refuses 2 '--tokens: "-1"' "$ponder" logits --tokens -1 -o out.f32 && expect 1 "$ponder" logits --tokens 1,99999 -o out.f32 &&
+        expect 1 "$ponder" logits --tokens 1,2 -o no/such/file
+}
+t_logits_agree_with_the_reference() {
+    local ref=$here/../../shared/reference/arch
+    [ -f "$ref/llama.gguf" ] || return 0
+    expect 0 "$ponder" logits -m "$ref/llama.gguf" --tokens "$(tr -s ' \n' , <"$ref/tokens.txt" | sed 's/,$//')" -o ours.f32 || return 1
+    cmp <(wc -c <ours.f32) <(wc -c <"$ref/llama.logits.f32") || return 1
+    paste <(od -An -v -tf4 -w4 ours.f32) <(od -An -v -tf4 -w4 "$ref/llama.logits.f32") |
+        awk '{ d = $1 - $2; num += d * d; den += $2 * $2 } END { printf "nmse %g\n", num / den; exit !(num / den < 1e-5) }' >&2
+}
+t_run_continues_a_text() {
+    "$ponder" run -p $' 4 7 8 8 -> 24\n' --temp 0 -n 20 >one 2>err && "$ponder" run -p $' 4 7 8 8 -> 24\n' --temp 0 -n 20 -t 1 >two 2>err
+    same one two && has one ' 4 7 8 8 -> 24' && [ "$(wc -l <one)" -ge 2 ] || return 1
+    "$ponder" run -p ' 3 5' --temp 2 --top-k 0 --top-p 1 --min-p 0 --seed 5 -n 30 >one 2>err
+    "$ponder" run -p ' 3 5' --temp 2 --top-k 0 --top-p 1 --min-p 0 --seed 5 -n 30 >two 2>err
+    "$ponder" run -p ' 3 5' --temp 2 --top-k 0 --top-p 1 --min-p 0 --seed 6 -n 30 >three 2>err
+    same one two && ! cmp -s one three
+}
+t_run_stories_as_llama_cpp_does() {
+    local model=$here/../../shared/reference/stories260K.gguf
+    [ -f "$model" ] || return 0
+    "$ponder" run -m "$model" -p "Once upon a time" --temp 0 -n 60 >out 2>err
+    has out "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to play with it, but it was too high." || return 1
+    refuses 1 'another vocabulary' "$ponder" -q -m "$model" "4 7 8 8"
+}
+t_inspect_shows_what_is_inside() { expect 0 "$ponder" inspect && has out game24-policy && has out game24-prm && has out 'general.architecture' && has out 'KV cache' && has out 'reward model'; }
+
+# The whole chain, tiny: a policy, labels, a reward model, a search with both.
+tiny=(--batch 8 --validation 8 --warmup 2 -t 1)
+t_train_a_policy_in_two_parts() {
+    expect 0 "$ponder" train policy --size tiny --steps 12 "${tiny[@]}" -o whole.gguf --log p.log && has p.log '"loss"' || return 1
+    "$ponder" train policy --size tiny --steps 12 "${tiny[@]}" -o parts.gguf --save-every 0.1 >out 2>err &
+    local i pid=$!
+    for i in $(seq 600); do [ -f parts.gguf.ckpt ] && break; sleep 0.02; done
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    expect 0 "$ponder" train policy --size tiny --steps 12 "${tiny[@]}" -o parts.gguf && same whole.gguf parts.gguf || return 1
+    "$ponder" -q -m whole.gguf "${small[@]}" --json "4 7 8 8" >out 2>err
+    has out '"simulations":16' || return 1
+    refuses 1 'prm.kind' "$ponder" -q --prm whole.gguf "4 7 8 8"
+}
+t_label_and_train_a_reward_model() {
+    local label=(label -n 40 --chains 2 --max-rollouts 4 -t 1)
+    expect 0 "$ponder" "${label[@]}" -o l.jsonl && [ "$(wc -l <l.jsonl)" = 40 ] || return 1
+    cp l.jsonl whole_labels
+    head -c -50 whole_labels >l.jsonl
+    expect 0 "$ponder" "${label[@]}" -o l.jsonl && same l.jsonl whole_labels || return 1
+    expect 0 "$ponder" train prm --init embedded --labels l.jsonl --steps 6 "${tiny[@]}" -o r.gguf || return 1
+    "$ponder" -q --prm r.gguf "${small[@]}" --json "4 7 8 8" >out 2>err
+    has out '"simulations":16'
+}
+
+"$ponder" inspect >out 2>&1 || { echo "not ok models_inside_the_binary"; cat out; exit 1; }
+status=0
+for t in $(declare -F | sed -n 's/^declare -f \(t_.*\)/\1/p'); do
+    [ -n "${2:-}" ] && case $t in *$2*) ;; *) continue ;; esac
+    if $t; then echo "ok ${t#t_}"; else echo "not ok ${t#t_}"; status=1; fi
+done
+exit $status
