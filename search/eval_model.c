@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 struct chain {
-    uint32_t policy_seq, prm_seq; /* 0: no KV (new, or evicted) */
+    uint32_t policy_seq, prm_seq;       /* 0: no KV (new, or evicted) */
     uint32_t n_tokens, n_policy, n_prm; /* tokens; how many of them are in each KV */
     struct prm_chain values;
     bool live;
@@ -25,18 +25,18 @@ struct eval_model {
     struct eval_params p;
     struct ledger ledger;
     uint32_t n_prompt, n_vocab;
-    struct chain *chains;  /* [max_branches + 1], 0 unused */
-    int32_t *tokens;       /* [max_branches + 1, max_tokens] */
-    branch_id *free_ids;   /* stack */
+    struct chain *chains; /* [max_branches + 1], 0 unused */
+    int32_t *tokens;      /* [max_branches + 1, max_tokens] */
+    branch_id *free_ids;  /* stack */
     uint32_t n_free;
     branch_id root;
-    float *logits;         /* [max_batch, n_vocab] */
-    float *outputs;        /* [max_batch, max_tokens] reward model */
-    struct span *spans;    /* [max_batch] */
-    uint32_t *active;      /* [max_batch] */
+    float *logits;      /* [max_batch, n_vocab] */
+    float *outputs;     /* [max_batch, max_tokens] reward model */
+    struct span *spans; /* [max_batch] */
+    uint32_t *active;   /* [max_batch] */
     struct sample_scratch scratch;
     struct text_block *texts;
-    char *text;            /* [text_cap] of one chain */
+    char *text; /* [text_cap] of one chain */
     size_t text_cap;
 };
 
@@ -73,6 +73,7 @@ static enum status model_fork(void *self, branch_id from, branch_id *to, struct 
     b->prm_seq = a->prm_seq ? engine_fork(m->p.prm, a->prm_seq) : 0;
     if ((a->policy_seq && !b->policy_seq) || (a->prm_seq && !b->prm_seq)) {
         if (b->policy_seq) engine_drop(m->p.policy, &b->policy_seq);
+        if (b->prm_seq) engine_drop(m->p.prm, &b->prm_seq);
         b->live = false;
         m->free_ids[m->n_free++] = id;
         return error_set(e, ERR_FULL, "all KV sequences are in use");
@@ -132,7 +133,9 @@ static enum status read_pending(struct eval_model *m, const struct step *steps, 
         struct chain *c = &m->chains[steps[m->active[i]].branch];
         enum status s = need_seq(m->p.policy, &c->policy_seq, e);
         if (s) return s;
-        m->spans[i] = (struct span){.seq = c->policy_seq, .n_tokens = c->n_tokens - c->n_policy, .n_out = 1,
+        m->spans[i] = (struct span){.seq = c->policy_seq,
+                                    .n_tokens = c->n_tokens - c->n_policy,
+                                    .n_out = 1,
                                     .tokens = tokens_of(m, steps[m->active[i]].branch) + c->n_policy,
                                     .out = m->logits + (size_t)i * m->n_vocab};
     }
@@ -161,14 +164,10 @@ static bool draw_token(struct eval_model *m, struct step *st, const float *logit
     st->n_tokens++;
     st->logprob += logprob;
     m->ledger.generated_tokens++;
-    if (tok_is_end(m->p.tok, id))
-        st->end = STEP_FINISHED;
-    else if (id == m->p.separator)
-        st->end = STEP_SEPARATOR;
-    else if (st->n_tokens == m->p.max_step_tokens || c->n_tokens == m->p.max_tokens)
-        st->end = STEP_TRUNCATED;
-    else
-        return false;
+    if (tok_is_end(m->p.tok, id)) st->end = STEP_FINISHED;
+    else if (id == m->p.separator) st->end = STEP_SEPARATOR;
+    else if (st->n_tokens == m->p.max_step_tokens || c->n_tokens == m->p.max_tokens) st->end = STEP_TRUNCATED;
+    else return false;
     return true;
 }
 
@@ -248,7 +247,9 @@ static enum status read_rewards(struct eval_model *m, const branch_id *branches,
         enum status s = need_seq(m->p.prm, &c->prm_seq, e);
         if (s) return s;
         uint32_t fresh = c->n_tokens - c->n_prm;
-        m->spans[i] = (struct span){.seq = c->prm_seq, .n_tokens = fresh, .n_out = fresh,
+        m->spans[i] = (struct span){.seq = c->prm_seq,
+                                    .n_tokens = fresh,
+                                    .n_out = fresh,
                                     .tokens = tokens_of(m, branches[i]) + c->n_prm,
                                     .out = m->outputs + (size_t)i * m->p.max_tokens};
     }
@@ -309,7 +310,8 @@ static enum status alloc_model(struct eval_model *m, struct error *e) {
         (m->active = mem_new(p->max_batch, sizeof *m->active)) && (m->text = mem_new(m->text_cap, 1)) &&
         (m->logits = mem_new((size_t)p->max_batch * m->n_vocab, sizeof(float))) &&
         (m->outputs = mem_new((size_t)p->max_batch * p->max_tokens, sizeof(float))) &&
-        (m->scratch.p = mem_new(m->n_vocab, sizeof(float))) && (m->scratch.ids = mem_new(m->n_vocab, sizeof(int32_t)))) {
+        (m->scratch.p = mem_new(m->n_vocab, sizeof(float))) &&
+        (m->scratch.ids = mem_new(m->n_vocab, sizeof(int32_t)))) {
         for (branch_id b = p->max_branches; b >= 1; b--) m->free_ids[m->n_free++] = b;
         return OK;
     }
@@ -323,7 +325,8 @@ static enum status read_prompt(struct eval_model *m, const char *prompt, struct 
     struct chain *c = &m->chains[m->root];
     int32_t *tokens = tokens_of(m, m->root);
     c->live = true;
-    enum status s = tok_encode(m->p.tok, prompt, strlen(prompt), false, tok_adds_bos(m->p.tok), tokens, m->p.max_tokens, &n, e);
+    enum status s =
+        tok_encode(m->p.tok, prompt, strlen(prompt), false, tok_adds_bos(m->p.tok), tokens, m->p.max_tokens, &n, e);
     if (s) return s;
     if (n == 0 || n >= m->p.max_tokens)
         return error_set(e, ERR_INPUT, "the prompt has %zu tokens, allowed 1 to %u (-c)", n, m->p.max_tokens - 1);
@@ -337,7 +340,8 @@ static enum status read_prompt(struct eval_model *m, const char *prompt, struct 
     return m->p.prm ? read_rewards(m, &m->root, 1, e) : OK;
 }
 
-enum status eval_model_open(const struct eval_params *p, const char *prompt, struct eval_model **out, struct evaluator *ev, struct error *e) {
+enum status eval_model_open(const struct eval_params *p, const char *prompt, struct eval_model **out,
+                            struct evaluator *ev, struct error *e) {
     *out = NULL;
     struct eval_model *m = mem_new(1, sizeof *m);
     if (!m) return error_set(e, ERR_MEMORY, "no memory for an evaluator");
@@ -348,9 +352,17 @@ enum status eval_model_open(const struct eval_params *p, const char *prompt, str
         eval_model_close(&m);
         return s;
     }
-    *ev = (struct evaluator){.self = m, .root = m->root, .ledger = &m->ledger, .fork = model_fork, .drop = model_drop,
-                             .evict = model_evict, .extend = model_extend, .score = p->prm || p->oracle ? model_score : NULL,
-                             .check = p->check ? model_check : NULL, .answer = model_answer};
+    note_peak(m);
+    *ev = (struct evaluator){.self = m,
+                             .root = m->root,
+                             .ledger = &m->ledger,
+                             .fork = model_fork,
+                             .drop = model_drop,
+                             .evict = model_evict,
+                             .extend = model_extend,
+                             .score = p->prm || p->oracle ? model_score : NULL,
+                             .check = p->check ? model_check : NULL,
+                             .answer = model_answer};
     *out = m;
     return OK;
 }
