@@ -174,7 +174,7 @@ static enum status loop(struct run *r, FILE *log, double *final_loss, struct err
             if (s) return s;
             sum = 0, n_report = 0, report_rows = 0, reported = clock_ns();
         }
-        if (p->checkpoint && ((double)(now - saved) / 1e9 > p->save_every_s || step == last)) {
+        if (p->checkpoint && (double)(now - saved) / 1e9 > p->save_every_s) {
             if ((s = checkpoint_save(p->checkpoint, r->net, &r->adamw, step, p->seed, e))) return s;
             saved = clock_ns();
         }
