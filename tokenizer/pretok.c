@@ -89,13 +89,14 @@ static const struct pretok_kind *kind_find(const char *name, size_t size) {
     return NULL;
 }
 
+/* One name of each kind: all names would not fit an error's line. */
 static enum status unknown_name(const char *name, size_t size, struct error *e) {
-    char known[400] = "";
+    char known[256] = "";
     size_t n = 0;
     for (size_t k = 0; k < N_KINDS && n < sizeof known; k++)
-        n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", k ? " " : "", kinds[k].names);
-    return error_set(e, ERR_INPUT, "unknown pre-tokenizer \"%.*s\"; known are: %s", size < 40 ? (int)size : 40, name,
-                     known);
+        n += (size_t)snprintf(known + n, sizeof known - n, " %.*s", (int)strcspn(kinds[k].names, " "), kinds[k].names);
+    return error_set(e, ERR_INPUT, "unknown pre-tokenizer \"%.*s\"; known are%s and models that cut like these",
+                     size < 40 ? (int)size : 40, name, known);
 }
 
 /* \s and \S of the original engines are Unicode's White_Space, PCRE2's also hold U+180E: write them out. */
