@@ -39,7 +39,7 @@ FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
 
 .PHONY: help all build-tests check run test asan ubsan tsan fuzz bench signature signature-check deps deps-install format \
-	train install clean FORCE
+	train install clean run-fuzz FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -60,31 +60,31 @@ all: $(B)/ponder
 ## make install          the binary into PREFIX/bin (default /usr/local)
 ## make clean            remove the build folders
 
-# Set-up first, then a make of its own: what was missing is there when that one looks.
-MAKE_B := $(MAKE) --no-print-directory
+# Set-up first, then a make of its own: what was missing is there when that one looks.  All cores, unless -j says otherwise.
+MAKE_B = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 run:
 	@.ci/setup.sh build
-	@$(MAKE_B) all
+	+@$(MAKE_B) all
 	@.ci/demo.sh $(B)/ponder
 test:
 	@.ci/setup.sh test
-	@$(MAKE_B) check
+	+@$(MAKE_B) check
 check: $(B)/ponder build-tests
 	@tests/run.sh $(B)
 build-tests: $(TESTS)
 
 SANITIZED = $(MAKE_B) B=$(B)-$@ OPT="-O1 -g -fno-omit-frame-pointer" EXTRA="$(EXTRA) $(1)" check
 asan:
-	@$(call SANITIZED,-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
+	+@$(call SANITIZED,-fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
 ubsan:
-	@$(call SANITIZED,-fsanitize=undefined -fno-sanitize-recover=all)
+	+@$(call SANITIZED,-fsanitize=undefined -fno-sanitize-recover=all)
 tsan:
-	@$(call SANITIZED,-fsanitize=thread)
+	+@$(call SANITIZED,-fsanitize=thread)
 comma := ,
 
 FUZZ_SECONDS ?= 60
 fuzz:
-	@$(MAKE_B) B=$(B)-fuzz CC=clang OPT="-O1 -g" EXTRA="-fsanitize=fuzzer-no-link,address,undefined" run-fuzz
+	+@$(MAKE_B) B=$(B)-fuzz CC=clang OPT="-O1 -g" EXTRA="-fsanitize=fuzzer-no-link,address,undefined" run-fuzz
 run-fuzz: $(FUZZERS)
 	@for f in $(FUZZERS); do mkdir -p $$f.corpus; \
 	  $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=5 $$f.corpus $$(ls -d tests/corpus/$${f##*fuzz_} 2>/dev/null) || exit 1; done
