@@ -43,9 +43,9 @@ struct search_params search_defaults(const char *strategy) {
     if (!strcmp(strategy, "weighted")) p.pick = PICK_WEIGHTED;
     if (!strcmp(strategy, "maj")) p.pick = PICK_MAJORITY;
     if (!strcmp(strategy, "mcts")) {
-        p.budget.simulations = 64;
+        p.budget.simulations = 256;
         p.batch = 16;
-        p.stop_value = 0.97f;
+        p.stop_value = 0.9f; /* of 153 chains above it on puzzles used for tuning, all were right */
     }
     return p;
 }
