@@ -69,8 +69,9 @@ INLINE void f8_load_pairs(const float *p, f8 *a, f8 *b) {
     *b = (f8){low.val[1], high.val[1]};
 }
 INLINE void f8_store_pairs(float *p, f8 a, f8 b) {
-    vst2q_f32(p, (float32x4x2_t){{a.low, b.low}});
-    vst2q_f32(p + 8, (float32x4x2_t){{a.high, b.high}});
+    float32x4x2_t low = {{a.low, b.low}}, high = {{a.high, b.high}};
+    vst2q_f32(p, low);
+    vst2q_f32(p + 8, high);
 }
 
 /* Byte loads: weights may lie at odd addresses. */

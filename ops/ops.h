@@ -43,7 +43,7 @@ struct attend_args {
 };
 
 struct ops {
-    const char *name;              /* "scalar", "avx2" */
+    const char *name;              /* "scalar", "avx2", "neon" */
     matmul_fn *matmul[TYPE_COUNT]; /* NULL: no kernel for that type */
     /* y[i] = x[i] * (1 / sqrt(lane_sum(x*x)/n + eps)) * w[i].  y may be x. */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
@@ -60,12 +60,12 @@ struct ops {
     /* Largest element, NaN passed over (lanes and tree as for a sum); -INFINITY when n == 0. */
     float (*max)(const float *x, size_t n);
     void (*attend)(const struct attend_args *a);
-    /* dst[i] = f16(src[i * 1]) written with a stride of dst_stride halves: V rows use 1, K columns KV_PAGE. */
+    /* dst[i * dst_stride] = f16(src[i]): V rows use stride 1, K columns KV_PAGE. */
     void (*store_f16)(uint16_t *dst, size_t dst_stride, const float *src, size_t n);
 };
 
-/* The best table for this CPU, or the one that the environment variable PONDER_ISA names (scalar, avx2).  Filled once,
- * thread-safe, never NULL. */
+/* The best table for this CPU, or the one that the environment variable PONDER_ISA names; a name that this CPU or build
+ * does not have is ignored (the cli checks it with ops_by_name).  Filled once, thread-safe, never NULL. */
 const struct ops *ops_get(void);
 
 /* A table by name, for tests and bench; NULL when this CPU or build does not have it.  List: ops_names[] ends in NULL. */

@@ -126,6 +126,22 @@ static bool check_matmul(const struct ops *v) {
     return ok;
 }
 
+/* Products so small that every lane becomes -0: the lanes that the last elements do not reach must stay so (+0 would
+ * mean that zeros were added in the place of absent elements). */
+static bool check_absent(const struct ops *v) {
+    for (size_t t = 0; t < COUNT(check_types) && check_types[t] != TYPE_Q8_0; t++)
+        for (size_t cols = 9; cols < 16; cols++)
+            for (size_t n = 1; n <= 2; n++) {
+                float w[16], x[32], y[2] = {1, 1}, want[2] = {-0.0f, -0.0f};
+                uint8_t bytes[16 * 4];
+                for (size_t i = 0; i < 32; i++) w[i % 16] = 0x1p-24f, x[i] = -1e-42f;
+                type_from_f32(check_types[t], w, bytes, cols);
+                v->matmul[check_types[t]](y, 1, bytes, 0, x, 16, 1, cols, n);
+                if (!same_bits("tail elements are absent (want: -0)", y, want, n)) return false;
+            }
+    return true;
+}
+
 /* The bits of y[j] may not depend on who else is in the batch. */
 static bool check_batch_invariance(const struct ops *v) {
     enum { ROWS = 13, COLS = 96, N = 64 };
@@ -312,9 +328,13 @@ static const struct ops_check {
     const char *name;
     bool (*run)(const struct ops *v);
 } ops_checks[] = {
-    {"matmul", check_matmul},       {"batch invariance", check_batch_invariance},
-    {"row ops", check_row_ops},     {"exp", check_exp},
-    {"rope", check_rope},           {"attend", check_attend},
+    {"matmul", check_matmul},
+    {"absent tail", check_absent},
+    {"batch invariance", check_batch_invariance},
+    {"row ops", check_row_ops},
+    {"exp", check_exp},
+    {"rope", check_rope},
+    {"attend", check_attend},
     {"store_f16", check_store_f16},
 };
 
