@@ -48,7 +48,10 @@ static enum status add_chain(struct reward_data *d, const struct tok *tok, const
     struct example x;
     if (!steps || !json_is_array(values)) return error_set(e, ERR_INPUT, "%s: a chain needs \"steps\" and \"values\"", where);
     bool finished = json_is_true(json_object_get(chain, "finished"));
-    size_t n_values = json_array_size(values), value = 0, cap = d->cap_tokens;
+    size_t n_values = json_array_size(values), value = 0, cap = d->cap_tokens, k;
+    json_t *number;
+    json_array_foreach(values, k, number) if (!(json_is_number(number) && json_number_value(number) >= 0 && json_number_value(number) <= 1))
+        return error_set(e, ERR_INPUT, "%s: value %zu of a chain is no number from 0 to 1", where, k + 1);
     if (!example_tokens(tok, p, steps, finished, &x)) return OK; /* too long to train on */
     if (!room((void **)&d->values, d->n_tokens, &cap, EXAMPLE_MAX, sizeof *d->values) ||
         !room((void **)&d->tokens, d->n_tokens, &d->cap_tokens, EXAMPLE_MAX, sizeof *d->tokens) ||
@@ -77,7 +80,9 @@ static enum status add_line(struct reward_data *d, const struct tok *tok, const 
     struct cd_problem p;
     const char *text = json_string_value(json_object_get(o, "problem"));
     int side = json_integer_value(json_object_get(o, "index")) % 20 == 19;
-    enum status s = text ? cd_parse(text, 24, &p, e) : error_set(e, ERR_INPUT, "%s: no \"problem\"", where);
+    struct error why;
+    enum status s = text ? cd_parse(text, 24, &p, &why) : error_set(&why, ERR_INPUT, "no \"problem\"");
+    if (s) error_set(e, s, "%s: %s", where, why.text);
     if (!s && cd_is_held_out(&p)) s = error_set(e, ERR_INPUT, "%s: \"%s\" is a test problem: it must not be trained on", where, text);
     if (!s && !room((void **)&d->groups[side], d->n_groups[side], &d->cap_groups[side], 1, sizeof *d->groups[side]))
         s = error_set(e, ERR_MEMORY, "no memory for the labels");
