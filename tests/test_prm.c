@@ -4,6 +4,7 @@
  * Next: test_train.c. */
 #include "tests/tiny_model.h"
 
+#include "prm/calibration.h"
 #include "search/eval_model.h"
 
 /* ---- aggregation and keys ---- */
@@ -49,6 +50,35 @@ static void outputs_become_values(void **state) {
         float p = prm_value(x);
         assert_true(p >= 0 && p <= 1 && fabs(p - 1 / (1 + exp(-(double)x))) < 1e-6);
     }
+}
+
+/* Against the definitions: all pairs for the area; one bin per item when there are at most 15. */
+static void calibration_is_measured(void **state) {
+    (void)state;
+    struct judged items[40];
+    for (size_t n = 0; n <= 40; n += n < 4 ? 1 : 6) {
+        double pairs = 0, wins = 0, brier = 0, ece = 0;
+        for (size_t i = 0; i < n; i++)
+            items[i] = (struct judged){(float)rng_below(n, i, 9) / 8, rng_below(n, 100 + i, 3) == 0};
+        for (size_t i = 0; i < n; i++) {
+            double d = (double)items[i].score - items[i].truth;
+            brier += d * d / (double)n, ece += fabs(d) / (double)n;
+            for (size_t k = 0; k < n; k++)
+                if (items[i].truth && !items[k].truth)
+                    pairs++, wins += items[i].score > items[k].score ? 1 : items[i].score == items[k].score ? 0.5 : 0;
+        }
+        struct calibration c = calibrate(items, n);
+        assert_int_equal(c.n, n);
+        if (pairs > 0) assert_true(fabs(c.auc - wins / pairs) < 1e-12);
+        else assert_true(isnan(c.auc));
+        if (n == 0) assert_true(isnan(c.brier) && isnan(c.ece));
+        else assert_true(fabs(c.brier - brier) < 1e-12 && (n > 15 || fabs(c.ece - ece) < 1e-12));
+    }
+    for (size_t i = 0; i < 30; i++)
+        items[i] = (struct judged){0.5f, (int)(i % 2)}; /* two to a bin: their mean is right */
+    assert_true(calibrate(items, 30).ece < 0.5 && calibrate(items, 30).auc == 0.5);
+    for (size_t i = 0; i < 30; i++) items[i] = (struct judged){(float)i, i >= 10};
+    assert_true(calibrate(items, 30).auc == 1 && calibrate(items, 30).n_true == 20);
 }
 
 /* NULL kind or agg, or token UINT32_MAX: no such key.  number: prm.kind is a number. */
@@ -684,6 +714,7 @@ int main(void) {
         cmocka_unit_test(chains_are_aggregated),
         cmocka_unit_test(aggregations_have_names),
         cmocka_unit_test(outputs_become_values),
+        cmocka_unit_test(calibration_is_measured),
         cmocka_unit_test(keys_are_read_and_checked),
         cmocka_unit_test(equal_keys_give_equal_steps),
         cmocka_unit_test(values_are_those_of_the_whole_text),
