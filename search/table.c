@@ -28,7 +28,9 @@ struct search_params search_defaults(const char *strategy) {
         .temperature = 1,
         .max_depth = 16,
         .batch = 64,
-        .c_puct = 0.6f, /* half of AlphaZero's 1.25: values here are in [0,1], not [-1,1] */
+        /* Measured with the shipped models on 200 puzzles at 64 and 256 tries: (0.6, 2, 0.6) solves 94 and 99 %,
+         * (0.2, 1.5, 0.5) 92 and 97 %, (0.05, 1, 0.5) 85 and 94 %: a good reward model wants breadth. */
+        .c_puct = 0.6f,
         .widen_c = 2,
         .widen_alpha = 0.6f,
         .backup = BACKUP_MEAN,
