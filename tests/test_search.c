@@ -355,6 +355,7 @@ static void mcts_is_the_naive_mcts(void **state) {
                 p.budget.simulations = 150;
                 p.stop_value = 2;
                 p.backup = seed % 2 ? BACKUP_MEAN : BACKUP_MAX;
+                if (seed > 2) p.c_puct = 0.6f, p.widen_c = 2, p.widen_alpha = 0.6f;
                 if (worlds[i].p_dead > 0) continue; /* dead twins have no text to compare by */
                 compare_mcts(&worlds[i], &p);
             }
@@ -379,6 +380,8 @@ static void mcts_visits_two_arms_as_computed_by_hand(void **state) {
         fx_open("mcts", &w);
         fx.params.seed = seed;
         fx.params.batch = 1;
+        fx.params.c_puct = 0.6f;
+        fx.params.widen_c = 2;
         fx.params.widen_alpha = 0; /* exactly two tries a node */
         fx.params.budget.simulations = n;
         fx_run();
