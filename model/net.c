@@ -106,8 +106,9 @@ enum status net_load(const struct gguf *g, enum net_head head, struct net **out,
         const struct gguf_tensor *src = gguf_find(g, t->name);
         if (!src && !strncmp(t->name, "prm.", 4)) continue;
         if (!src || src->dims[0] != t->cols || src->dims[1] != t->rows || src->dims[2] != 1 || src->dims[3] != 1) {
+            s = error_set(e, ERR_INPUT, "%s: tensor %s must be there with shape [%zu, %zu]", gguf_name(g), t->name, t->cols, t->rows);
             net_free(out);
-            return error_set(e, ERR_INPUT, "%s: tensor %s must be there with shape [%zu, %zu]", gguf_name(g), t->name, t->cols, t->rows);
+            return s;
         }
         size_t row = type_row_bytes(src->type, t->cols);
         for (size_t r = 0; r < t->rows; r++)
