@@ -22,21 +22,25 @@ static void label_problem(uint64_t index, struct cd_problem *p) {
     gen_problem(key, 0, &three, true, p); /* as labels_make does with solvable_share 1 */
 }
 
-/* One solution of one of the first problems that will be labelled. */
+/* One solution of one of the first problems that will be labelled; and a mistake. */
 static void learned_example(void *arg, uint64_t index, struct example *x) {
     (void)arg;
     struct cd_problem p;
     struct cd_move moves[CD_MAX];
     char text[CD_TEXT];
     size_t at = 0;
-    label_problem(index % N_LEARNED, &p);
+    uint64_t which = index % 12 == 11 ? N_LEARNED : index % N_LEARNED;
+    label_problem(which, &p);
     struct cd_state s = cd_start(&p);
-    assert_true(cd_random_solution(&s, p.target, index % N_LEARNED, moves));
+    assert_true(cd_random_solution(&s, p.target, which, moves));
     for (int i = 0; i + 1 < p.n; i++) {
         if (i) text[at++] = '\n';
         at += cd_step_text(&s, moves[i], text + at, sizeof text - at);
         assert_true(cd_apply(&s, moves[i], &s));
     }
+    if (which == N_LEARNED) /* one that it gets wrong from the first step on */
+        snprintf(text, sizeof text, " %d + %d = 1 ; 1 %d\n 1 + %d = 24 ; 24", p.numbers[0], p.numbers[1], p.numbers[2],
+                 p.numbers[2]);
     *x = (struct example){0};
     assert_true(example_tokens(tok, &p, text, true, x));
     bool in_prompt = true;
@@ -65,7 +69,7 @@ static int open_policy(void **state) {
     c.head_dim = c.rope_dim = 16, c.n_vocab = VOCAB_SIZE;
     GOOD(net_new(&c, NET_LM, 1, &n, &e));
     struct train_params p = {
-        .steps = 140, .warmup = 5, .batch = 4, .lr = 0.02f, .lr_floor = 0.1f, .threads = 1, .save_every_s = 1e9};
+        .steps = 180, .warmup = 5, .batch = 4, .lr = 0.02f, .lr_floor = 0.1f, .threads = 1, .save_every_s = 1e9};
     GOOD(train_run(n, learned_example, NULL, &p, &loss, &e));
     GOOD(policy_write(n, "tiny", tiny_path("policy.gguf"), &e));
     net_free(&n);
@@ -281,8 +285,9 @@ static void note_place(struct seen *seen, const struct cd_state *s, double value
     seen->at[seen->n].state = *s, seen->at[seen->n].value = value, seen->at[seen->n++].rollouts = rollouts;
 }
 
-/* Steps, values and rollouts of one chain against the checker; counts right and wrong ends. */
-static void check_chain(const struct cd_problem *p, json_t *chain, struct seen *seen, int ends[2]) {
+/* Steps, values and rollouts of one chain against the checker; counts wrong ends, right ends, and wrong steps that
+ * the chain went on from. */
+static void check_chain(const struct cd_problem *p, json_t *chain, struct seen *seen, int ends[3]) {
     const char *text = json_string_value(json_object_get(chain, "steps"));
     json_t *values = json_object_get(chain, "values"), *rollouts = json_object_get(chain, "rollouts");
     bool finished = json_is_true(json_object_get(chain, "finished")), right = true;
@@ -301,6 +306,7 @@ static void check_chain(const struct cd_problem *p, json_t *chain, struct seen *
             ends[solved]++;
         } else if (!right || s.n == 1) {
             if (v != 0 || r != 0) fail_msg("\"%s\": step %zu is wrong and has value %g", text, i, v);
+            ends[2] += i == 0;
         } else {
             assert_true(r == 4 || r == 8 || r == 16);
             if (fabs(v * r - round(v * r)) > 1e-2) fail_msg("value %g of %d rollouts", v, r);
@@ -318,7 +324,7 @@ static void labels_agree_with_the_checker(void **state) {
     (void)state;
     size_t size;
     char *text = make_labels(params(tiny_path("labels.jsonl")), &size), *rest = text, prompt[CD_TEXT];
-    int ends[2] = {0}, index = 0, n_places = 0;
+    int ends[3] = {0}, index = 0, n_places = 0;
     for (char *line; (line = strsep(&rest, "\n")) && *line; index++) {
         struct cd_problem p, want;
         struct error e;
@@ -336,8 +342,9 @@ static void labels_agree_with_the_checker(void **state) {
         json_decref(o);
     }
     assert_int_equal(index, N_LABELLED);
-    print_message("%d chains end right, %d wrong, %d states rolled out\n", ends[1], ends[0], n_places);
-    assert_true(ends[0] >= 2 && ends[1] >= 3 && n_places >= 4); /* else nothing was tested */
+    print_message("%d chains end right, %d wrong, %d start wrong, %d states rolled out\n", ends[1], ends[0], ends[2],
+                  n_places);
+    assert_true(ends[0] >= 1 && ends[1] >= 1 && ends[2] >= 1 && n_places >= 3); /* else nothing was tested */
     free(text);
 }
 
