@@ -24,9 +24,11 @@ static const struct cut cuts[] = {
     {"gpt-2", "I|'m| 1234|'re| ok|!?|  | x|\n\n|\n|b| \xe2\x82\xac|\t"},
     {"gpt-2", "I|'|M| d\xc3\xa9"
               "j\xc3\xa0| \xe4\xb8\xad\xe6\x96\x87"},
-    {"gpt-2", "a|\xe1\xa0\x8e|b"},            /* U+180E is no white space ... */
+    {"gpt-2", "a|\xe1\xa0\x8e!|b"},           /* U+180E is no white space ... */
     {"gpt-2", "a|\xc2\x85|b|\xe2\x80\xa8|c"}, /* ... U+0085 and U+2028 are */
     {"gpt-2", "a|\xff\xfe|b|\xe2\x82| c"},
+    /* overlong forms, a surrogate and a code point above U+10FFFF are not characters */
+    {"gpt-2", "!|\xc0\x80|!|\xe0\x80\x80|!|\xed\xa0\x80|!|\xf0\x80\x80\x80|!|\xf4\x90\x80\x80|!|\xf5|!"},
     {"llama-bpe", "I|'M|123|4| ok|!?\n\n|  | x|\n\n|(b| \xe2\x82\xac|\t"},
     {"dbrx", "a|123|456|7|'LL"},
     {"qwen2", "I|'m| |1|2|.|5|\n \n|  | x|\tb|...\r\n"},

@@ -36,7 +36,7 @@ static void hostile_vocabularies(void **state) {
     types[5] = -1;
     refused(&s, "token_type[5] is -1");
     types[5] = 1;
-    const char *bytes[] = {"<0x-1>", "<0xG0>", "<0x0G>", "<0x1>", "<0x100>", "<0x00", "", "x"};
+    const char *bytes[] = {"<0x-1>", "<0xG0>", "<0x1G>", "<0x1>", "<0x100>", "<0x00", "", "x"};
     for (size_t i = 0; i < COUNT(bytes); i++) {
         s.tokens[12] = bytes[i];
         refused(&s, "is of type byte; <0x00> to <0xFF>");
