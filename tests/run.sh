@@ -27,6 +27,7 @@ count() {
     [ "$f" = 0 ] || grep -v '^\[ *OK *\]\|^\[ *RUN *\]\|^ok ' "$1" | tail -n 60
 }
 
+[ -x "$B/ponder" ] || { echo "run.sh: $B/ponder is not built" >&2; exit 1; }
 limit=${TEST_SECONDS:-300}
 for source in tests/test_*.c; do
     name=$(basename "$source" .c) start=$SECONDS
