@@ -77,6 +77,8 @@ static void test_f16_rounding(void **state) {
     assert_int_equal(f32_to_f16(1e-30f), 0);
     assert_int_equal(f32_to_f16(from_bits(0x7f800001)), 0x7e00); /* a NaN with a small payload must not become Inf */
     assert_int_equal(f32_to_f16(from_bits(0xffc00000)), 0xfe00);
+    float quiet = f16_to_f32(0xfc01), want = from_bits(0xffc02000); /* a signalling NaN, as the CPU converts it */
+    assert_memory_equal(&quiet, &want, sizeof want);
 }
 
 static void test_bf16_rounding(void **state) {
