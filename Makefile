@@ -1,6 +1,6 @@
 # ponder: build, run, test.  `make` prints the targets and builds.
 # Variables: CC (gcc, clang or a cross compiler), B (build folder), OPT, W=-Werror, EXTRA (more flags), PREFIX, DESTDIR,
-# MODEL_DIR (where the two model files are that go into the binary).
+# MODEL_DIR (where the model files are that go into the binary).
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -26,8 +26,8 @@ ifneq ($(ARCH),aarch64)
 SRC   := $(filter-out %_neon.c,$(SRC))
 endif
 # Without its model files the binary is built with none inside: training must be able to start from nothing.
-MODELS := $(MODEL_DIR)/game24-policy.gguf $(MODEL_DIR)/game24-prm.gguf
-ifeq ($(words $(wildcard $(MODELS))),2)
+MODELS := $(MODEL_DIR)/game24-policy.gguf $(MODEL_DIR)/game24-policy-small.gguf $(MODEL_DIR)/game24-prm.gguf
+ifeq ($(words $(wildcard $(MODELS))),$(words $(MODELS)))
 EMBED  := weights/embedded.S
 endif
 
@@ -52,7 +52,7 @@ all: $(B)/ponder
 ## make asan ubsan tsan  all tests under a sanitizer (build folders of their own)
 ## make fuzz             libFuzzer targets, FUZZ_SECONDS=60 each (clang)
 ## make bench            measurements: kernels, fork, decode
-## make signature        one hash of fixed searches; signature-check compares it with the kept one
+## make signature        one hash of fixed searches; signature-check compares it with bench/signature.txt
 ## make deps             check which room includes which
 ## make deps-install     install the Debian packages only
 ## make format           clang-format on all C files
@@ -114,7 +114,8 @@ $(B)/%_avx2.c.o: private CFLAGS += -mavx2 -mfma -mf16c
 $(B)/cli/version.c.o: private CFLAGS += -DPONDER_COMMIT='"$(COMMIT)"'
 $(B)/cli/version.c.o: $(B)/commit
 $(B)/weights/embedded.c.o: private CFLAGS += $(if $(EMBED),-DPONDER_EMBED)
-$(B)/weights/embedded.S.o: private CFLAGS += -DPOLICY_FILE='"$(word 1,$(MODELS))"' -DPRM_FILE='"$(word 2,$(MODELS))"'
+$(B)/weights/embedded.S.o: private CFLAGS += -DPOLICY_FILE='"$(word 1,$(MODELS))"' -DSMALL_FILE='"$(word 2,$(MODELS))"' \
+	-DPRM_FILE='"$(word 3,$(MODELS))"'
 $(B)/weights/embedded.S.o: $(MODELS)
 
 # Files that change only when what they hold does: other flags rebuild everything, another commit the version.

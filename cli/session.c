@@ -20,22 +20,24 @@ int cpu_count(void) {
     return n < 1 ? 1 : n > 256 ? 256 : n;
 }
 
-/* NULL (and e) when the binary was built without models. */
-static const struct embedded *embedded_of(const char *role, struct error *e) {
-    char name[32];
-    snprintf(name, sizeof name, "game24-%s", role);
-    const struct embedded *m = embedded_find(name);
-    if (!m)
-        error_set(e, ERR_INPUT, "this binary was built without a %s inside; give --%s FILE", role,
-                  strcmp(role, "prm") ? "model" : role);
-    return m;
+/* The model inside the binary that a name means: "embedded" is the one of that role, other names are those of
+ * embedded_table.  NULL: a file. */
+static const struct embedded *embedded_of(const char *name, const char *role) {
+    char own[32];
+    snprintf(own, sizeof own, "game24-%s", role);
+    return embedded_find(strcmp(name, "embedded") ? name : own);
+}
+
+static enum status without_models(const char *role, struct error *e) {
+    return error_set(e, ERR_INPUT, "this binary was built without models inside; give --%s FILE",
+                     strcmp(role, "prm") ? "model" : role);
 }
 
 enum status session_open_file(const char *name, const char *role, struct gguf **out, struct error *e) {
+    const struct embedded *m = embedded_of(name, role);
     *out = NULL;
-    if (strcmp(name, "embedded")) return gguf_open(name, out, e);
-    const struct embedded *m = embedded_of(role, e);
-    return m ? gguf_open_memory(m->data, m->size_bytes, m->name, out, e) : ERR_INPUT;
+    if (m) return gguf_open_memory(m->data, m->size_bytes, m->name, out, e);
+    return strcmp(name, "embedded") ? gguf_open(name, out, e) : without_models(role, e);
 }
 
 enum status session_open_model(const char *name, const char *role, struct model **out, struct error *e) {
@@ -68,9 +70,8 @@ static enum status hash_file(const char *path, uint64_t *hash, struct error *e) 
 }
 
 enum status session_hash(const char *name, const char *role, uint64_t *hash, struct error *e) {
-    if (strcmp(name, "embedded")) return hash_file(name, hash, e);
-    const struct embedded *m = embedded_of(role, e);
-    if (!m) return ERR_INPUT;
+    const struct embedded *m = embedded_of(name, role);
+    if (!m) return hash_file(name, hash, e);
     *hash = hash_bytes(m->data, m->size_bytes);
     return OK;
 }

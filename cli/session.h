@@ -65,7 +65,8 @@ enum status session_open(const struct session_options *o, const struct session_s
                          struct error *e);
 void session_close(struct session *s);
 
-/* Opens one model file, or the embedded one of that role ("policy", "prm") for the name "embedded". */
+/* Opens one model file, or one inside the binary: "embedded" means the one of that role ("policy", "prm"), other names of
+ * weights/embedded.h's table mean themselves. */
 enum status session_open_file(const char *name, const char *role, struct gguf **out, struct error *e);
 enum status session_open_model(const char *name, const char *role, struct model **out, struct error *e);
 

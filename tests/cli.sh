@@ -108,6 +108,12 @@ t_words_make_the_same_puzzle_and_the_bare_form_is_solve() {
     "$ponder" "${small[@]}" -q --json "4 7 8 8" 2>err | sed 's/"ms":[^,]*//' >three
     has one '"problem":"4 7 8 8 -> 24"' && same one two && same one three
 }
+t_models_inside_have_names() {
+    "$ponder" -q -m game24-policy --prm game24-prm "${small[@]}" --json "4 7 8 8" 2>err | sed 's/"ms":[^,]*//' >one
+    "$ponder" -q "${small[@]}" --json "4 7 8 8" 2>err | sed 's/"ms":[^,]*//' >two
+    same one two && "$ponder" -q -m game24-policy-small "${small[@]}" --json "4 7 8 8" >out 2>err
+    has out '"simulations":'
+}
 t_another_target_is_countdown() { "$ponder" -q "${small[@]}" --json "2 3 7 -> 42" >out 2>err; has out '"task":"countdown"'; }
 t_a_search_needs_its_reward_model() { refuses 1 'needs a reward model' "$ponder" -q --prm none "4 7 8 8"; }
 t_a_binary_without_a_file_says_which() {
@@ -367,7 +373,7 @@ t_run_stories_as_llama_cpp_does() {
     has out "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to play with it, but it was too high." || return 1
     refuses 1 'another vocabulary' "$ponder" -q -m "$model" "4 7 8 8"
 }
-t_inspect_shows_what_is_inside() { expect 0 "$ponder" inspect && has out game24-policy && has out game24-prm && has out 'general.architecture' && has out 'KV cache' && has out 'reward model'; }
+t_inspect_shows_what_is_inside() { expect 0 "$ponder" inspect && has out game24-policy-small && has out game24-prm && has out 'general.architecture' && has out 'KV cache' && has out 'reward model'; }
 
 # The whole chain, tiny: a policy, labels, a reward model, a search with both.
 tiny=(--batch 8 --validation 8 --warmup 2 -t 1)

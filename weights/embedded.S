@@ -20,6 +20,7 @@
     .endm
 
     bytes policy, POLICY_FILE
+    bytes small, SMALL_FILE
     bytes prm, PRM_FILE
 
     .section .data.rel.ro, "aw"
@@ -28,6 +29,7 @@
     .type embedded_table, %object
 embedded_table:
     row policy, game24-policy
+    row small, game24-policy-small
     row prm, game24-prm
     .quad 0, 0, 0
     .size embedded_table, . - embedded_table
