@@ -67,6 +67,13 @@ enum status config_read(const struct gguf *g, struct model_config *c, struct err
         (s = get_f32(g, a, "rope.freq_base", 1, 1e12, 10000, &c->rope_base, e)) ||
         (s = get_f32(g, a, "attention.layer_norm_rms_epsilon", 0, 1, 1e-5, &c->rms_eps, e)))
         return s;
+    struct gguf_string scaling;
+    if (gguf_has(g, "llama.rope.scaling.type")) {
+        if ((s = gguf_get_string(g, "llama.rope.scaling.type", &scaling, e))) return s;
+        if (scaling.size != 4 || memcmp(scaling.data, "none", 4))
+            return error_set(e, ERR_INPUT, "%s: llama.rope.scaling.type \"%.*s\" is not known; known: none", gguf_name(g),
+                             (int)(scaling.size < 40 ? scaling.size : 40), scaling.data);
+    }
     const struct gguf_tensor *embd = gguf_find(g, "token_embd.weight");
     if (!embd || embd->n_dims != 2 || embd->dims[1] > INT32_MAX)
         return error_set(e, ERR_INPUT, "%s: tensor token_embd.weight must be there with 2 dimensions", gguf_name(g));

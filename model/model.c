@@ -3,7 +3,7 @@
  * Next: forward.c. */
 #include "model/model.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -83,6 +83,37 @@ static enum status bind_head(struct model *m, struct error *e) {
     return bind(m, "output.weight", c->n_vocab, c->n_embd, &m->head, e) ? OK : ERR_INPUT;
 }
 
+/* One of the tensors that are bound here. */
+static bool is_used(const struct model *m, struct gguf_string name) {
+    static const char *const top[] = {"token_embd.weight", "output_norm.weight", "output.weight", "prm.head.weight", "prm.head.bias"};
+    static const char *const in_layer[] = {"attn_norm.weight", "attn_q.weight",   "attn_k.weight", "attn_v.weight",  "attn_output.weight",
+                                           "ffn_norm.weight",  "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"};
+    char text[64], same[96];
+    unsigned layer;
+    if (name.size >= sizeof text) return false;
+    memcpy(text, name.data, name.size);
+    text[name.size] = 0;
+    if (sscanf(text, "blk.%u.", &layer) == 1 && layer < m->config.n_layer)
+        for (size_t i = 0; i < sizeof in_layer / sizeof *in_layer; i++) {
+            snprintf(same, sizeof same, "blk.%u.%s", layer, in_layer[i]); /* written back: sscanf wraps large numbers */
+            if (!strcmp(text, same)) return true;
+        }
+    for (size_t i = 0; i < sizeof top / sizeof *top; i++)
+        if (!strcmp(text, top[i])) return true;
+    return false;
+}
+
+/* What is left over (biases, RoPE factors, experts) would be missed in every output: better no answer than a wrong one. */
+static enum status refuse_others(const struct model *m, struct error *e) {
+    for (size_t i = 0; i < gguf_n_tensors(m->file); i++) {
+        struct gguf_string name = gguf_tensor_at(m->file, i)->name;
+        if (!is_used(m, name))
+            return error_set(e, ERR_INPUT, "%s: tensor %.*s is not used by this build: its outputs would be wrong without it",
+                             gguf_name(m->file), (int)(name.size < 64 ? name.size : 64), name.data);
+    }
+    return OK;
+}
+
 enum status model_open(struct gguf *file, struct model **out, struct error *e) {
     *out = NULL;
     struct model *m = mem_new(1, sizeof *m);
@@ -103,7 +134,9 @@ enum status model_open(struct gguf *file, struct model **out, struct error *e) {
     m->size_bytes = m->embd.rows * m->embd.row_bytes;
     for (uint32_t l = 0; l < m->config.n_layer; l++)
         if ((s = bind_layer(m, l, e))) goto fail;
-    if ((s = bind_vector(m, "output_norm.weight", m->config.n_embd, &m->output_norm, e)) || (s = bind_head(m, e))) goto fail;
+    if ((s = bind_vector(m, "output_norm.weight", m->config.n_embd, &m->output_norm, e)) || (s = bind_head(m, e)) ||
+        (s = refuse_others(m, e)))
+        goto fail;
     if (m->head.data != m->embd.data) m->size_bytes += m->head.rows * m->head.row_bytes;
     *out = m;
     return OK;

@@ -99,6 +99,8 @@ enum status net_load(const struct gguf *g, enum net_head head, struct net **out,
     *out = NULL;
     struct model_config c;
     enum status s = config_read(g, &c, e);
+    if (!s && head == NET_LM && gguf_find(g, "output.weight"))
+        s = error_set(e, ERR_INPUT, "%s: tensor output.weight: only models whose head is the embedding can be trained", gguf_name(g));
     if (s || (s = net_alloc(&c, head, out, e))) return s;
     struct net *n = *out;
     for (size_t i = 0; i < n->n_tensors; i++) {

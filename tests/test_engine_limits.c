@@ -205,6 +205,44 @@ static void missing_and_misshapen_tensors_are_named(void **state) {
     }
 }
 
+/* Writes a sound model and one tensor or key more. */
+static void one_more_fails(const char *tensor, const char *scaling, const char *part) {
+    struct model_config c = shape_at(1);
+    struct net *n = tiny_net(&c, NET_LM, 1);
+    struct gguf_writer *w;
+    struct gguf *g;
+    struct model *m;
+    struct error e = {""};
+    void *store;
+    GOOD(gguf_writer_new(&w, &e));
+    GOOD(net_write(n, "x", TYPE_F32, w, &store, &e));
+    uint64_t dims[] = {4};
+    if (tensor) gguf_add_tensor(w, tensor, TYPE_F32, 1, dims, n->weights);
+    if (scaling) gguf_add_string(w, "llama.rope.scaling.type", scaling);
+    GOOD(gguf_write(w, tiny_path("bad.gguf"), &e));
+    gguf_writer_free(&w), mem_free(store), net_free(&n);
+    GOOD(gguf_open(tiny_path("bad.gguf"), &g, &e));
+    enum status s = model_open(g, &m, &e);
+    if (s != (part ? ERR_INPUT : OK) || (part && !strstr(e.text, part))) fail_msg("status %d, \"%s\"", (int)s, e.text);
+    model_close(&m);
+}
+
+/* What would silently be left out of the computation. */
+static void parts_that_are_not_computed_are_refused(void **state) {
+    (void)state;
+    static const char *const others[] = {"rope_freqs.weight",
+                                         "blk.0.attn_q.bias",
+                                         "blk.1.ffn_gate_inp.weight",
+                                         "blk.2.attn_q.weight",
+                                         "blk.0.attn_q_norm.weight",
+                                         "blk.4294967296.attn_q.weight",
+                                         "x"};
+    one_more_fails(NULL, NULL, NULL);
+    one_more_fails(NULL, "none", NULL);
+    one_more_fails(NULL, "yarn", "llama.rope.scaling.type \"yarn\"");
+    for (size_t i = 0; i < COUNT(others); i++) one_more_fails(others[i], NULL, others[i]);
+}
+
 static void bad_keys_are_named(void **state) {
     (void)state;
     struct net *n;
@@ -309,6 +347,7 @@ int main(void) {
         cmocka_unit_test(long_requests_are_cut),
         cmocka_unit_test(bad_engine_sizes_are_refused),
         cmocka_unit_test(missing_and_misshapen_tensors_are_named),
+        cmocka_unit_test(parts_that_are_not_computed_are_refused),
         cmocka_unit_test(bad_keys_are_named),
         cmocka_unit_test(failed_memory_is_an_error_and_no_leak),
         cmocka_unit_test(running_allocates_nothing),

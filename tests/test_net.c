@@ -315,6 +315,29 @@ static void wrong_files_are_refused(void **state) {
     load_fails(n, "attn_q.weight");
 }
 
+/* Only the tied head is trained: a file with another one would be read wrong. */
+static void a_head_of_its_own_is_refused(void **state) {
+    (void)state;
+    struct model_config c = config_at(1);
+    struct net *n = tiny_net(&c, NET_LM, 6), *back;
+    struct gguf_writer *w;
+    struct gguf *g;
+    struct error e;
+    void *store;
+    uint64_t dims[] = {c.n_embd, c.n_vocab};
+    GOOD(gguf_writer_new(&w, &e));
+    GOOD(net_write(n, "x", TYPE_F32, w, &store, &e));
+    gguf_add_tensor(w, "output.weight", TYPE_F32, 2, dims, n->weights);
+    GOOD(gguf_write(w, tiny_path("net.gguf"), &e));
+    gguf_writer_free(&w), mem_free(store), net_free(&n);
+    GOOD(gguf_open(tiny_path("net.gguf"), &g, &e));
+    assert_int_equal(net_load(g, NET_LM, &back, &e), ERR_INPUT);
+    if (!strstr(e.text, "output.weight")) fail_msg("\"%s\"", e.text);
+    assert_null(back);
+    GOOD(net_load(g, NET_VALUE, &back, &e)); /* a reward model has its own head anyway */
+    net_free(&back), gguf_close(&g);
+}
+
 static void bad_configs_make_no_net(void **state) {
     (void)state;
     struct net *n;
@@ -481,6 +504,7 @@ int main(void) {
         cmocka_unit_test(files_give_the_net_back),
         cmocka_unit_test(a_reward_net_starts_from_a_policy),
         cmocka_unit_test(wrong_files_are_refused),
+        cmocka_unit_test(a_head_of_its_own_is_refused),
         cmocka_unit_test(bad_configs_make_no_net),
         cmocka_unit_test(failed_memory_is_an_error_and_no_leak),
         cmocka_unit_test(adamw_is_the_algorithm),
