@@ -45,6 +45,15 @@ static bool is_planned(const struct run *r, uint32_t parent) {
     return false;
 }
 
+/* One more child for u; the visits on the path to it are under way. */
+static void begin_path(struct run *r, uint32_t u) {
+    run_plan(r, u, false);
+    for (uint32_t v = u;; v = r->t->nodes[v].parent) {
+        r->t->nodes[v].in_flight++;
+        if (!v) return;
+    }
+}
+
 /* Walks down to a node that gets one more child and marks the path.  False on a collision: the node has nothing to go
  * on with before this batch's tries are back. */
 static bool begin_visit(struct run *r) {
@@ -55,11 +64,27 @@ static bool begin_visit(struct run *r) {
         if (!child) break; /* only terminal children: widen against the rule, or this subtree is stuck */
         u = child;
     }
-    run_plan(r, u, false);
-    for (uint32_t v = u;; v = r->t->nodes[v].parent) {
-        r->t->nodes[v].in_flight++;
-        if (!v) return true;
+    begin_path(r, u);
+    return true;
+}
+
+/* With the budget nearly gone and no chain finished, a visit only goes deeper, so that there is an answer at all: below the
+ * best open leaf from which the tries that are left can still reach max_depth. */
+static void begin_dive(struct run *r, uint64_t left) {
+    const struct node *nodes = r->t->nodes;
+    uint32_t best = 0;
+    for (uint32_t u = 1; u < r->t->n; u++) {
+        bool open =
+            !(nodes[u].flags & NODE_TERMINAL) && !nodes[u].n_children && nodes[u].depth + left >= r->p->max_depth;
+        if (open && (!best || nodes[u].value > nodes[best].value)) best = u;
     }
+    begin_path(r, best);
+}
+
+static bool has_finished(const struct run *r) {
+    for (uint32_t u = 1; u < r->t->n; u++)
+        if (r->t->nodes[u].flags & NODE_FINISHED) return true;
+    return false;
 }
 
 /* Takes back the visits from try i on, which could not be made. */
@@ -91,9 +116,8 @@ static void finish_visit(struct run *r, const struct try *try) {
     run_emit(r, EVENT_VISITED, try->child);
 }
 
-/* One batch: gather, extend, score, back up. */
-static enum status simulate(struct run *r, uint32_t n) {
-    while (r->n_tries < n && begin_visit(r)) {}
+/* One batch: extend what was gathered, score, back up. */
+static enum status simulate(struct run *r) {
     enum status s = run_grow(r);
     if (r->n_made < r->n_tries) run_stop(r, WHY_KV_FULL);
     cancel_visits(r, r->n_made);
@@ -111,9 +135,15 @@ enum status mcts_run(struct evaluator *ev, const struct search_params *p, struct
     if (!left) left = budget_is_open(&p->budget) ? DEFAULT_TRIES : UINT64_MAX;
     enum status s = run_begin(&r, &(struct run_args){ev, p, t, on_event, arg, res, e}, left, true);
     r.merge = true;
+    uint64_t dive = p->max_depth <= left / 4 ? p->max_depth : 0; /* tries kept back for begin_dive */
     for (; !s && left && run_go(&r); left -= r.n_tries) {
-        uint32_t n = run_room(&r, left);
-        if (n) s = simulate(&r, n);
+        uint64_t reserve = left > dive + p->batch || has_finished(&r) ? 0 : dive;
+        uint32_t n = run_room(&r, left > reserve ? left - reserve : 1);
+        if (!n) break;
+        if (left > reserve)
+            while (r.n_tries < n && begin_visit(&r)) {}
+        else begin_dive(&r, left);
+        s = simulate(&r);
     }
     if (!left) run_stop(&r, WHY_SIMULATIONS);
     return run_end(&r, s);

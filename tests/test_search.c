@@ -353,6 +353,7 @@ static void mcts_is_the_naive_mcts(void **state) {
                 p.seed = seed;
                 p.batch = batches[b];
                 p.budget.simulations = 150;
+                p.max_depth = 1000; /* no dive at the end: it has a test of its own */
                 p.stop_value = 2;
                 p.backup = seed % 2 ? BACKUP_MEAN : BACKUP_MAX;
                 if (seed > 2) p.c_puct = 0.6f, p.widen_c = 2, p.widen_alpha = 0.6f;
@@ -406,11 +407,31 @@ static void mcts_widens_by_its_formula(void **state) {
         fx.params.batch = 1;
         fx.params.widen_c = params[i][0];
         fx.params.widen_alpha = params[i][1];
+        fx.params.max_depth = 1000;
         fx.params.budget.simulations = 200;
         fx_run();
         assert_int_equal(fx.tree.nodes[0].tries, tries);
         fx_close();
     }
+}
+
+/* A budget too small for the widening rule to get to the bottom still ends in an answer, and not in more tries. */
+static void mcts_dives_when_nothing_is_finished(void **state) {
+    struct toy_world w = {.seed = 3, .width = 9, .depth = 12, .best = "012345678012"};
+    (void)state;
+    for (uint32_t batch = 1; batch <= 16; batch *= 4)
+        for (int dives = 0; dives < 2; dives++) {
+            fx_open("mcts", &w);
+            fx.params.batch = batch;
+            fx.params.budget.simulations = 64;
+            fx.params.stop_value = 2;
+            fx.params.max_depth = dives ? 12 : 1000;
+            fx_run();
+            assert_int_equal(fx.res.n_finished > 0, dives);
+            assert_int_equal(fx.res.node != 0, dives);
+            assert_int_equal(fx.toy.ledger.simulations, 64);
+            fx_close();
+        }
 }
 
 static void visits_pick_walks_the_most_visited_path(void **state) {
@@ -513,6 +534,7 @@ int main(void) {
         cmocka_unit_test(mcts_is_the_naive_mcts),
         cmocka_unit_test(mcts_visits_two_arms_as_computed_by_hand),
         cmocka_unit_test(mcts_widens_by_its_formula),
+        cmocka_unit_test(mcts_dives_when_nothing_is_finished),
         cmocka_unit_test(visits_pick_walks_the_most_visited_path),
         cmocka_unit_test(the_best_chain_is_found),
         cmocka_unit_test(batches_do_not_change_the_tree),
