@@ -52,6 +52,7 @@ static void fx_on_event(void *arg, const struct event *event) {
     assert_ptr_equal(event->tree, &fx.tree);
     assert_ptr_equal(event->ledger, &fx.toy.ledger);
     if (event->kind == EVENT_DONE) assert_ptr_equal(event->result, &fx.res);
+    if (event->kind == EVENT_PRUNED) assert_int_equal(event->tree->nodes[event->node].branch, 0);
     if (event->kind == EVENT_FINISHED) assert_true(event->tree->nodes[event->node].flags & NODE_FINISHED);
 }
 
