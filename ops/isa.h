@@ -28,4 +28,8 @@ void ops_fill_neon(struct ops *t); /* aarch64 builds only */
 #define EXP_C5 0x1.123a8ep-7f
 #define EXP_C6 0x1.6a2314p-10f
 
+/* 2 * sqrt(2/pi), and 0.044715 times it. */
+#define GELU_A 1.5957691216f
+#define GELU_B 0.0713548162726f
+
 #endif

@@ -16,9 +16,12 @@ void ops_fill_neon(struct ops *t) {
     t->rms_norm = rms_norm;
     t->rope = rope;
     t->silu_mul = silu_mul;
+    t->gelu_mul = gelu_mul;
+    t->softcap = softcap;
     t->add = add;
     t->exp_sum = exp_sum;
     t->max = max;
     t->attend = attend;
+    t->attend_f32 = attend_f32;
     t->store_f16 = store_f16;
 }

@@ -35,9 +35,11 @@ struct attend_args {
     const size_t *q_offset;    /* [n_rows] */
     const uint32_t *n_visible; /* [n_rows], each 0..KV_PAGE */
     size_t n_rows, head_dim;   /* head_dim % 8 == 0, at most 512 */
-    const uint16_t *k;         /* [head_dim][KV_PAGE] f16: one cell per lane, so scores need no horizontal sum */
-    const uint16_t *v;         /* [KV_PAGE][head_dim] f16 */
+    const void *k; /* [head_dim][KV_PAGE]: one cell per lane, so scores need no horizontal sum.  All KV_PAGE cells of a row
+                      may be read: with k and v moved on by c cells (a window begins inside the page), c more than the page */
+    const void *v; /* [KV_PAGE][head_dim] */
     float scale;
+    float softcap; /* above 0: each s is replaced by softcap * tanh(s / softcap), as in ops->softcap */
     float *m, *l; /* [n_rows] running maximum and sum, row i at index i */
     float *o;     /* running unnormalised outputs, row i at o + i*head_dim */
 };
@@ -53,13 +55,19 @@ struct ops {
                  enum rope_style style);
     /* y[i] = gate[i] / (1 + exp(-gate[i])) * up[i].  y may be gate or up. */
     void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
+    /* GELU by tanh: y[i] = gate[i] / (1 + exp(-t)) * up[i], t = gate[i] * fma(GELU_B, gate[i]*gate[i], GELU_A), which is
+     * 2 * sqrt(2/pi) * (gate + 0.044715 gate^3).  y may be gate or up. */
+    void (*gelu_mul)(float *y, const float *gate, const float *up, size_t n);
+    /* x[i] = cap * tanh(x[i] / cap), as cap * (1 - 2 / (1 + exp(x[i] * (2 / cap)))).  cap > 0. */
+    void (*softcap)(float *x, float cap, size_t n);
     /* y[i] += x[i]. */
     void (*add)(float *y, const float *x, size_t n);
     /* y[i] = exp(fma(x[i], scale, -shift)); returns the lane sum of y.  y may be x. */
     float (*exp_sum)(float *y, const float *x, float scale, float shift, size_t n);
     /* Largest element, NaN passed over (lanes and tree as for a sum); -INFINITY when n == 0. */
     float (*max)(const float *x, size_t n);
-    void (*attend)(const struct attend_args *a);
+    void (*attend)(const struct attend_args *a);     /* k and v are f16 */
+    void (*attend_f32)(const struct attend_args *a); /* k and v are f32 */
     /* dst[i] = f16(src[i * 1]) written with a stride of dst_stride halves: V rows use 1, K columns KV_PAGE. */
     void (*store_f16)(uint16_t *dst, size_t dst_stride, const float *src, size_t n);
 };

@@ -102,6 +102,17 @@ static void silu_mul(float *y, const float *gate, const float *up, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] = gate[i] / (1 + exp_scalar(-gate[i])) * up[i];
 }
 
+static void gelu_mul(float *y, const float *gate, const float *up, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float t = gate[i] * fmaf(GELU_B, gate[i] * gate[i], GELU_A);
+        y[i] = gate[i] / (1 + exp_scalar(-t)) * up[i];
+    }
+}
+
+static void softcap(float *x, float cap, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = cap * (1 - 2 / (1 + exp_scalar(x[i] * (2 / cap))));
+}
+
 static void add(float *y, const float *x, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] += x[i];
 }
@@ -124,31 +135,40 @@ static float max(const float *x, size_t n) {
                   larger(larger(lane[1], lane[5]), larger(lane[3], lane[7])));
 }
 
+/* Element i of K or V. */
+static float kv_at(const void *x, size_t i, bool f32) {
+    return f32 ? ((const float *)x)[i] : f16_to_f32(((const uint16_t *)x)[i]);
+}
+
 /* One query row over the visible cells of one page. */
-static void attend_row(const struct attend_args *a, size_t row) {
+static void attend_row(const struct attend_args *a, size_t row, bool f32) {
     const float *q = a->q + a->q_offset[row];
     float *o = a->o + row * a->head_dim, p[KV_PAGE];
     size_t n = a->n_visible[row];
     for (size_t t = 0; t < n; t++) {
         float s = 0;
-        for (size_t d = 0; d < a->head_dim; d++) s = fmaf(q[d], f16_to_f32(a->k[d * KV_PAGE + t]), s);
+        for (size_t d = 0; d < a->head_dim; d++) s = fmaf(q[d], kv_at(a->k, d * KV_PAGE + t, f32), s);
         p[t] = a->scale * s;
     }
+    if (a->softcap > 0) softcap(p, a->softcap, n);
     float m = larger(max(p, n), a->m[row]);
     float c = exp_scalar(a->m[row] - m);
     a->l[row] = a->l[row] * c + exp_sum(p, p, 1, m, n);
     a->m[row] = m;
     for (size_t d = 0; d < a->head_dim; d++) {
         o[d] *= c;
-        for (size_t t = 0; t < n; t++) o[d] = fmaf(p[t], f16_to_f32(a->v[t * a->head_dim + d]), o[d]);
+        for (size_t t = 0; t < n; t++) o[d] = fmaf(p[t], kv_at(a->v, t * a->head_dim + d, f32), o[d]);
     }
 }
 
-static void attend(const struct attend_args *a) {
+static void attend_page(const struct attend_args *a, bool f32) {
     assert(a->head_dim % 8 == 0 && a->head_dim <= 512);
     for (size_t i = 0; i < a->n_rows; i++)
-        if (a->n_visible[i]) attend_row(a, i);
+        if (a->n_visible[i]) attend_row(a, i, f32);
 }
+
+static void attend(const struct attend_args *a) { attend_page(a, false); }
+static void attend_f32(const struct attend_args *a) { attend_page(a, true); }
 
 static void store_f16(uint16_t *dst, size_t dst_stride, const float *src, size_t n) {
     for (size_t i = 0; i < n; i++) dst[i * dst_stride] = f32_to_f16(src[i]);
@@ -162,9 +182,12 @@ void ops_fill_scalar(struct ops *t) {
         .rms_norm = rms_norm,
         .rope = rope,
         .silu_mul = silu_mul,
+        .gelu_mul = gelu_mul,
+        .softcap = softcap,
         .add = add,
         .exp_sum = exp_sum,
         .max = max,
         .attend = attend,
+        .attend_f32 = attend_f32,
         .store_f16 = store_f16};
 }
