@@ -93,9 +93,8 @@ void net_free(struct net **np) {
     *np = NULL;
 }
 
-/* Training knows the plain llama with a tied head only: no other architecture, no biases, no stretched RoPE. */
-static enum status check_plain(const struct gguf *g, const struct net *n, struct error *e) {
-    const struct model_config *c = &n->config;
+/* Training knows the plain llama with a tied head only: no other architecture, no stretched RoPE, ... */
+static enum status check_plain(const struct gguf *g, const struct model_config *c, struct error *e) {
     if (strcmp(c->arch, "llama"))
         return error_set(e, ERR_INPUT, "%s: training supports architecture llama only; this is %s", gguf_name(g),
                          c->arch);
@@ -103,6 +102,11 @@ static enum status check_plain(const struct gguf *g, const struct net *n, struct
         c->final_softcap != 0)
         return error_set(e, ERR_INPUT, "%s: training supports no rope scaling, attention scale or soft-capping",
                          gguf_name(g));
+    return OK;
+}
+
+/* ... and no tensor that its layout lacks, such as a bias. */
+static enum status check_tensors(const struct gguf *g, const struct net *n, struct error *e) {
     for (size_t i = 0; i < gguf_n_tensors(g); i++) {
         struct gguf_string name = gguf_tensor_at(g, i)->name;
         bool known = name.size >= 4 && !memcmp(name.data, "prm.", 4);
@@ -120,9 +124,9 @@ enum status net_load(const struct gguf *g, enum net_head head, struct net **out,
     *out = NULL;
     struct model_config c;
     enum status s = config_read(g, &c, e);
-    if (s || (s = net_alloc(&c, head, out, e))) return s;
+    if (s || (s = check_plain(g, &c, e)) || (s = net_alloc(&c, head, out, e))) return s;
     struct net *n = *out;
-    if ((s = check_plain(g, n, e))) {
+    if ((s = check_tensors(g, n, e))) {
         net_free(out);
         return s;
     }

@@ -50,7 +50,7 @@ struct gguf;
  * tensors that are really there, never to a count.
  * A file that is cut short by someone else while it is open gives SIGBUS at the next touch of the lost pages, as with
  * every mapping: replace model files by rename (as gguf_write does), never in place. */
-enum status gguf_open(const char *path, struct gguf **out, struct error *e);
+enum status gguf_open(const char *path, struct gguf **out, struct error *e); /* the first part of a split model opens all */
 enum status gguf_open_memory(const void *data, size_t size_bytes, const char *name, struct gguf **out, struct error *e);
 void gguf_close(struct gguf **g);
 
