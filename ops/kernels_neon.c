@@ -9,10 +9,8 @@
 
 void ops_fill_neon(struct ops *t) {
     t->name = "neon";
-    t->matmul[TYPE_F32] = matmul_f32;
-    t->matmul[TYPE_F16] = matmul_f16;
-    t->matmul[TYPE_BF16] = matmul_bf16;
-    t->matmul[TYPE_Q8_0] = matmul_q8_0;
+#define FILL(type) t->matmul[type] = matmul_##type;
+    EACH_TYPE(FILL)
     t->rms_norm = rms_norm;
     t->rope = rope;
     t->silu_mul = silu_mul;

@@ -7,20 +7,17 @@
 #include <string.h>
 
 #include "base/mem.h"
-
-/* One Q8_0 block as it lies in the file; two bytes of alignment may be missing, hence memcpy for d. */
-enum { Q8_WEIGHTS = 32, Q8_BYTES = 34, Q8_MAX = 127 };
+#include "ops/widen.h"
 
 const struct type_info *type_info(uint32_t type) {
-    static const struct type_info f32 = {"F32", 1, 4}, f16 = {"F16", 1, 2}, bf16 = {"BF16", 1, 2};
-    static const struct type_info q8_0 = {"Q8_0", Q8_WEIGHTS, Q8_BYTES};
-    switch (type) {
-    case TYPE_F32: return &f32;
-    case TYPE_F16: return &f16;
-    case TYPE_BF16: return &bf16;
-    case TYPE_Q8_0: return &q8_0;
-    default: return NULL;
-    }
+    static const struct type_info types[TYPE_COUNT] = {
+        [TYPE_F32] = {"F32", 1, 4},       [TYPE_F16] = {"F16", 1, 2},         [TYPE_BF16] = {"BF16", 1, 2},
+        [TYPE_Q4_0] = {"Q4_0", 32, 18},   [TYPE_Q4_1] = {"Q4_1", 32, 20},     [TYPE_Q5_0] = {"Q5_0", 32, 22},
+        [TYPE_Q5_1] = {"Q5_1", 32, 24},   [TYPE_Q8_0] = {"Q8_0", 32, 34},     [TYPE_Q2_K] = {"Q2_K", 256, 84},
+        [TYPE_Q3_K] = {"Q3_K", 256, 110}, [TYPE_Q4_K] = {"Q4_K", 256, 144},   [TYPE_Q5_K] = {"Q5_K", 256, 176},
+        [TYPE_Q6_K] = {"Q6_K", 256, 210}, [TYPE_IQ4_NL] = {"IQ4_NL", 32, 18}, [TYPE_IQ4_XS] = {"IQ4_XS", 256, 136},
+    };
+    return type < TYPE_COUNT && types[type].name ? &types[type] : NULL;
 }
 
 size_t type_row_bytes(enum tensor_type type, size_t cols) {
@@ -68,16 +65,7 @@ uint16_t f32_to_bf16(float f) {
     return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1)) >> 16);
 }
 
-static uint16_t load_half(const uint8_t *p) {
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return h;
-}
-
-static void q8_0_to_f32(const uint8_t *block, float *dst) {
-    float d = f16_to_f32(load_half(block));
-    for (size_t i = 0; i < Q8_WEIGHTS; i++) dst[i] = (float)(int8_t)block[2 + i] * d;
-}
+enum { Q8_WEIGHTS = 32, Q8_BYTES = 34, Q8_MAX = 127 };
 
 /* The quants are taken relative to d as stored (rounded to f16), so that each weight is within d/2 of w. */
 static void q8_0_from_f32(const float *src, uint8_t *block) {
@@ -101,15 +89,12 @@ void type_to_f32(enum tensor_type type, const void *src, float *dst, size_t n) {
         if (n) memcpy(dst, p, n * sizeof *dst);
         break;
     case TYPE_F16:
-        for (size_t i = 0; i < n; i++) dst[i] = f16_to_f32(load_half(p + 2 * i));
+        for (size_t i = 0; i < n; i++) dst[i] = widen_f16(p + 2 * i);
         break;
     case TYPE_BF16:
-        for (size_t i = 0; i < n; i++) dst[i] = bf16_to_f32(load_half(p + 2 * i));
+        for (size_t i = 0; i < n; i++) dst[i] = bf16_to_f32(widen_u16(p + 2 * i));
         break;
-    case TYPE_Q8_0:
-        for (size_t i = 0; i < n; i += Q8_WEIGHTS, p += Q8_BYTES) q8_0_to_f32(p, dst + i);
-        break;
-    case TYPE_COUNT: break;
+    default: widen_blocks(type, p, dst, n);
     }
 }
 
@@ -129,6 +114,10 @@ void type_from_f32(enum tensor_type type, const float *src, void *dst, size_t n)
     case TYPE_Q8_0:
         for (size_t i = 0; i < n; i += Q8_WEIGHTS, p += Q8_BYTES) q8_0_from_f32(src + i, p);
         break;
-    case TYPE_COUNT: break;
+    default: break;
     }
+}
+
+bool type_writable(enum tensor_type type) {
+    return type == TYPE_F32 || type == TYPE_F16 || type == TYPE_BF16 || type == TYPE_Q8_0;
 }

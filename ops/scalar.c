@@ -38,9 +38,9 @@ static float exp_scalar(float x) {
     return x == x ? p : x;
 }
 
-/* Widens the row in pieces of one block of the largest type; `cols` of the last piece may be fewer (not for Q8_0). */
+/* Widens the row in pieces of one block of the largest type; the last piece may be shorter, in whole blocks. */
 static float dot_row(enum tensor_type type, const uint8_t *row, const float *x, size_t cols) {
-    enum { PIECE = 32 };
+    enum { PIECE = 256 };
     const struct type_info *t = type_info(type);
     float lane[LANES] = {0}, w[PIECE];
     for (size_t k = 0; k < cols; k += PIECE) {
@@ -51,32 +51,14 @@ static float dot_row(enum tensor_type type, const uint8_t *row, const float *x, 
     return lane_tree(lane);
 }
 
-static void matmul(enum tensor_type type, float *y, size_t ldy, const void *w, size_t row_bytes, const float *x,
-                   size_t ldx, size_t rows, size_t cols, size_t n) {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t j = 0; j < n; j++)
-            y[j * ldy + r] = dot_row(type, (const uint8_t *)w + r * row_bytes, x + j * ldx, cols);
-}
-
-static void matmul_f32(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                       size_t cols, size_t n) {
-    matmul(TYPE_F32, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
-}
-
-static void matmul_f16(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                       size_t cols, size_t n) {
-    matmul(TYPE_F16, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
-}
-
-static void matmul_bf16(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                        size_t cols, size_t n) {
-    matmul(TYPE_BF16, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
-}
-
-static void matmul_q8_0(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                        size_t cols, size_t n) {
-    matmul(TYPE_Q8_0, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
-}
+#define MATMUL(type)                                                                                                   \
+    static void matmul_##type(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx,       \
+                              size_t rows, size_t cols, size_t n) {                                                    \
+        for (size_t r = 0; r < rows; r++)                                                                              \
+            for (size_t j = 0; j < n; j++)                                                                             \
+                y[j * ldy + r] = dot_row(type, (const uint8_t *)w + r * row_bytes, x + j * ldx, cols);                 \
+    }
+EACH_TYPE(MATMUL)
 
 static void rms_norm(float *y, const float *x, const float *w, size_t n, float eps) {
     float lane[LANES] = {0};
@@ -175,19 +157,18 @@ static void store_f16(uint16_t *dst, size_t dst_stride, const float *src, size_t
 }
 
 void ops_fill_scalar(struct ops *t) {
-    *t = (struct ops){
-        .name = "scalar",
-        .matmul =
-            {[TYPE_F32] = matmul_f32, [TYPE_F16] = matmul_f16, [TYPE_BF16] = matmul_bf16, [TYPE_Q8_0] = matmul_q8_0},
-        .rms_norm = rms_norm,
-        .rope = rope,
-        .silu_mul = silu_mul,
-        .gelu_mul = gelu_mul,
-        .softcap = softcap,
-        .add = add,
-        .exp_sum = exp_sum,
-        .max = max,
-        .attend = attend,
-        .attend_f32 = attend_f32,
-        .store_f16 = store_f16};
+    *t = (struct ops){.name = "scalar",
+                      .rms_norm = rms_norm,
+                      .rope = rope,
+                      .silu_mul = silu_mul,
+                      .gelu_mul = gelu_mul,
+                      .softcap = softcap,
+                      .add = add,
+                      .exp_sum = exp_sum,
+                      .max = max,
+                      .attend = attend,
+                      .attend_f32 = attend_f32,
+                      .store_f16 = store_f16};
+#define FILL(type) t->matmul[type] = matmul_##type;
+    EACH_TYPE(FILL)
 }
