@@ -3,10 +3,11 @@
  * Next: scalar.c. */
 #include "ops/quant.h"
 
-#include <math.h>
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "ops/narrow.h"
 #include "ops/widen.h"
 
 const struct type_info *type_info(uint32_t type) {
@@ -65,21 +66,23 @@ uint16_t f32_to_bf16(float f) {
     return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1)) >> 16);
 }
 
-enum { Q8_WEIGHTS = 32, Q8_BYTES = 34, Q8_MAX = 127 };
-
-/* The quants are taken relative to d as stored (rounded to f16), so that each weight is within d/2 of w. */
-static void q8_0_from_f32(const float *src, uint8_t *block) {
-    float largest = 0;
-    for (size_t i = 0; i < Q8_WEIGHTS; i++) largest = fmaxf(largest, fabsf(src[i]));
-    uint16_t half = f32_to_f16(largest / Q8_MAX);
-    float d = f16_to_f32(half);
-    memcpy(block, &half, sizeof half);
-    for (size_t i = 0; i < Q8_WEIGHTS; i++) {
-        float q = d > 0 ? rintf(src[i] / d) : 0;
-        if (!(fabsf(q) <= Q8_MAX))
-            q = isnan(q) ? 0 : copysignf(Q8_MAX, q); /* a tiny d rounds coarsely; NaN has no place */
-        block[2 + i] = (uint8_t)(int8_t)q;
+/* The block writer of a type; NULL for the types that are only read, and for those without blocks. */
+static void (*block_writer(enum tensor_type type))(const float *, uint8_t *) {
+    switch (type) {
+    case TYPE_Q4_0: return narrow_q4_0;
+    case TYPE_Q4_1: return narrow_q4_1;
+    case TYPE_Q5_0: return narrow_q5_0;
+    case TYPE_Q5_1: return narrow_q5_1;
+    case TYPE_Q8_0: return narrow_q8_0;
+    case TYPE_Q4_K: return narrow_q4_k;
+    case TYPE_Q5_K: return narrow_q5_k;
+    case TYPE_Q6_K: return narrow_q6_k;
+    default: return NULL;
     }
+}
+
+bool type_writable(enum tensor_type type) {
+    return type == TYPE_F32 || type == TYPE_F16 || type == TYPE_BF16 || block_writer(type);
 }
 
 void type_to_f32(enum tensor_type type, const void *src, float *dst, size_t n) {
@@ -111,13 +114,9 @@ void type_from_f32(enum tensor_type type, const float *src, void *dst, size_t n)
     case TYPE_BF16:
         for (size_t i = 0; i < n; i++) half = f32_to_bf16(src[i]), memcpy(p + 2 * i, &half, sizeof half);
         break;
-    case TYPE_Q8_0:
-        for (size_t i = 0; i < n; i += Q8_WEIGHTS, p += Q8_BYTES) q8_0_from_f32(src + i, p);
-        break;
-    default: break;
+    default:
+        assert(block_writer(type));
+        for (size_t i = 0; i < n; i += type_info(type)->block_weights, p += type_info(type)->block_bytes)
+            block_writer(type)(src + i, p);
     }
-}
-
-bool type_writable(enum tensor_type type) {
-    return type == TYPE_F32 || type == TYPE_F16 || type == TYPE_BF16 || type == TYPE_Q8_0;
 }
