@@ -74,7 +74,7 @@ static enum status get_f32(const struct gguf *g, const char *arch, const char *s
 static enum status read_shape(const struct gguf *g, struct model_config *c, struct error *e) {
     const char *a = c->arch;
     const uint32_t need = UINT32_MAX;
-    uint32_t value_length = 0;
+    uint32_t value_length = 0, experts = 0;
     enum status s;
     if ((s = get_u32(g, a, "block_count", 1, MAX_LAYERS, need, &c->n_layer, e)) ||
         (s = get_u32(g, a, "embedding_length", 1, 65536, need, &c->n_embd, e)) ||
@@ -84,8 +84,11 @@ static enum status read_shape(const struct gguf *g, struct model_config *c, stru
         (s = get_u32(g, a, "attention.value_length", 1, 512, c->head_dim, &value_length, e)) ||
         (s = get_layers_u32(g, a, "feed_forward_length", 1, 1 << 20, need, &c->n_ff, e)) ||
         (s = get_u32(g, a, "context_length", 1, 1 << 24, need, &c->n_ctx, e)) ||
+        (s = get_u32(g, a, "expert_count", 0, 1 << 16, 0, &experts, e)) ||
         (s = get_f32(g, a, "attention.layer_norm_rms_epsilon", 0, 1, 1e-5, &c->rms_eps, e)))
         return s;
+    if (experts > 0)
+        return error_set(e, ERR_INPUT, "%s: %s.expert_count %u: mixtures of experts are not supported", gguf_name(g), a, experts);
     if (value_length != c->head_dim)
         return error_set(e, ERR_INPUT, "%s: %s.attention.value_length %u differs from the key length %u", gguf_name(g),
                          a, value_length, c->head_dim);
