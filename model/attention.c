@@ -61,41 +61,50 @@ void attention_store(const struct pass *p, const struct segment *s, uint32_t lay
     }
 }
 
-/* A tile: query rows [first, first + n) of one segment and kv head, `group` rows for each position. */
+/* Query rows of one segment and kv head, some positions with `group` rows each. */
 struct tile {
-    uint32_t first_pos[TILE], end_pos[TILE]; /* cells that each row sees: [first_pos, end_pos) */
-    size_t offsets[TILE], n;
+    uint32_t first_pos[TILE], end_pos[TILE]; /* cells that each row sees: [first_pos, end_pos); both ascend */
+    size_t offsets[TILE];
     float m[TILE], l[TILE], o[TILE * 512]; /* head_dim is at most 512 */
+    void (*attend)(const struct attend_args *a);
+    size_t number; /* bytes of one number of K or V */
 };
 
-/* One page.  Rows whose window begins inside the page begin at its first visible cell, as if the page began there; rows of
- * equal beginnings go together. */
-static void read_page(const struct pass *p, struct tile *t, uint32_t page, const char *k, const char *v, float scale) {
-    const struct model_config *c = &p->model->config;
-    const struct ops *ops = ops_get();
-    size_t hd = c->head_dim, number = p->kv_f32 ? sizeof(float) : sizeof(uint16_t);
-    uint32_t skipped[TILE], visible[TILE], begin = page * KV_PAGE;
-    for (size_t i = 0; i < t->n; i++) {
-        uint32_t lo = t->first_pos[i] > begin ? t->first_pos[i] - begin : 0;
-        uint32_t hi = t->end_pos[i] <= begin ? 0 : t->end_pos[i] - begin < KV_PAGE ? t->end_pos[i] - begin : KV_PAGE;
-        visible[i] = hi > lo ? hi - lo : 0;
-        skipped[i] = visible[i] ? lo : 0;
+static uint32_t cells(uint32_t pos, uint32_t begin) {
+    return pos <= begin ? 0 : pos - begin < KV_PAGE ? pos - begin : KV_PAGE;
+}
+
+/* A page in which some row's window begins.  Such a row reads as if the page began at its first visible cell; rows of equal
+ * beginnings go together. */
+static void read_window_edge(const struct tile *t, const struct attend_args *page, uint32_t begin) {
+    struct attend_args a = *page;
+    uint32_t skipped[TILE], visible[TILE];
+    for (size_t i = 0; i < page->n_rows; i++) {
+        skipped[i] = cells(t->first_pos[i], begin);
+        visible[i] = page->n_visible[i] - (skipped[i] < page->n_visible[i] ? skipped[i] : page->n_visible[i]);
     }
-    for (size_t i = 0, j; i < t->n; i = j) {
-        for (j = i + 1; j < t->n && skipped[j] == skipped[i]; j++) {}
-        struct attend_args a = {.q = p->qkv,
-                                .q_offset = t->offsets + i,
-                                .n_visible = visible + i,
-                                .n_rows = j - i,
-                                .head_dim = hd,
-                                .k = k + skipped[i] * number,
-                                .v = v + skipped[i] * hd * number,
-                                .scale = scale,
-                                .softcap = c->attn_softcap,
-                                .m = t->m + i,
-                                .l = t->l + i,
-                                .o = t->o + i * hd};
-        (p->kv_f32 ? ops->attend_f32 : ops->attend)(&a);
+    for (size_t i = 0, j; i < page->n_rows; i = j) {
+        for (j = i + 1; j < page->n_rows && skipped[j] == skipped[i]; j++) {}
+        if (skipped[i] == KV_PAGE) continue;
+        a.q_offset = page->q_offset + i, a.n_visible = visible + i, a.n_rows = j - i;
+        a.k = (const char *)page->k + skipped[i] * t->number;
+        a.v = (const char *)page->v + skipped[i] * t->number * a.head_dim;
+        a.m = page->m + i, a.l = page->l + i, a.o = page->o + i * a.head_dim;
+        t->attend(&a);
+    }
+}
+
+/* All pages that a row of the tile sees, in order. */
+static void read_pages(const struct pass *p, struct tile *t, struct attend_args *a, const uint32_t *pages,
+                       uint32_t layer, uint32_t kv_head) {
+    uint32_t visible[TILE], last = (uint32_t)a->n_rows - 1;
+    a->n_visible = visible;
+    for (uint32_t page = t->first_pos[0] / KV_PAGE; page <= (t->end_pos[last] - 1) / KV_PAGE; page++) {
+        uint32_t begin = page * KV_PAGE;
+        for (size_t i = 0; i < a->n_rows; i++) visible[i] = cells(t->end_pos[i], begin);
+        a->k = kv_k(p->kv, pages[page], layer, kv_head), a->v = kv_v(p->kv, pages[page], layer, kv_head);
+        if (t->first_pos[last] > begin) read_window_edge(t, a, begin);
+        else t->attend(a);
     }
 }
 
@@ -104,25 +113,31 @@ void attention_read(const struct pass *p, const struct segment *s, uint32_t laye
     uint32_t window = p->model->layers[layer].window;
     size_t hd = c->head_dim, q = c->n_head * hd, ld = q + 2 * (size_t)c->n_head_kv * hd,
            group = c->n_head / c->n_head_kv;
-    float scale = c->attn_scale > 0 ? c->attn_scale : 1 / sqrtf((float)hd);
     const uint32_t *pages = kv_table(p->kv, s->seq);
     size_t n_queries = s->n * group;
     struct tile t;
+    t.attend = p->kv_f32 ? ops_get()->attend_f32 : ops_get()->attend;
+    t.number = p->kv_f32 ? sizeof(float) : sizeof(uint16_t);
+    struct attend_args a = {.q = p->qkv,
+                            .q_offset = t.offsets,
+                            .head_dim = hd,
+                            .softcap = c->attn_softcap,
+                            .m = t.m,
+                            .l = t.l,
+                            .o = t.o,
+                            .scale = c->attn_scale > 0 ? c->attn_scale : 1 / sqrtf((float)hd)};
     for (size_t first = 0; first < n_queries; first += TILE) {
-        t.n = n_queries - first < TILE ? n_queries - first : TILE;
-        for (size_t i = 0; i < t.n; i++) {
+        a.n_rows = n_queries - first < TILE ? n_queries - first : TILE;
+        for (size_t i = 0; i < a.n_rows; i++) {
             size_t row = (first + i) / group, head = kv_head * group + (first + i) % group;
             t.offsets[i] = (s->first + row) * ld + head * hd;
             t.m[i] = -INFINITY, t.l[i] = 0;
             t.end_pos[i] = s->pos + (uint32_t)row + 1;
             t.first_pos[i] = window && t.end_pos[i] > window ? t.end_pos[i] - window : 0;
         }
-        memset(t.o, 0, t.n * hd * sizeof *t.o);
-        /* Positions ascend with i: the first row's window begins first, the last row ends last. */
-        for (uint32_t page = t.first_pos[0] / KV_PAGE; page <= (t.end_pos[t.n - 1] - 1) / KV_PAGE; page++)
-            read_page(p, &t, page, (const char *)kv_k(p->kv, pages[page], layer, kv_head),
-                      (const char *)kv_v(p->kv, pages[page], layer, kv_head), scale);
-        for (size_t i = 0; i < t.n; i++) {
+        memset(t.o, 0, a.n_rows * hd * sizeof *t.o);
+        read_pages(p, &t, &a, pages, layer, kv_head);
+        for (size_t i = 0; i < a.n_rows; i++) {
             size_t row = s->first + (first + i) / group, head = kv_head * group + (first + i) % group;
             float inv = 1 / t.l[i], *to = p->heads + row * q + head * hd;
             for (size_t d = 0; d < hd; d++) to[d] = t.o[i * hd + d] * inv;
