@@ -98,10 +98,12 @@ static void read_window_edge(const struct tile *t, const struct attend_args *pag
 static void read_pages(const struct pass *p, struct tile *t, struct attend_args *a, const uint32_t *pages,
                        uint32_t layer, uint32_t kv_head) {
     uint32_t visible[TILE], last = (uint32_t)a->n_rows - 1;
+    uint32_t full = t->end_pos[0] / KV_PAGE; /* pages before this one are seen to their end */
+    for (size_t i = 0; i < a->n_rows; i++) visible[i] = KV_PAGE;
     a->n_visible = visible;
     for (uint32_t page = t->first_pos[0] / KV_PAGE; page <= (t->end_pos[last] - 1) / KV_PAGE; page++) {
         uint32_t begin = page * KV_PAGE;
-        for (size_t i = 0; i < a->n_rows; i++) visible[i] = cells(t->end_pos[i], begin);
+        for (size_t i = 0; page >= full && i < a->n_rows; i++) visible[i] = cells(t->end_pos[i], begin);
         a->k = kv_k(p->kv, pages[page], layer, kv_head), a->v = kv_v(p->kv, pages[page], layer, kv_head);
         if (t->first_pos[last] > begin) read_window_edge(t, a, begin);
         else t->attend(a);

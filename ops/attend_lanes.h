@@ -40,10 +40,6 @@ INLINE void scores(const struct attend_args *a, const size_t *row, size_t n_rows
     for (size_t i = 0; i < n_rows; i++) {
         s[i][0] = f8_mul(f8_set(a->scale), sum[i][0]);
         s[i][1] = f8_mul(f8_set(a->scale), sum[i][1]);
-        if (a->softcap > 0) {
-            s[i][0] = f8_softcap(s[i][0], a->softcap);
-            s[i][1] = f8_softcap(s[i][1], a->softcap);
-        }
     }
 }
 
@@ -99,6 +95,10 @@ INLINE void attend_rows(const struct attend_args *a, const size_t *row, size_t n
     float l_page[MAX_ROWS], *o[MAX_ROWS];
     size_t n_common = KV_PAGE;
     scores(a, row, n_rows, f32, s);
+    for (size_t i = 0; a->softcap > 0 && i < n_rows; i++) {
+        s[i][0] = f8_softcap(s[i][0], a->softcap);
+        s[i][1] = f8_softcap(s[i][1], a->softcap);
+    }
     for (size_t i = 0; i < n_rows; i++) {
         c[i] = softmax(a, row[i], s[i], p[i], &l_page[i]);
         o[i] = a->o + row[i] * a->head_dim;
