@@ -21,7 +21,8 @@ enum rope_style { ROPE_NORM, ROPE_NEOX };
 /* y[j][r] = dot(W[r,:], x[j]) for r in [0, rows), j in [0, n).
  * W: [rows, cols] of one tensor type, row r at w + r * row_bytes (no alignment needed); x: [n, cols], row j at
  * x + j*ldx; y: row j at y + j*ldy.  cols % block == 0.  Weights are widened to f32 as type_to_f32 does (the
- * formula of widen.h, rounded once) and lane-summed with fma(w, x, lane): the bits of the F32 kernel on those weights.  y overlaps nothing.  Never fails, never allocates. */
+ * formula of widen.h, rounded once) and lane-summed with fma(w, x, lane): the bits of the F32 kernel on those weights.
+ * y overlaps nothing.  Never fails, never allocates. */
 typedef void matmul_fn(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
                        size_t cols, size_t n);
 
