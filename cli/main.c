@@ -21,6 +21,7 @@ static const struct {
     {"label", "make labels for a reward model: rollouts of a policy", cmd_label},
     {"logits", "write the logits of given tokens", cmd_logits},
     {"inspect", "show what is in a model file, and its memory at a context length", cmd_inspect},
+    {"quantize", "write a model file with smaller weights", cmd_quantize},
     {"signature", NULL, cmd_signature},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -85,20 +85,31 @@ static uint32_t pages_of(uint32_t n_tokens) { return (n_tokens + KV_PAGE - 1) / 
 
 size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) { return pages_of(n_tokens) * page_bytes(c); }
 
+/* f32 costs twice the memory and speed; it is for comparing numbers with other programs. */
+static enum status choose_cache(const struct session_options *o, const struct session_size *size, bool *f32, struct error *e) {
+    const char *k = o->cache_k ? o->cache_k : o->cache_v, *v = o->cache_v ? o->cache_v : k;
+    *f32 = k ? !strcmp(k, "f32") : size->kv_f32;
+    if (!k || !strcmp(k, v)) return OK;
+    return error_set(e, ERR_INPUT, "--cache-type-k %s and --cache-type-v %s: K and V must be of one type", k, v);
+}
+
 /* Pages for every branch at full length, if that fits --kv-mb; searches need far less, because branches share. */
 static enum status new_engine(const struct session_options *o, const struct session_size *size, struct session *s,
                               struct loaded *l, struct error *e) {
     const struct model_config *c = &l->model->config;
-    uint64_t most = ((uint64_t)o->kv_mb << 20) / page_bytes(c),
+    bool f32;
+    enum status st = choose_cache(o, size, &f32, e);
+    if (st) return st;
+    uint64_t most = ((uint64_t)o->kv_mb << 20) / page_bytes(c) / (f32 ? 2 : 1),
              pages = (uint64_t)(size->branches + 1) * pages_of(s->ctx);
     if (most < pages_of(s->ctx))
         return error_set(e, ERR_INPUT,
                          "--kv-mb %lld: one branch of %u tokens needs %.1f MB; allow more, or lower --ctx-size",
-                         (long long)o->kv_mb, s->ctx, (double)session_kv_bytes(c, s->ctx) / 1048576);
+                         (long long)o->kv_mb, s->ctx, (double)session_kv_bytes(c, s->ctx) * (f32 ? 2 : 1) / 1048576);
     if (pages > most) pages = most;
     if (pages > UINT32_MAX / 2) pages = UINT32_MAX / 2;
     struct engine_params p = {
-        .n_pages = (uint32_t)pages, .n_seqs = size->branches + 1, .max_tokens = s->ctx, .max_rows = size->max_rows};
+        .n_pages = (uint32_t)pages, .n_seqs = size->branches + 1, .max_tokens = s->ctx, .max_rows = size->max_rows, .kv_f32 = f32};
     return engine_new(l->model, s->team, &p, &l->engine, e);
 }
 

@@ -6,9 +6,9 @@
 
 #include "model/forward.h"
 
-/* Rotates q (of this kv head's group) and k of the segment's rows, then stores K and V in the pages. */
+/* Normalises (if the model does) and rotates q (of this kv head's group) and k of the segment's rows, then stores K and V in the pages. */
 void attention_store(const struct pass *p, const struct segment *s, uint32_t layer, uint32_t kv_head);
-/* Softmax(q K^T / sqrt(head_dim)) V over the pages of the sequence, causal, into p->heads. */
+/* Softmax(scale * q K^T) V over the pages of the sequence that the layer sees, causal, into p->heads. */
 void attention_read(const struct pass *p, const struct segment *s, uint32_t layer, uint32_t kv_head);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "model/forward.h"
+#include "model/rope.h"
 
 /* A caller's rows, on its stack while it waits. */
 struct request {
@@ -29,7 +30,7 @@ struct engine {
     struct kv *kv;
     struct pass pass; /* written by the leader only */
     int32_t *tokens;
-    float *rope;
+    float *rope[ROPE_OFF]; /* the local one NULL when no layer needs it */
     struct kv_need *needs;
     pthread_mutex_t lock; /* guards kv tables, the queue and `leading` */
     pthread_cond_t changed;
@@ -45,33 +46,42 @@ static bool alloc_pass(struct engine *en) {
            (p->qkv = mem_new(n * (q + 2 * kv), sizeof(float))) && (p->heads = mem_new(n * q, sizeof(float))) &&
            (p->ff = mem_new(n * 2 * c->n_ff, sizeof(float))) && (p->delta = mem_new(n * c->n_embd, sizeof(float))) &&
            (p->segments = mem_new(n, sizeof *p->segments)) && (p->outputs = mem_new(n, sizeof *p->outputs)) &&
-           (en->tokens = mem_new(n, sizeof *en->tokens)) && (en->needs = mem_new(n, sizeof *en->needs)) &&
-           (en->rope = mem_new((size_t)en->params.max_tokens * c->rope_dim, sizeof(float)));
+           (en->tokens = mem_new(n, sizeof *en->tokens)) && (en->needs = mem_new(n, sizeof *en->needs));
 }
 
-enum status engine_new(const struct model *m, struct team *team, const struct engine_params *p, struct engine **out, struct error *e) {
+/* The angles of all positions; window layers may have a table of their own. */
+static bool alloc_rope(struct engine *en) {
+    const struct model *m = en->model;
+    for (int i = 0; i < ROPE_OFF; i++) {
+        if (i == ROPE_LOCAL && !m->n_local) continue;
+        en->rope[i] = mem_new((size_t)en->params.max_tokens * m->config.rope_dim, sizeof(float));
+        if (!en->rope[i]) return false;
+        rope_fill(m, i == ROPE_LOCAL, en->params.max_tokens, en->rope[i]);
+        en->pass.rope[i] = en->rope[i];
+    }
+    return true;
+}
+
+enum status engine_new(const struct model *m, struct team *team, const struct engine_params *p, struct engine **out,
+                       struct error *e) {
     *out = NULL;
     const struct model_config *c = &m->config;
-    if (p->max_rows == 0 || p->max_rows > 65536) return error_set(e, ERR_INPUT, "engine rows: %u, allowed 1 to 65536", p->max_rows);
+    if (p->max_rows == 0 || p->max_rows > 65536)
+        return error_set(e, ERR_INPUT, "engine rows: %u, allowed 1 to 65536", p->max_rows);
     struct engine *en = mem_new(1, sizeof *en);
     if (!en) return error_set(e, ERR_MEMORY, "no memory for an engine");
     en->model = m, en->team = team, en->params = *p, en->last = &en->first;
     pthread_mutex_init(&en->lock, NULL);
     pthread_cond_init(&en->changed, NULL);
-    struct kv_shape shape = {c->n_layer, c->n_head_kv, c->head_dim};
+    struct kv_shape shape = {c->n_layer, c->n_head_kv, c->head_dim * (p->kv_f32 ? 2 : 1)};
     enum status s = kv_new(shape, p->n_pages, p->n_seqs, p->max_tokens, &en->kv, e);
-    if (!s && !alloc_pass(en)) s = error_set(e, ERR_MEMORY, "no memory for passes of %u rows", p->max_rows);
+    if (!s && (!alloc_pass(en) || !alloc_rope(en)))
+        s = error_set(e, ERR_MEMORY, "no memory for passes of %u rows", p->max_rows);
     if (s) {
         engine_free(&en);
         return s;
     }
-    for (uint32_t pos = 0; pos < p->max_tokens; pos++)
-        for (uint32_t i = 0; i < c->rope_dim / 2; i++) {
-            double angle = pos * pow(c->rope_base, -2.0 * i / c->rope_dim);
-            float *cs = en->rope + (size_t)pos * c->rope_dim + 2 * i;
-            cs[0] = (float)cos(angle), cs[1] = (float)sin(angle);
-        }
-    en->pass.model = m, en->pass.kv = en->kv, en->pass.rope = en->rope, en->pass.tokens = en->tokens;
+    en->pass.model = m, en->pass.kv = en->kv, en->pass.kv_f32 = p->kv_f32, en->pass.tokens = en->tokens;
     *out = en;
     return OK;
 }
@@ -81,7 +91,8 @@ void engine_free(struct engine **enp) {
     if (!en) return;
     struct pass *p = &en->pass;
     mem_free(p->x), mem_free(p->norm), mem_free(p->qkv), mem_free(p->heads), mem_free(p->ff), mem_free(p->delta);
-    mem_free(p->segments), mem_free(p->outputs), mem_free(en->tokens), mem_free(en->needs), mem_free(en->rope);
+    mem_free(p->segments), mem_free(p->outputs), mem_free(en->tokens), mem_free(en->needs);
+    for (int i = 0; i < ROPE_OFF; i++) mem_free(en->rope[i]);
     kv_free(&en->kv);
     pthread_cond_destroy(&en->changed);
     pthread_mutex_destroy(&en->lock);
@@ -197,12 +208,14 @@ static void lead(struct engine *en) {
     }
     for (struct request *r = taken, *next; r; r = next) {
         next = r->next; /* the owner may return as soon as it is done */
-        for (size_t i = 0; r->status == OK && i < r->n_spans; i++) kv_advance(en->kv, r->spans[i].seq, r->spans[i].n_tokens);
+        for (size_t i = 0; r->status == OK && i < r->n_spans; i++)
+            kv_advance(en->kv, r->spans[i].seq, r->spans[i].n_tokens);
         r->done = true;
     }
 }
 
-static enum status submit(struct engine *en, const struct span *spans, size_t n, uint32_t n_rows, uint64_t *copied, struct error *e) {
+static enum status submit(struct engine *en, const struct span *spans, size_t n, uint32_t n_rows, uint64_t *copied,
+                          struct error *e) {
     struct request r = {.spans = spans, .n_spans = n, .n_rows = n_rows, .e = e};
     pthread_mutex_lock(&en->lock);
     *en->last = &r, en->last = &r.next;
@@ -221,19 +234,22 @@ static enum status submit(struct engine *en, const struct span *spans, size_t n,
     return r.status;
 }
 
-static enum status check_spans(const struct engine *en, const struct span *spans, size_t n, uint64_t *rows, struct error *e) {
+static enum status check_spans(const struct engine *en, const struct span *spans, size_t n, uint64_t *rows,
+                               struct error *e) {
     *rows = 0;
     for (size_t i = 0; i < n; i++) {
         for (uint32_t j = 0; j < spans[i].n_tokens; j++)
             if (spans[i].tokens[j] < 0 || (uint32_t)spans[i].tokens[j] >= en->model->config.n_vocab)
-                return error_set(e, ERR_INPUT, "token id %d, allowed 0 to %u", spans[i].tokens[j], en->model->config.n_vocab - 1);
+                return error_set(e, ERR_INPUT, "token id %d, allowed 0 to %u", spans[i].tokens[j],
+                                 en->model->config.n_vocab - 1);
         *rows += spans[i].n_tokens;
     }
     return OK;
 }
 
 /* More rows than one pass holds: pieces one after another, undone if one of them finds no room. */
-static enum status run_pieces(struct engine *en, const struct span *spans, size_t n, uint64_t *copied, struct error *e) {
+static enum status run_pieces(struct engine *en, const struct span *spans, size_t n, uint64_t *copied,
+                              struct error *e) {
     size_t i = 0, n_out = en->model->head.rows;
     uint32_t at = 0; /* tokens of span i that are done */
     enum status s = OK;
@@ -260,6 +276,7 @@ enum status engine_run(struct engine *en, const struct span *spans, size_t n, ui
     uint64_t rows;
     enum status s = check_spans(en, spans, n, &rows, e);
     if (s || rows == 0) return s;
-    if (rows <= en->params.max_rows && n <= en->params.max_rows) return submit(en, spans, n, (uint32_t)rows, pages_copied, e);
+    if (rows <= en->params.max_rows && n <= en->params.max_rows)
+        return submit(en, spans, n, (uint32_t)rows, pages_copied, e);
     return run_pieces(en, spans, n, pages_copied, e);
 }

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/arch.h"
 #include "model/attention.h"
 
 /* Below this, weights stay in the cores' caches and every thread may read all of them. */
@@ -36,12 +37,21 @@ static void part_of(const struct share *s, uint32_t begin, uint32_t end, uint32_
     if (*lo > *hi) *lo = *hi;
 }
 
-/* y[row, 0..w.rows) = W x[row] for my columns; x: [n, ldx], y: [n, ldy], first row given. */
-static void multiply(const struct share *s, const struct matrix *w, const float *x, size_t ldx, float *y, size_t ldy, uint32_t n) {
+/* y[row, 0..w.rows) = W x[row] + bias for my columns; x: [n, ldx], y: [n, ldy], first row given. */
+static void multiply(const struct share *s, const struct matrix *w, const float *x, size_t ldx, float *y, size_t ldy,
+                     uint32_t n) {
     uint32_t lo, hi;
     part_of(s, 0, w->rows, 8, &lo, &hi);
     if (lo == hi || n == 0) return;
-    ops_get()->matmul[w->type](y + lo, ldy, (const char *)w->data + lo * w->row_bytes, w->row_bytes, x, ldx, hi - lo, w->cols, n);
+    ops_get()->matmul[w->type](y + lo, ldy, (const char *)w->data + lo * w->row_bytes, w->row_bytes, x, ldx, hi - lo,
+                               w->cols, n);
+    for (uint32_t j = 0; w->bias && j < n; j++) ops_get()->add(y + j * ldy + lo, w->bias + lo, hi - lo);
+}
+
+/* x[i] *= scale, where 0 stands for 1. */
+static void scale_by(float *x, float scale, size_t n) {
+    if (scale == 0 || scale == 1) return;
+    for (size_t i = 0; i < n; i++) x[i] *= scale;
 }
 
 static void embed(const struct share *s) {
@@ -49,21 +59,49 @@ static void embed(const struct share *s) {
     const struct matrix *w = &p->model->embd;
     uint32_t lo, hi;
     part_of(s, s->row0, s->row1, 1, &lo, &hi);
-    for (uint32_t r = lo; r < hi; r++)
-        type_to_f32(w->type, (const char *)w->data + (size_t)p->tokens[r] * w->row_bytes, p->x + (size_t)r * w->cols, w->cols);
+    for (uint32_t r = lo; r < hi; r++) {
+        float *x = p->x + (size_t)r * w->cols;
+        type_to_f32(w->type, (const char *)w->data + (size_t)p->tokens[r] * w->row_bytes, x, w->cols);
+        scale_by(x, p->model->config.embed_scale, w->cols);
+    }
 }
 
-/* x += delta (unless first), then norm(x), on my share of the rows. */
-static void add_and_norm(const struct share *s, bool add, const float *w) {
+/* x[row] += what the last block made of it, with its post norm (NULL: none). */
+static void add_delta(const struct pass *p, size_t row, const float *post) {
+    const struct model_config *c = &p->model->config;
+    float *delta = p->delta + row * c->n_embd;
+    if (post) ops_get()->rms_norm(delta, delta, post, c->n_embd, c->rms_eps);
+    scale_by(delta, c->residual_scale, c->n_embd);
+    ops_get()->add(p->x + row * c->n_embd, delta, c->n_embd);
+}
+
+/* Adds the last block's delta (unless there is none yet), then norm(x) (w NULL: x itself), on my share of the rows. */
+static void add_and_norm(const struct share *s, bool add, const float *post, const float *w) {
     const struct pass *p = s->pass;
     const struct ops *ops = ops_get();
     size_t d = p->model->config.n_embd;
     uint32_t lo, hi;
     part_of(s, s->row0, s->row1, 1, &lo, &hi);
     for (uint32_t r = lo; r < hi; r++) {
-        if (add) ops->add(p->x + r * d, p->delta + r * d, d);
+        if (add) add_delta(p, r, post);
         if (w) ops->rms_norm(p->norm + r * d, p->x + r * d, w, d, p->model->config.rms_eps);
+        else memcpy(p->norm + r * d, p->x + r * d, d * sizeof(float));
     }
+}
+
+/* Norms over whole rows of q and k, which the threads have made in parts. */
+static void norm_qk_rows(const struct share *s, const struct layer *y) {
+    const struct pass *p = s->pass;
+    const struct model_config *c = &p->model->config;
+    size_t q = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim;
+    uint32_t lo, hi;
+    part_of(s, s->row0, s->row1, 1, &lo, &hi);
+    for (uint32_t r = lo; r < hi; r++) {
+        float *row = p->qkv + r * (q + 2 * kv);
+        ops_get()->rms_norm(row, row, y->q_norm, q, c->rms_eps);
+        ops_get()->rms_norm(row + q, row + q, y->k_norm, kv, c->rms_eps);
+    }
+    barrier(s);
 }
 
 static void attention_block(const struct share *s, const struct layer *y, uint32_t layer) {
@@ -77,6 +115,7 @@ static void attention_block(const struct share *s, const struct layer *y, uint32
     multiply(s, &y->k, x, d, qkv + q, ld, n);
     multiply(s, &y->v, x, d, qkv + q + kv, ld, n);
     barrier(s);
+    if (c->kind->qk_norm == QK_NORM_ROW) norm_qk_rows(s, y);
     part_of(s, 0, c->n_head_kv, 1, &lo, &hi);
     /* A kv head and its query heads belong to one thread: it stores before it attends, so no barrier between. */
     for (uint32_t i = s->segment0; i < s->segment1; i++)
@@ -98,11 +137,26 @@ static void ffn_block(const struct share *s, const struct layer *y) {
     multiply(s, &y->gate, x, d, gate, 2 * ff, n);
     multiply(s, &y->up, x, d, gate + ff, 2 * ff, n);
     part_of(s, 0, (uint32_t)ff, 8, &lo, &hi); /* the columns that this thread has just made */
+    const struct ops *ops = ops_get();
     for (uint32_t r = 0; r < n; r++)
-        ops_get()->silu_mul(gate + r * 2 * ff + lo, gate + r * 2 * ff + lo, gate + r * 2 * ff + ff + lo, hi - lo);
+        (p->model->config.kind->gelu ? ops->gelu_mul : ops->silu_mul)(gate + r * 2 * ff + lo, gate + r * 2 * ff + lo,
+                                                                      gate + r * 2 * ff + ff + lo, hi - lo);
     barrier(s);
     multiply(s, &y->down, gate, 2 * ff, p->delta + s->row0 * d, d, n);
     barrier(s);
+}
+
+/* Scale and cap of my columns of n rows of logits; a reward model's output is none. */
+static void finish_logits(const struct share *s, float *logits, uint32_t n) {
+    const struct model *m = s->pass->model;
+    uint32_t lo, hi;
+    if (m->head.rows != m->config.n_vocab) return;
+    part_of(s, 0, m->head.rows, 8, &lo, &hi);
+    for (uint32_t j = 0; j < n; j++) {
+        float *mine = logits + (size_t)j * m->head.rows + lo;
+        scale_by(mine, m->config.logit_scale, hi - lo);
+        if (m->config.final_softcap > 0) ops_get()->softcap(mine, m->config.final_softcap, hi - lo);
+    }
 }
 
 /* Final norm and head on the rows that are asked for.  Outputs that lie one after another are made by one matmul. */
@@ -115,16 +169,16 @@ static void head_block(const struct share *s) {
     uint32_t lo, hi;
     part_of(s, s->output0, s->output1, 1, &lo, &hi);
     for (uint32_t i = lo; i < hi; i++) {
-        float *x = p->x + p->outputs[i].row * d;
-        ops->add(x, p->delta + p->outputs[i].row * d, d);
+        add_delta(p, p->outputs[i].row, m->layers[m->config.n_layer - 1].ffn_post_norm);
         /* My i-th row of norm is free: outputs are in row order, so it is not behind the output's own row. */
-        ops->rms_norm(norm + i * d, x, m->output_norm, d, m->config.rms_eps);
+        ops->rms_norm(norm + i * d, p->x + p->outputs[i].row * d, m->output_norm, d, m->config.rms_eps);
     }
     barrier(s);
     for (uint32_t i = s->output0; i < s->output1;) {
         uint32_t run = 1;
         while (i + run < s->output1 && p->outputs[i + run].to == p->outputs[i].to + run * n_out) run++;
         multiply(s, &m->head, norm + i * d, d, p->outputs[i].to, n_out, run);
+        finish_logits(s, p->outputs[i].to, run);
         i += run;
     }
     barrier(s);
@@ -137,10 +191,10 @@ static void run_share(const struct share *s) {
     const struct model *m = p->model;
     embed(s);
     for (uint32_t l = 0; l < m->config.n_layer; l++) {
-        add_and_norm(s, l > 0, m->layers[l].attn_norm);
+        add_and_norm(s, l > 0, l > 0 ? m->layers[l - 1].ffn_post_norm : NULL, m->layers[l].attn_norm);
         barrier(s);
         attention_block(s, &m->layers[l], l);
-        add_and_norm(s, true, m->layers[l].ffn_norm);
+        add_and_norm(s, true, m->layers[l].attn_post_norm, m->layers[l].ffn_norm);
         barrier(s);
         ffn_block(s, &m->layers[l]);
     }
@@ -158,7 +212,8 @@ static void by_branches(void *arg, int index, int count) {
     const struct pass *p = arg;
     struct share s = {.pass = p, .count = 1};
     s.segment0 = segment_at(p, (uint64_t)p->n_rows * (uint64_t)index / (uint64_t)count);
-    s.segment1 = index + 1 == count ? p->n_segments : segment_at(p, (uint64_t)p->n_rows * (uint64_t)(index + 1) / (uint64_t)count);
+    s.segment1 = index + 1 == count ? p->n_segments
+                                    : segment_at(p, (uint64_t)p->n_rows * (uint64_t)(index + 1) / (uint64_t)count);
     if (s.segment0 >= s.segment1) return;
     s.row0 = p->segments[s.segment0].first;
     s.row1 = p->segments[s.segment1 - 1].first + p->segments[s.segment1 - 1].n;
@@ -175,8 +230,13 @@ struct weights_run {
 static void by_weights(void *arg, int index, int count) {
     const struct weights_run *w = arg;
     const struct pass *p = w->pass;
-    struct share s = {.pass = p, .row1 = p->n_rows, .segment1 = p->n_segments, .output1 = p->n_outputs,
-                      .index = index, .count = count, .team = count > 1 ? w->team : NULL};
+    struct share s = {.pass = p,
+                      .row1 = p->n_rows,
+                      .segment1 = p->n_segments,
+                      .output1 = p->n_outputs,
+                      .index = index,
+                      .count = count,
+                      .team = count > 1 ? w->team : NULL};
     run_share(&s);
 }
 

@@ -21,7 +21,8 @@ struct output {
 struct pass {
     const struct model *model;
     const struct kv *kv;
-    const float *rope;   /* [max_tokens, rope_dim/2, 2] */
+    bool kv_f32;                      /* pages hold f32, not f16 */
+    const float *rope[N_LAYER_ROPES]; /* [max_tokens, rope_dim/2, 2] cosines and sines by enum layer_rope; ROPE_OFF: NULL */
     const int32_t *tokens; /* [n_rows] */
     struct segment *segments;
     struct output *outputs;

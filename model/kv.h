@@ -8,7 +8,8 @@
  *   child a: [ 4 ][ 7 ][ 9 ]        the first write into a page whose count is above 1 copies that one page
  *   child b: [ 4 ][ 7 ][ 2*]
  *
- *   page = for each layer, for each kv head:  K as [head_dim][KV_PAGE] f16, then V as [KV_PAGE][head_dim] f16 */
+ *   page = for each layer, for each kv head:  K as [head_dim][KV_PAGE] f16, then V as [KV_PAGE][head_dim] f16.
+ *   f32: the engine asks for twice the head_dim, and two halves are one number; this file does not know. */
 #ifndef PONDER_KV_H
 #define PONDER_KV_H
 

@@ -12,11 +12,19 @@ struct matrix {
     size_t row_bytes;
     uint32_t rows, cols;
     enum tensor_type type;
+    float *bias; /* [rows] f32 copy, added to every product; NULL: none.  Owned by the model */
 };
 
-struct layer {
-    float *attn_norm, *ffn_norm; /* [n_embd] f32 copies */
-    struct matrix q, k, v, out, gate, up, down;
+/* Which table of angles a layer uses; the last is no table. */
+enum layer_rope { ROPE_GLOBAL, ROPE_LOCAL, ROPE_OFF, N_LAYER_ROPES };
+
+struct layer { /* norms are f32 copies */
+    float *attn_norm, *ffn_norm;           /* [n_embd]; NULL: the block reads the residual stream itself */
+    float *attn_post_norm, *ffn_post_norm; /* [n_embd] on what the block adds; NULL: none */
+    float *q_norm, *k_norm;                /* [head_dim], or the whole row of q, of k; NULL: none */
+    struct matrix q, k, v, out, gate, up, down; /* parts of one tensor when the file has them fused */
+    uint32_t window;                       /* tokens it sees, the newest included; 0: all */
+    enum layer_rope rope;
 };
 
 struct model {
@@ -27,6 +35,8 @@ struct model {
     float *output_norm; /* [n_embd] */
     struct matrix head; /* [n_out, n_embd]: `output`, or the embedding when tied, or prm.head of a reward model */
     float head_bias;    /* reward models; else 0 */
+    float *rope_factors, *rope_factors_long; /* [rope_dim/2] divide the frequencies; long: for contexts past n_ctx_orig; or NULL */
+    uint32_t n_local;   /* layers with a window */
     uint64_t n_weights; /* multiplied per token, without the head */
     size_t size_bytes;  /* of all matrices, embedding and head included */
 };
@@ -35,8 +45,8 @@ struct model {
 enum status model_open(struct gguf *file, struct model **out, struct error *e);
 void model_close(struct model **m);
 
-/* FLOPs of one token at context position `pos`, with or without the head: 2 per weight plus 4 * n_layer * n_head * head_dim * (pos + 1)
- * (SEARCH.md's D.4: QK^T and AV). */
+/* FLOPs of one token at context position `pos`, with or without the head: 2 per weight plus, for each layer,
+ * 4 * n_head * head_dim * (tokens it sees, at most pos + 1) for QK^T and AV. */
 uint64_t model_flops(const struct model *m, uint32_t pos, bool with_head);
 
 #endif

@@ -13,10 +13,8 @@
 
 static void add_tensor(struct net *n, const char *name, int layer, size_t rows, size_t cols) {
     struct net_tensor *t = &n->tensors[n->n_tensors++];
-    if (layer >= 0)
-        snprintf(t->name, sizeof t->name, "blk.%d.%s", layer, name);
-    else
-        snprintf(t->name, sizeof t->name, "%s", name);
+    if (layer >= 0) snprintf(t->name, sizeof t->name, "blk.%d.%s", layer, name);
+    else snprintf(t->name, sizeof t->name, "%s", name);
     t->offset = n->n_weights, t->rows = rows, t->cols = cols;
     n->n_weights += rows * cols;
 }
@@ -95,14 +93,43 @@ void net_free(struct net **np) {
     *np = NULL;
 }
 
+/* Training knows the plain llama with a tied head only: no other architecture, no stretched RoPE, ... */
+static enum status check_plain(const struct gguf *g, const struct model_config *c, struct error *e) {
+    if (strcmp(c->arch, "llama"))
+        return error_set(e, ERR_INPUT, "%s: training supports architecture llama only; this is %s", gguf_name(g),
+                         c->arch);
+    if (c->scaling.freq_scale != 1 || c->scaling.magnitude != 1 || c->attn_scale != 0 || c->attn_softcap != 0 ||
+        c->final_softcap != 0)
+        return error_set(e, ERR_INPUT, "%s: training supports no rope scaling, attention scale or soft-capping",
+                         gguf_name(g));
+    return OK;
+}
+
+/* ... and no tensor that its layout lacks, such as a bias. */
+static enum status check_tensors(const struct gguf *g, const struct net *n, struct error *e) {
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        struct gguf_string name = gguf_tensor_at(g, i)->name;
+        bool known = name.size >= 4 && !memcmp(name.data, "prm.", 4);
+        for (size_t k = 0; k < n->n_tensors && !known; k++)
+            known = strlen(n->tensors[k].name) == name.size && !memcmp(n->tensors[k].name, name.data, name.size);
+        if (!known)
+            return error_set(e, ERR_INPUT,
+                             "%s: training supports the plain llama with a tied head; tensor %.*s is not part of it",
+                             gguf_name(g), (int)(name.size < 80 ? name.size : 80), name.data);
+    }
+    return OK;
+}
+
 enum status net_load(const struct gguf *g, enum net_head head, struct net **out, struct error *e) {
     *out = NULL;
     struct model_config c;
     enum status s = config_read(g, &c, e);
-    if (!s && head == NET_LM && gguf_find(g, "output.weight"))
-        s = error_set(e, ERR_INPUT, "%s: tensor output.weight: only models whose head is the embedding can be trained", gguf_name(g));
-    if (s || (s = net_alloc(&c, head, out, e))) return s;
+    if (s || (s = check_plain(g, &c, e)) || (s = net_alloc(&c, head, out, e))) return s;
     struct net *n = *out;
+    if ((s = check_tensors(g, n, e))) {
+        net_free(out);
+        return s;
+    }
     for (size_t i = 0; i < n->n_tensors; i++) {
         struct net_tensor *t = &n->tensors[i];
         const struct gguf_tensor *src = gguf_find(g, t->name);
@@ -119,7 +146,8 @@ enum status net_load(const struct gguf *g, enum net_head head, struct net **out,
     return OK;
 }
 
-enum status net_write(const struct net *n, const char *name, enum tensor_type type, struct gguf_writer *w, void **store, struct error *e) {
+enum status net_write(const struct net *n, const char *name, enum tensor_type type, struct gguf_writer *w, void **store,
+                      struct error *e) {
     size_t total = 0;
     for (size_t i = 0; i < n->n_tensors; i++) {
         const struct net_tensor *t = &n->tensors[i];
@@ -132,7 +160,9 @@ enum status net_write(const struct net *n, const char *name, enum tensor_type ty
         const struct net_tensor *t = &n->tensors[i];
         enum tensor_type as = t->rows > 1 ? type : TYPE_F32;
         size_t row = type_row_bytes(as, t->cols);
-        if (!row) return error_set(e, ERR_INPUT, "tensor %s: rows of %zu weights do not fit type %s", t->name, t->cols, type_info(as)->name);
+        if (!row)
+            return error_set(e, ERR_INPUT, "tensor %s: rows of %zu weights do not fit type %s", t->name, t->cols,
+                             type_info(as)->name);
         for (size_t r = 0; r < t->rows; r++)
             type_from_f32(as, n->weights + t->offset + r * t->cols, out + r * row, t->cols);
         uint64_t dims[2] = {t->cols, t->rows};

@@ -12,8 +12,14 @@
  * which all rows share.  Four rows give 8 independent sums, as many as the FMA pipes need. */
 enum { MAX_ROWS = 4 };
 
+/* Eight numbers of K or V from index i on; `f32` is a constant of the caller. */
+INLINE f8 load_kv(const void *x, size_t i, bool f32) {
+    return f32 ? f8_load((const float *)x + i) : f8_load_f16((const uint16_t *)x + i);
+}
+
 /* Scores of n_rows rows over all 16 cells (also those past n_visible: their lanes are dropped later), widened K shared. */
-INLINE void scores(const struct attend_args *a, const size_t *row, size_t n_rows, f8 (*s)[2]) {
+INLINE void scores(const struct attend_args *a, const size_t *row, size_t n_rows, bool f32,
+                   f8 (*s)[2]) {
     const float *q[MAX_ROWS];
     f8 sum[MAX_ROWS][2];
     UNROLL
@@ -22,7 +28,7 @@ INLINE void scores(const struct attend_args *a, const size_t *row, size_t n_rows
         sum[i][0] = sum[i][1] = f8_set(0);
     }
     for (size_t d = 0; d < a->head_dim; d++) {
-        f8 k0 = f8_load_f16(a->k + d * KV_PAGE), k1 = f8_load_f16(a->k + d * KV_PAGE + 8);
+        f8 k0 = load_kv(a->k, d * KV_PAGE, f32), k1 = load_kv(a->k, d * KV_PAGE + 8, f32);
         UNROLL
         for (size_t i = 0; i < n_rows; i++) {
             f8 qd = f8_set(q[i][d]);
@@ -54,7 +60,7 @@ INLINE float softmax(const struct attend_args *a, size_t row, const f8 s[2], flo
 
 /* o[row][d..] = o * c + p V for the cells [t, t_end), n_vectors vectors of o from d on, V shared by the rows. */
 INLINE void values(const struct attend_args *a, float *const *o, size_t n_rows, size_t n_vectors, const float *c,
-                   float (*p)[KV_PAGE], size_t d, size_t t, size_t t_end) {
+                   float (*p)[KV_PAGE], size_t d, size_t t, size_t t_end, bool f32) {
     f8 sum[MAX_ROWS][2];
     UNROLL
     for (size_t i = 0; i < n_rows; i++) {
@@ -67,7 +73,7 @@ INLINE void values(const struct attend_args *a, float *const *o, size_t n_rows, 
     for (; t < t_end; t++) {
         f8 vt[2];
         UNROLL
-        for (size_t v = 0; v < n_vectors; v++) vt[v] = f8_load_f16(a->v + t * a->head_dim + d + 8 * v);
+        for (size_t v = 0; v < n_vectors; v++) vt[v] = load_kv(a->v, t * a->head_dim + d + 8 * v, f32);
         UNROLL
         for (size_t i = 0; i < n_rows; i++) {
             f8 pt = f8_set(p[i][t]);
@@ -83,12 +89,16 @@ INLINE void values(const struct attend_args *a, float *const *o, size_t n_rows, 
 }
 
 /* n_rows (a constant of the caller) rows together; each sees at least one cell. */
-INLINE void attend_rows(const struct attend_args *a, const size_t *row, size_t n_rows) {
+INLINE void attend_rows(const struct attend_args *a, const size_t *row, size_t n_rows, bool f32) {
     f8 s[MAX_ROWS][2];
     _Alignas(32) float p[MAX_ROWS][KV_PAGE], c[8] = {0};
     float l_page[MAX_ROWS], *o[MAX_ROWS];
     size_t n_common = KV_PAGE;
-    scores(a, row, n_rows, s);
+    scores(a, row, n_rows, f32, s);
+    for (size_t i = 0; a->softcap > 0 && i < n_rows; i++) {
+        s[i][0] = f8_softcap(s[i][0], a->softcap);
+        s[i][1] = f8_softcap(s[i][1], a->softcap);
+    }
     for (size_t i = 0; i < n_rows; i++) {
         c[i] = softmax(a, row[i], s[i], p[i], &l_page[i]);
         o[i] = a->o + row[i] * a->head_dim;
@@ -98,28 +108,31 @@ INLINE void attend_rows(const struct attend_args *a, const size_t *row, size_t n
     for (size_t i = 0; i < n_rows; i++) a->l[row[i]] = a->l[row[i]] * c[i] + l_page[i];
 
     size_t d = 0;
-    for (; d + 16 <= a->head_dim; d += 16) values(a, o, n_rows, 2, c, p, d, 0, n_common);
-    if (d < a->head_dim) values(a, o, n_rows, 1, c, p, d, 0, n_common);
+    for (; d + 16 <= a->head_dim; d += 16) values(a, o, n_rows, 2, c, p, d, 0, n_common, f32);
+    if (d < a->head_dim) values(a, o, n_rows, 1, c, p, d, 0, n_common, f32);
     /* Rows of one page may end at different cells (a prompt's diagonal): the rest of the longer ones, row by row. */
     for (size_t i = 0; i < n_rows; i++) {
         size_t n = a->n_visible[row[i]];
-        for (d = 0; n > n_common && d < a->head_dim; d += 8) values(a, &o[i], 1, 1, NULL, &p[i], d, n_common, n);
+        for (d = 0; n > n_common && d < a->head_dim; d += 8) values(a, &o[i], 1, 1, NULL, &p[i], d, n_common, n, f32);
     }
 }
 
-static void attend(const struct attend_args *a) {
+INLINE void attend_page(const struct attend_args *a, bool f32) {
     assert(a->head_dim % 8 == 0 && a->head_dim <= 512);
     size_t row[MAX_ROWS], n = 0;
     for (size_t i = 0; i < a->n_rows; i++) {
         if (a->n_visible[i] == 0) continue;
         row[n++] = i;
         if (n < MAX_ROWS) continue;
-        attend_rows(a, row, MAX_ROWS);
+        attend_rows(a, row, MAX_ROWS, f32);
         n = 0;
     }
-    if (n == 3) attend_rows(a, row, 3);
-    if (n == 2) attend_rows(a, row, 2);
-    if (n == 1) attend_rows(a, row, 1);
+    if (n == 3) attend_rows(a, row, 3, f32);
+    if (n == 2) attend_rows(a, row, 2, f32);
+    if (n == 1) attend_rows(a, row, 1, f32);
 }
+
+static void attend(const struct attend_args *a) { attend_page(a, false); }
+static void attend_f32(const struct attend_args *a) { attend_page(a, true); }
 
 #endif

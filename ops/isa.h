@@ -8,6 +8,12 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* One matmul_fn per tensor type, each a call of the file's own matmul with the type as a constant. */
+#define EACH_TYPE(X)                                                                                                   \
+    X(TYPE_F32)                                                                                                        \
+    X(TYPE_F16) X(TYPE_BF16) X(TYPE_Q4_0) X(TYPE_Q4_1) X(TYPE_Q5_0) X(TYPE_Q5_1) X(TYPE_Q8_0) X(TYPE_Q2_K)             \
+        X(TYPE_Q3_K) X(TYPE_Q4_K) X(TYPE_Q5_K) X(TYPE_Q6_K) X(TYPE_IQ4_NL) X(TYPE_IQ4_XS)
+
 /* scalar sets every entry; the others replace entries of a table that scalar filled. */
 void ops_fill_scalar(struct ops *t);
 void ops_fill_avx2(struct ops *t); /* x86-64 builds only; the CPU must have avx2, fma and f16c */
@@ -27,5 +33,9 @@ void ops_fill_neon(struct ops *t); /* aarch64 builds only */
 #define EXP_C4 0x1.5558f6p-5f
 #define EXP_C5 0x1.123a8ep-7f
 #define EXP_C6 0x1.6a2314p-10f
+
+/* 2 * sqrt(2/pi), and 0.044715 times it. */
+#define GELU_A 1.5957691216f
+#define GELU_B 0.0713548162726f
 
 #endif

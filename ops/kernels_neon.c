@@ -9,16 +9,17 @@
 
 void ops_fill_neon(struct ops *t) {
     t->name = "neon";
-    t->matmul[TYPE_F32] = matmul_f32;
-    t->matmul[TYPE_F16] = matmul_f16;
-    t->matmul[TYPE_BF16] = matmul_bf16;
-    t->matmul[TYPE_Q8_0] = matmul_q8_0;
+#define FILL(type) t->matmul[type] = matmul_##type;
+    EACH_TYPE(FILL)
     t->rms_norm = rms_norm;
     t->rope = rope;
     t->silu_mul = silu_mul;
+    t->gelu_mul = gelu_mul;
+    t->softcap = softcap;
     t->add = add;
     t->exp_sum = exp_sum;
     t->max = max;
     t->attend = attend;
+    t->attend_f32 = attend_f32;
     t->store_f16 = store_f16;
 }

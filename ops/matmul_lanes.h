@@ -8,13 +8,14 @@
 #include <string.h>
 
 #include "ops/isa.h"
+#include "ops/widen.h"
 
 enum {
     TILE_ROWS = 4, /* x 3 columns = 12 sums, 3 x, 1 w: all 16 registers; 8 independent FMAs fill the pipes */
     TILE_COLUMNS = 3,
     VECTOR_ROWS = 8,   /* rows at a time when there is one column */
-    PANEL_COLS = 1024, /* longest row that is widened into the stack: 4 rows, 16 KB */
-    PANEL_MIN = 4,
+    PANEL_COLS = 1024, /* columns of 4 rows that are widened into the stack at a time: 16 KB */
+    PANEL_MIN = 4,     /* columns of x from which Q8_0 gains by it */
     BLOCK_COLUMNS = 12 /* columns that go through all rows together: their x stays in L1 */
 };
 
@@ -111,57 +112,86 @@ INLINE void tile_row(const struct product *p, enum tensor_type type, size_t r, s
     }
 }
 
-/* TILE_ROWS rows of Q8_0 widened once for many columns: three instructions a piece are too dear to repeat for every
- * tile of three (8 against 12 products a cycle; f16 has one instruction and gains nothing).  Same values, same bits. */
-static void panel_row_q8_0(const struct product *p, size_t r, size_t j, size_t j_end) {
-    _Alignas(32) float panel[TILE_ROWS][PANEL_COLS + 16]; /* rows not 4 KB apart: they would share cache sets */
-    for (size_t i = 0; i < TILE_ROWS; i++) {
-        const uint8_t *w = p->w + (r + i) * p->row_bytes;
-        for (size_t k = 0; k < p->cols; k += 32, w += step_bytes(TYPE_Q8_0)) {
+/* sum[c][i] of the panel's rows with n columns of x, n_columns of them at a time, over `cols` elements. */
+INLINE void panel_tile(const float *panel, size_t ld, const float *x, size_t ldx, size_t cols, f8 (*sums)[TILE_ROWS],
+                       size_t n_columns) {
+    f8 sum[TILE_COLUMNS][TILE_ROWS];
+    UNROLL
+    for (size_t c = 0; c < n_columns; c++) {
+        UNROLL
+        for (size_t i = 0; i < TILE_ROWS; i++) sum[c][i] = sums[c][i];
+    }
+    for (size_t k = 0; k < cols; k += 8) {
+        UNROLL
+        for (size_t i = 0; i < TILE_ROWS; i++) {
+            f8 ws = f8_load(panel + i * ld + k);
+            KEEP_ORDER(ws);
             UNROLL
-            for (size_t piece = 0; piece < 4; piece++) f8_store(&panel[i][k + 8 * piece], widen(TYPE_Q8_0, w, piece));
+            for (size_t c = 0; c < n_columns; c++) sum[c][i] = f8_fma(ws, f8_load(x + c * ldx + k), sum[c][i]);
         }
     }
-    struct product f32 = {p->y + r, p->ldy, (const uint8_t *)panel, sizeof panel[0], p->x, p->ldx, p->cols};
-    tile_row(&f32, TYPE_F32, 0, j, j_end, TILE_ROWS);
+    UNROLL
+    for (size_t c = 0; c < n_columns; c++) {
+        UNROLL
+        for (size_t i = 0; i < TILE_ROWS; i++) sums[c][i] = sum[c][i];
+    }
+}
+
+/* n_rows <= TILE_ROWS rows of a block type against columns [j, j_end), at most BLOCK_COLUMNS + 1: a stretch of the rows
+ * is widened once for all of them, and the lane sums go on from stretch to stretch.  Same values, same bits as if each
+ * weight were widened where it is used, but that would be far too dear to repeat for every tile. */
+static void panel_rows(const struct product *p, enum tensor_type type, size_t r, size_t n_rows, size_t j,
+                       size_t j_end) {
+    enum { LD = PANEL_COLS + 16 }; /* rows not 4 KB apart: they would share cache sets */
+    _Alignas(32) float panel[TILE_ROWS * LD];
+    f8 sums[BLOCK_COLUMNS + 1][TILE_ROWS];
+    const struct type_info *t = type_info(type);
+    const uint8_t *w = p->w + r * p->row_bytes;
+    const size_t n = j_end - j;
+    for (size_t c = 0; c < n; c++)
+        for (size_t i = 0; i < TILE_ROWS; i++) sums[c][i] = f8_set(0);
+    for (size_t k = 0; k < p->cols; k += PANEL_COLS) {
+        const size_t cols = p->cols - k < PANEL_COLS ? p->cols - k : PANEL_COLS;
+        const float *x = p->x + j * p->ldx + k;
+        for (size_t i = 0; i < n_rows; i++) /* rows past n_rows: whatever is there, their sums are not stored */
+            widen_blocks(type, w + i * p->row_bytes + k / t->block_weights * t->block_bytes, panel + i * LD, cols);
+        size_t c = 0;
+        for (; FITS_4X3 && (n - c == 3 || n - c > 4); c += 3)
+            panel_tile(panel, LD, x + c * p->ldx, p->ldx, cols, sums + c, 3);
+        for (; n - c >= 2; c += 2) panel_tile(panel, LD, x + c * p->ldx, p->ldx, cols, sums + c, 2);
+        if (c < n) panel_tile(panel, LD, x + c * p->ldx, p->ldx, cols, sums + c, 1);
+    }
+    for (size_t c = 0; c < n; c++) store_sums(p->y + (j + c) * p->ldy + r, sums[c], n_rows);
+}
+
+/* Types whose weights are widened where they are used, eight at a time. */
+INLINE bool widens_in_tile(enum tensor_type type) {
+    return type == TYPE_F32 || type == TYPE_F16 || type == TYPE_BF16 || type == TYPE_Q8_0;
 }
 
 INLINE void matmul(const struct product *p, enum tensor_type type, size_t rows, size_t n) {
     size_t r = 0;
-    if (n == 1) {
+    if (n == 1 && widens_in_tile(type)) {
         for (; r + VECTOR_ROWS <= rows; r += VECTOR_ROWS) tile(p, type, r, 0, VECTOR_ROWS, 1);
         for (; r < rows; r++) tile(p, type, r, 0, 1, 1);
         return;
     }
     for (size_t j = 0, j_end; j < n; j = j_end) {
         j_end = n - j < BLOCK_COLUMNS + 2 ? n : j + BLOCK_COLUMNS; /* never leaves a last block of one column */
-        bool panel = type == TYPE_Q8_0 && j_end - j >= PANEL_MIN && p->cols <= PANEL_COLS;
-        for (r = 0; r + TILE_ROWS <= rows; r += TILE_ROWS) {
-            if (panel) panel_row_q8_0(p, r, j, j_end);
-            else tile_row(p, type, r, j, j_end, TILE_ROWS);
-        }
+        bool panel = !widens_in_tile(type) || (type == TYPE_Q8_0 && j_end - j >= PANEL_MIN);
+        for (r = 0; panel && r < rows; r += TILE_ROWS)
+            panel_rows(p, type, r, rows - r < TILE_ROWS ? rows - r : TILE_ROWS, j, j_end);
+        if (panel || !widens_in_tile(type)) continue;
+        for (r = 0; r + TILE_ROWS <= rows; r += TILE_ROWS) tile_row(p, type, r, j, j_end, TILE_ROWS);
         for (; r < rows; r++) tile_row(p, type, r, j, j_end, 1);
     }
 }
 
-static void matmul_f32(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                       size_t cols, size_t n) {
-    matmul(&(struct product){y, ldy, w, row_bytes, x, ldx, cols}, TYPE_F32, rows, n);
-}
-
-static void matmul_f16(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                       size_t cols, size_t n) {
-    matmul(&(struct product){y, ldy, w, row_bytes, x, ldx, cols}, TYPE_F16, rows, n);
-}
-
-static void matmul_bf16(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                        size_t cols, size_t n) {
-    matmul(&(struct product){y, ldy, w, row_bytes, x, ldx, cols}, TYPE_BF16, rows, n);
-}
-
-static void matmul_q8_0(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                        size_t cols, size_t n) {
-    matmul(&(struct product){y, ldy, w, row_bytes, x, ldx, cols}, TYPE_Q8_0, rows, n);
-}
+#define MATMUL(type)                                                                                                   \
+    static void matmul_##type(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx,       \
+                              size_t rows, size_t cols, size_t n) {                                                    \
+        matmul(&(struct product){y, ldy, w, row_bytes, x, ldx, cols}, type, rows, n);                                  \
+    }
+EACH_TYPE(MATMUL)
 
 #endif

@@ -20,8 +20,9 @@ enum rope_style { ROPE_NORM, ROPE_NEOX };
 
 /* y[j][r] = dot(W[r,:], x[j]) for r in [0, rows), j in [0, n).
  * W: [rows, cols] of one tensor type, row r at w + r * row_bytes (no alignment needed); x: [n, cols], row j at
- * x + j*ldx; y: row j at y + j*ldy.  cols % block == 0.  Weights are widened to f32 exactly (Q8_0: (float)q * d, one
- * rounding) and lane-summed with fma(w, x, lane).  y overlaps nothing.  Never fails, never allocates. */
+ * x + j*ldx; y: row j at y + j*ldy.  cols % block == 0.  Weights are widened to f32 as type_to_f32 does (the
+ * formula of widen.h, rounded once) and lane-summed with fma(w, x, lane): the bits of the F32 kernel on those weights.
+ * y overlaps nothing.  Never fails, never allocates. */
 typedef void matmul_fn(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
                        size_t cols, size_t n);
 
@@ -35,9 +36,11 @@ struct attend_args {
     const size_t *q_offset;    /* [n_rows] */
     const uint32_t *n_visible; /* [n_rows], each 0..KV_PAGE */
     size_t n_rows, head_dim;   /* head_dim % 8 == 0, at most 512 */
-    const uint16_t *k;         /* [head_dim][KV_PAGE] f16: one cell per lane, so scores need no horizontal sum */
-    const uint16_t *v;         /* [KV_PAGE][head_dim] f16 */
+    const void *k; /* [head_dim][KV_PAGE]: one cell per lane, so scores need no horizontal sum.  All KV_PAGE cells of a row
+                      may be read: with k and v moved on by c cells (a window begins inside the page), c more than the page */
+    const void *v; /* [KV_PAGE][head_dim] */
     float scale;
+    float softcap; /* above 0: each s is replaced by softcap * tanh(s / softcap), as in ops->softcap */
     float *m, *l; /* [n_rows] running maximum and sum, row i at index i */
     float *o;     /* running unnormalised outputs, row i at o + i*head_dim */
 };
@@ -53,13 +56,19 @@ struct ops {
                  enum rope_style style);
     /* y[i] = gate[i] / (1 + exp(-gate[i])) * up[i].  y may be gate or up. */
     void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
+    /* GELU by tanh: y[i] = gate[i] / (1 + exp(-t)) * up[i], t = gate[i] * fma(GELU_B, gate[i]*gate[i], GELU_A), which is
+     * 2 * sqrt(2/pi) * (gate + 0.044715 gate^3).  y may be gate or up. */
+    void (*gelu_mul)(float *y, const float *gate, const float *up, size_t n);
+    /* x[i] = cap * tanh(x[i] / cap), as cap * (1 - 2 / (1 + exp(x[i] * (2 / cap)))).  cap > 0. */
+    void (*softcap)(float *x, float cap, size_t n);
     /* y[i] += x[i]. */
     void (*add)(float *y, const float *x, size_t n);
     /* y[i] = exp(fma(x[i], scale, -shift)); returns the lane sum of y.  y may be x. */
     float (*exp_sum)(float *y, const float *x, float scale, float shift, size_t n);
     /* Largest element, NaN passed over (lanes and tree as for a sum); -INFINITY when n == 0. */
     float (*max)(const float *x, size_t n);
-    void (*attend)(const struct attend_args *a);
+    void (*attend)(const struct attend_args *a);     /* k and v are f16 */
+    void (*attend_f32)(const struct attend_args *a); /* k and v are f32 */
     /* dst[i * dst_stride] = f16(src[i]): V rows use stride 1, K columns KV_PAGE. */
     void (*store_f16)(uint16_t *dst, size_t dst_stride, const float *src, size_t n);
 };

@@ -3,24 +3,22 @@
  * Next: scalar.c. */
 #include "ops/quant.h"
 
-#include <math.h>
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
-
-/* One Q8_0 block as it lies in the file; two bytes of alignment may be missing, hence memcpy for d. */
-enum { Q8_WEIGHTS = 32, Q8_BYTES = 34, Q8_MAX = 127 };
+#include "ops/narrow.h"
+#include "ops/widen.h"
 
 const struct type_info *type_info(uint32_t type) {
-    static const struct type_info f32 = {"F32", 1, 4}, f16 = {"F16", 1, 2}, bf16 = {"BF16", 1, 2};
-    static const struct type_info q8_0 = {"Q8_0", Q8_WEIGHTS, Q8_BYTES};
-    switch (type) {
-    case TYPE_F32: return &f32;
-    case TYPE_F16: return &f16;
-    case TYPE_BF16: return &bf16;
-    case TYPE_Q8_0: return &q8_0;
-    default: return NULL;
-    }
+    static const struct type_info types[TYPE_COUNT] = {
+        [TYPE_F32] = {"F32", 1, 4},       [TYPE_F16] = {"F16", 1, 2},         [TYPE_BF16] = {"BF16", 1, 2},
+        [TYPE_Q4_0] = {"Q4_0", 32, 18},   [TYPE_Q4_1] = {"Q4_1", 32, 20},     [TYPE_Q5_0] = {"Q5_0", 32, 22},
+        [TYPE_Q5_1] = {"Q5_1", 32, 24},   [TYPE_Q8_0] = {"Q8_0", 32, 34},     [TYPE_Q2_K] = {"Q2_K", 256, 84},
+        [TYPE_Q3_K] = {"Q3_K", 256, 110}, [TYPE_Q4_K] = {"Q4_K", 256, 144},   [TYPE_Q5_K] = {"Q5_K", 256, 176},
+        [TYPE_Q6_K] = {"Q6_K", 256, 210}, [TYPE_IQ4_NL] = {"IQ4_NL", 32, 18}, [TYPE_IQ4_XS] = {"IQ4_XS", 256, 136},
+    };
+    return type < TYPE_COUNT && types[type].name ? &types[type] : NULL;
 }
 
 size_t type_row_bytes(enum tensor_type type, size_t cols) {
@@ -68,30 +66,23 @@ uint16_t f32_to_bf16(float f) {
     return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1)) >> 16);
 }
 
-static uint16_t load_half(const uint8_t *p) {
-    uint16_t h;
-    memcpy(&h, p, sizeof h);
-    return h;
-}
-
-static void q8_0_to_f32(const uint8_t *block, float *dst) {
-    float d = f16_to_f32(load_half(block));
-    for (size_t i = 0; i < Q8_WEIGHTS; i++) dst[i] = (float)(int8_t)block[2 + i] * d;
-}
-
-/* The quants are taken relative to d as stored (rounded to f16), so that each weight is within d/2 of w. */
-static void q8_0_from_f32(const float *src, uint8_t *block) {
-    float largest = 0;
-    for (size_t i = 0; i < Q8_WEIGHTS; i++) largest = fmaxf(largest, fabsf(src[i]));
-    uint16_t half = f32_to_f16(largest / Q8_MAX);
-    float d = f16_to_f32(half);
-    memcpy(block, &half, sizeof half);
-    for (size_t i = 0; i < Q8_WEIGHTS; i++) {
-        float q = d > 0 ? rintf(src[i] / d) : 0;
-        if (!(fabsf(q) <= Q8_MAX))
-            q = isnan(q) ? 0 : copysignf(Q8_MAX, q); /* a tiny d rounds coarsely; NaN has no place */
-        block[2 + i] = (uint8_t)(int8_t)q;
+/* The block writer of a type; NULL for the types that are only read, and for those without blocks. */
+static void (*block_writer(enum tensor_type type))(const float *, uint8_t *) {
+    switch (type) {
+    case TYPE_Q4_0: return narrow_q4_0;
+    case TYPE_Q4_1: return narrow_q4_1;
+    case TYPE_Q5_0: return narrow_q5_0;
+    case TYPE_Q5_1: return narrow_q5_1;
+    case TYPE_Q8_0: return narrow_q8_0;
+    case TYPE_Q4_K: return narrow_q4_k;
+    case TYPE_Q5_K: return narrow_q5_k;
+    case TYPE_Q6_K: return narrow_q6_k;
+    default: return NULL;
     }
+}
+
+bool type_writable(enum tensor_type type) {
+    return type == TYPE_F32 || type == TYPE_F16 || type == TYPE_BF16 || block_writer(type);
 }
 
 void type_to_f32(enum tensor_type type, const void *src, float *dst, size_t n) {
@@ -101,15 +92,12 @@ void type_to_f32(enum tensor_type type, const void *src, float *dst, size_t n) {
         if (n) memcpy(dst, p, n * sizeof *dst);
         break;
     case TYPE_F16:
-        for (size_t i = 0; i < n; i++) dst[i] = f16_to_f32(load_half(p + 2 * i));
+        for (size_t i = 0; i < n; i++) dst[i] = widen_f16(p + 2 * i);
         break;
     case TYPE_BF16:
-        for (size_t i = 0; i < n; i++) dst[i] = bf16_to_f32(load_half(p + 2 * i));
+        for (size_t i = 0; i < n; i++) dst[i] = bf16_to_f32(widen_u16(p + 2 * i));
         break;
-    case TYPE_Q8_0:
-        for (size_t i = 0; i < n; i += Q8_WEIGHTS, p += Q8_BYTES) q8_0_to_f32(p, dst + i);
-        break;
-    case TYPE_COUNT: break;
+    default: widen_blocks(type, p, dst, n);
     }
 }
 
@@ -126,9 +114,9 @@ void type_from_f32(enum tensor_type type, const float *src, void *dst, size_t n)
     case TYPE_BF16:
         for (size_t i = 0; i < n; i++) half = f32_to_bf16(src[i]), memcpy(p + 2 * i, &half, sizeof half);
         break;
-    case TYPE_Q8_0:
-        for (size_t i = 0; i < n; i += Q8_WEIGHTS, p += Q8_BYTES) q8_0_from_f32(src + i, p);
-        break;
-    case TYPE_COUNT: break;
+    default:
+        assert(block_writer(type));
+        for (size_t i = 0; i < n; i += type_info(type)->block_weights, p += type_info(type)->block_bytes)
+            block_writer(type)(src + i, p);
     }
 }

@@ -1,5 +1,5 @@
 /* quant.h: the tensor types of GGUF files: names, block sizes, conversion to and from f32.
- * Not the kernels that multiply them: ops.h.
+ * Not the kernels that multiply them: ops.h.  Not the layouts of the blocks: widen.h.
  * Next: weights/gguf.h, which finds the tensors. */
 #ifndef PONDER_QUANT_H
 #define PONDER_QUANT_H
@@ -12,7 +12,18 @@
 enum tensor_type {
     TYPE_F32 = 0,
     TYPE_F16 = 1,
+    TYPE_Q4_0 = 2,
+    TYPE_Q4_1 = 3,
+    TYPE_Q5_0 = 6,
+    TYPE_Q5_1 = 7,
     TYPE_Q8_0 = 8, /* 32 weights: one f16 scale d, 32 int8 q; w = d * q */
+    TYPE_Q2_K = 10,
+    TYPE_Q3_K = 11,
+    TYPE_Q4_K = 12,
+    TYPE_Q5_K = 13,
+    TYPE_Q6_K = 14,
+    TYPE_IQ4_NL = 20,
+    TYPE_IQ4_XS = 23,
     TYPE_BF16 = 30,
     TYPE_COUNT = 31,
 };
@@ -32,7 +43,11 @@ size_t type_row_bytes(enum tensor_type type, size_t cols);
 /* dst[i] = weight i of a row, i in [0, n); n is a multiple of the block.  Never fails. */
 void type_to_f32(enum tensor_type type, const void *src, float *dst, size_t n);
 
-/* The way back, round to nearest even (Q8_0: d = max|w| / 127 as f16). */
+/* The types that type_from_f32 writes: all but Q2_K, Q3_K, IQ4_NL and IQ4_XS, which are read only. */
+bool type_writable(enum tensor_type type);
+
+/* The way back.  F16, BF16: round to nearest even.  Q8_0: d = max|w| / 127 as f16.  The others choose the scales with a
+ * small squared error: narrow.c.  type must be writable. */
 void type_from_f32(enum tensor_type type, const float *src, void *dst, size_t n);
 
 /* IEEE binary16 and bfloat16, round to nearest even; NaN stays NaN. */

@@ -92,6 +92,28 @@ static void silu_mul(float *y, const float *gate, const float *up, size_t n) {
     if (i < n) f8_store_n(y + i, silu(f8_load_n(gate + i, n - i), f8_load_n(up + i, n - i)), n - i);
 }
 
+INLINE f8 gelu(f8 x, f8 up) {
+    f8 t = f8_mul(x, f8_fma(f8_set(GELU_B), f8_mul(x, x), f8_set(GELU_A)));
+    return f8_mul(f8_div(x, f8_add(f8_set(1), f8_exp(f8_neg(t)))), up);
+}
+
+static void gelu_mul(float *y, const float *gate, const float *up, size_t n) {
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) f8_store(y + i, gelu(f8_load(gate + i), f8_load(up + i)));
+    if (i < n) f8_store_n(y + i, gelu(f8_load_n(gate + i, n - i), f8_load_n(up + i, n - i)), n - i);
+}
+
+INLINE f8 f8_softcap(f8 x, float cap) {
+    f8 e = f8_add(f8_set(1), f8_exp(f8_mul(x, f8_set(2 / cap))));
+    return f8_mul(f8_set(cap), f8_sub(f8_set(1), f8_div(f8_set(2), e)));
+}
+
+static void softcap(float *x, float cap, size_t n) {
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) f8_store(x + i, f8_softcap(f8_load(x + i), cap));
+    if (i < n) f8_store_n(x + i, f8_softcap(f8_load_n(x + i, n - i), cap), n - i);
+}
+
 static void add(float *y, const float *x, size_t n) {
     size_t i = 0;
     for (; i + 8 <= n; i += 8) f8_store(y + i, f8_add(f8_load(y + i), f8_load(x + i)));

@@ -38,9 +38,9 @@ static float exp_scalar(float x) {
     return x == x ? p : x;
 }
 
-/* Widens the row in pieces of one block of the largest type; `cols` of the last piece may be fewer (not for Q8_0). */
+/* Widens the row in pieces of one block of the largest type; the last piece may be shorter, in whole blocks. */
 static float dot_row(enum tensor_type type, const uint8_t *row, const float *x, size_t cols) {
-    enum { PIECE = 32 };
+    enum { PIECE = 256 };
     const struct type_info *t = type_info(type);
     float lane[LANES] = {0}, w[PIECE];
     for (size_t k = 0; k < cols; k += PIECE) {
@@ -51,32 +51,14 @@ static float dot_row(enum tensor_type type, const uint8_t *row, const float *x, 
     return lane_tree(lane);
 }
 
-static void matmul(enum tensor_type type, float *y, size_t ldy, const void *w, size_t row_bytes, const float *x,
-                   size_t ldx, size_t rows, size_t cols, size_t n) {
-    for (size_t r = 0; r < rows; r++)
-        for (size_t j = 0; j < n; j++)
-            y[j * ldy + r] = dot_row(type, (const uint8_t *)w + r * row_bytes, x + j * ldx, cols);
-}
-
-static void matmul_f32(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                       size_t cols, size_t n) {
-    matmul(TYPE_F32, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
-}
-
-static void matmul_f16(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                       size_t cols, size_t n) {
-    matmul(TYPE_F16, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
-}
-
-static void matmul_bf16(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                        size_t cols, size_t n) {
-    matmul(TYPE_BF16, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
-}
-
-static void matmul_q8_0(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                        size_t cols, size_t n) {
-    matmul(TYPE_Q8_0, y, ldy, w, row_bytes, x, ldx, rows, cols, n);
-}
+#define MATMUL(type)                                                                                                   \
+    static void matmul_##type(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx,       \
+                              size_t rows, size_t cols, size_t n) {                                                    \
+        for (size_t r = 0; r < rows; r++)                                                                              \
+            for (size_t j = 0; j < n; j++)                                                                             \
+                y[j * ldy + r] = dot_row(type, (const uint8_t *)w + r * row_bytes, x + j * ldx, cols);                 \
+    }
+EACH_TYPE(MATMUL)
 
 static void rms_norm(float *y, const float *x, const float *w, size_t n, float eps) {
     float lane[LANES] = {0};
@@ -102,6 +84,17 @@ static void silu_mul(float *y, const float *gate, const float *up, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] = gate[i] / (1 + exp_scalar(-gate[i])) * up[i];
 }
 
+static void gelu_mul(float *y, const float *gate, const float *up, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float t = gate[i] * fmaf(GELU_B, gate[i] * gate[i], GELU_A);
+        y[i] = gate[i] / (1 + exp_scalar(-t)) * up[i];
+    }
+}
+
+static void softcap(float *x, float cap, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = cap * (1 - 2 / (1 + exp_scalar(x[i] * (2 / cap))));
+}
+
 static void add(float *y, const float *x, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] += x[i];
 }
@@ -124,47 +117,58 @@ static float max(const float *x, size_t n) {
                   larger(larger(lane[1], lane[5]), larger(lane[3], lane[7])));
 }
 
+/* Element i of K or V. */
+static float kv_at(const void *x, size_t i, bool f32) {
+    return f32 ? ((const float *)x)[i] : f16_to_f32(((const uint16_t *)x)[i]);
+}
+
 /* One query row over the visible cells of one page. */
-static void attend_row(const struct attend_args *a, size_t row) {
+static void attend_row(const struct attend_args *a, size_t row, bool f32) {
     const float *q = a->q + a->q_offset[row];
     float *o = a->o + row * a->head_dim, p[KV_PAGE];
     size_t n = a->n_visible[row];
     for (size_t t = 0; t < n; t++) {
         float s = 0;
-        for (size_t d = 0; d < a->head_dim; d++) s = fmaf(q[d], f16_to_f32(a->k[d * KV_PAGE + t]), s);
+        for (size_t d = 0; d < a->head_dim; d++) s = fmaf(q[d], kv_at(a->k, d * KV_PAGE + t, f32), s);
         p[t] = a->scale * s;
     }
+    if (a->softcap > 0) softcap(p, a->softcap, n);
     float m = larger(max(p, n), a->m[row]);
     float c = exp_scalar(a->m[row] - m);
     a->l[row] = a->l[row] * c + exp_sum(p, p, 1, m, n);
     a->m[row] = m;
     for (size_t d = 0; d < a->head_dim; d++) {
         o[d] *= c;
-        for (size_t t = 0; t < n; t++) o[d] = fmaf(p[t], f16_to_f32(a->v[t * a->head_dim + d]), o[d]);
+        for (size_t t = 0; t < n; t++) o[d] = fmaf(p[t], kv_at(a->v, t * a->head_dim + d, f32), o[d]);
     }
 }
 
-static void attend(const struct attend_args *a) {
+static void attend_page(const struct attend_args *a, bool f32) {
     assert(a->head_dim % 8 == 0 && a->head_dim <= 512);
     for (size_t i = 0; i < a->n_rows; i++)
-        if (a->n_visible[i]) attend_row(a, i);
+        if (a->n_visible[i]) attend_row(a, i, f32);
 }
+
+static void attend(const struct attend_args *a) { attend_page(a, false); }
+static void attend_f32(const struct attend_args *a) { attend_page(a, true); }
 
 static void store_f16(uint16_t *dst, size_t dst_stride, const float *src, size_t n) {
     for (size_t i = 0; i < n; i++) dst[i * dst_stride] = f32_to_f16(src[i]);
 }
 
 void ops_fill_scalar(struct ops *t) {
-    *t = (struct ops){
-        .name = "scalar",
-        .matmul =
-            {[TYPE_F32] = matmul_f32, [TYPE_F16] = matmul_f16, [TYPE_BF16] = matmul_bf16, [TYPE_Q8_0] = matmul_q8_0},
-        .rms_norm = rms_norm,
-        .rope = rope,
-        .silu_mul = silu_mul,
-        .add = add,
-        .exp_sum = exp_sum,
-        .max = max,
-        .attend = attend,
-        .store_f16 = store_f16};
+    *t = (struct ops){.name = "scalar",
+                      .rms_norm = rms_norm,
+                      .rope = rope,
+                      .silu_mul = silu_mul,
+                      .gelu_mul = gelu_mul,
+                      .softcap = softcap,
+                      .add = add,
+                      .exp_sum = exp_sum,
+                      .max = max,
+                      .attend = attend,
+                      .attend_f32 = attend_f32,
+                      .store_f16 = store_f16};
+#define FILL(type) t->matmul[type] = matmul_##type;
+    EACH_TYPE(FILL)
 }

@@ -17,7 +17,9 @@
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-static const enum tensor_type check_types[] = {TYPE_F32, TYPE_F16, TYPE_BF16, TYPE_Q8_0};
+static const enum tensor_type check_types[] = {TYPE_F32,  TYPE_F16,  TYPE_BF16, TYPE_Q4_0,   TYPE_Q4_1,
+                                               TYPE_Q5_0, TYPE_Q5_1, TYPE_Q8_0, TYPE_Q2_K,   TYPE_Q3_K,
+                                               TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K, TYPE_IQ4_NL, TYPE_IQ4_XS};
 static const size_t check_sizes[] = {0, 1, 2, 7, 8, 9, 15, 16, 31, 32, 33, 64, 96, 100, 192, 512};
 
 /* Memory that ends (but for `gap` bytes, which make it unaligned) at a page that may not be touched, after a page of
@@ -78,6 +80,34 @@ static void fill_random(float *x, size_t n, uint64_t key, bool wild) {
     }
 }
 
+/* A row of any type from values.  Types with scales of 16 or 32 weights: random bits, and the one or two f16 scales of a
+ * block taken from its first values, so that every bit of the layout counts and wild rows have wild scales. */
+static void fill_row(enum tensor_type type, const float *row, uint8_t *bytes, size_t cols, uint64_t key) {
+    const struct type_info *t = type_info(type);
+    size_t at = 0, n_scales = 1;
+    switch (type) {
+    case TYPE_F32:
+    case TYPE_F16:
+    case TYPE_BF16:
+    case TYPE_Q8_0: type_from_f32(type, row, bytes, cols); return;
+    case TYPE_Q4_1:
+    case TYPE_Q5_1:
+    case TYPE_Q4_K:
+    case TYPE_Q5_K: n_scales = 2; break;
+    case TYPE_Q2_K: at = 80, n_scales = 2; break;
+    case TYPE_Q3_K: at = 108; break;
+    case TYPE_Q6_K: at = 208; break;
+    default: break;
+    }
+    for (size_t b = 0; b < cols / t->block_weights; b++, bytes += t->block_bytes, row += t->block_weights) {
+        for (size_t i = 0; i < t->block_bytes; i++) bytes[i] = (uint8_t)rng_below(key, b * 256 + i, 256);
+        for (size_t i = 0; i < n_scales; i++) {
+            uint16_t scale = f32_to_f16(row[i] / 64);
+            memcpy(bytes + at + 2 * i, &scale, sizeof scale);
+        }
+    }
+}
+
 static size_t padded_cols(enum tensor_type type, size_t cols) {
     size_t block = type_info(type)->block_weights;
     return cols / block * block;
@@ -96,7 +126,7 @@ static bool check_matmul_case(const struct ops *v, enum tensor_type type, size_t
     float *row = calloc(cols + 1, sizeof *row);
     for (size_t r = 0; r < rows; r++) {
         fill_random(row, cols, rng_fold(key, r), wild);
-        type_from_f32(type, row, w.data + r * row_bytes, cols);
+        fill_row(type, row, w.data + r * row_bytes, cols, rng_fold(key, r));
     }
     fill_random((float *)x.data, n_x, key + 1, wild);
     fill_random((float *)y.data, n_y, key + 2, false); /* what lies between the rows of y must stay */
@@ -123,6 +153,10 @@ static bool check_matmul(const struct ops *v) {
                     size_t extra = (c + i + j) % 3;
                     ok = check_matmul_case(v, check_types[t], all_rows[i], cols, all_n[j], extra, (i + j) % 4 == 3);
                 }
+    /* Rows that no stack buffer holds at once. */
+    for (size_t t = 0; t < COUNT(check_types); t++)
+        for (size_t j = 0; j < COUNT(all_n) && ok; j += 2)
+            ok = check_matmul_case(v, check_types[t], 6, padded_cols(check_types[t], 2344), all_n[j], j % 3, j == 4);
     return ok;
 }
 
@@ -144,7 +178,7 @@ static bool check_absent(const struct ops *v) {
 
 /* The bits of y[j] may not depend on who else is in the batch. */
 static bool check_batch_invariance(const struct ops *v) {
-    enum { ROWS = 13, COLS = 96, N = 64 };
+    enum { ROWS = 13, COLS = 256, N = 64 };
     static float w_f32[ROWS * COLS], x[N * COLS], y[N * ROWS], alone[ROWS];
     static uint8_t w[ROWS * COLS * 4];
     fill_random(w_f32, COUNT(w_f32), 3, false);
@@ -152,7 +186,7 @@ static bool check_batch_invariance(const struct ops *v) {
     for (size_t t = 0; t < COUNT(check_types); t++) {
         enum tensor_type type = check_types[t];
         size_t row_bytes = type_row_bytes(type, COLS);
-        for (size_t r = 0; r < ROWS; r++) type_from_f32(type, w_f32 + r * COLS, w + r * row_bytes, COLS);
+        for (size_t r = 0; r < ROWS; r++) fill_row(type, w_f32 + r * COLS, w + r * row_bytes, COLS, r);
         for (size_t n = 2; n <= N; n = n < 20 ? n + 1 : n + 11) {
             v->matmul[type](y, ROWS, w, row_bytes, x, COLS, ROWS, COLS, n);
             for (size_t j = 0; j < n; j++) {
@@ -277,8 +311,8 @@ static bool check_attend_case(const struct ops *v, size_t n_rows, size_t head_di
         fill_random(values, n_kv, page * 2 + 1, false);
         for (size_t i = 0; i < n_kv; i++)
             ((uint16_t *)vv.data)[i] = i / head_dim < most ? f32_to_f16(values[i]) : (i & 1 ? 0x7e00 : 0xfc00);
-        struct attend_args a = {(float *)q.data,     offset, n_visible, n_rows, head_dim,       (uint16_t *)k.data,
-                                (uint16_t *)vv.data, 0.3f,   m,         l,      (float *)o.data};
+        struct attend_args a = {(float *)q.data,     offset, n_visible, n_rows, head_dim, (uint16_t *)k.data,
+                                (uint16_t *)vv.data, 0.3f,   0,         m,      l,        (float *)o.data};
         v->attend(&a);
         a.m = want_m, a.l = want_l, a.o = (float *)want_o.data;
         ops_by_name("scalar")->attend(&a);

@@ -2,7 +2,7 @@
  * Not the accuracy of scalar itself: test_ops.c.
  * Build for aarch64 (an emulator then runs the static program):
  *   aarch64-linux-gnu-gcc -std=c11 -D_GNU_SOURCE -O2 -ffp-contract=off -I. -static tests/ops_selftest.c ops/quant.c
- *   ops/scalar.c ops/ops.c ops/kernels_neon.c base/rng.c -lm -o ops_selftest */
+ *   ops/narrow.c ops/narrow_k.c ops/scalar.c ops/ops.c ops/kernels_neon.c base/rng.c -lm -o ops_selftest */
 #include "tests/ops_check.h"
 
 int main(void) {

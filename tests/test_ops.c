@@ -69,7 +69,7 @@ static void test_scalar_matmul(void **state) {
             fill_random(x, N * cols, 1, false);
             for (size_t r = 0; r < ROWS; r++) {
                 fill_random(w, cols, r + 5, false);
-                type_from_f32(type, w, bytes + r * row_bytes, cols);
+                fill_row(type, w, bytes + r * row_bytes, cols, r);
                 type_to_f32(type, bytes + r * row_bytes, w, cols);
                 for (size_t j = 0; j < N; j++) {
                     want[j * ROWS + r] = size[j * ROWS + r] = 0;
@@ -178,7 +178,7 @@ static void test_scalar_attend(void **state) {
         for (size_t page = 0; page < PAGES; page++) {
             uint32_t n = page + 1 < PAGES ? KV_PAGE : last;
             size_t offset = 0;
-            scalar()->attend(&(struct attend_args){q, &offset, &n, 1, DIM, k[page], v[page], 0.4f, &m, &l, o});
+            scalar()->attend(&(struct attend_args){q, &offset, &n, 1, DIM, k[page], v[page], 0.4f, 0, &m, &l, o});
             for (uint32_t t = 0; t < n; t++) {
                 double s = 0;
                 for (size_t d = 0; d < DIM; d++) s += (double)q[d] * f16_to_f32(k[page][d * KV_PAGE + t]);

@@ -50,7 +50,7 @@ struct gguf;
  * tensors that are really there, never to a count.
  * A file that is cut short by someone else while it is open gives SIGBUS at the next touch of the lost pages, as with
  * every mapping: replace model files by rename (as gguf_write does), never in place. */
-enum status gguf_open(const char *path, struct gguf **out, struct error *e);
+enum status gguf_open(const char *path, struct gguf **out, struct error *e); /* the first part of a split model opens all */
 enum status gguf_open_memory(const void *data, size_t size_bytes, const char *name, struct gguf **out, struct error *e);
 void gguf_close(struct gguf **g);
 
@@ -93,6 +93,8 @@ void gguf_add_string(struct gguf_writer *w, const char *key, const char *v);
 void gguf_add_strings(struct gguf_writer *w, const char *key, const char *const *v, size_t n);
 void gguf_add_i32s(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
 void gguf_add_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n);
+/* All keys of a file as they are, but those named in `except` (ends in NULL). */
+void gguf_add_keys(struct gguf_writer *w, const struct gguf *from, const char *const *except);
 void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims, const uint64_t *dims, const void *data);
 enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e);
 

@@ -47,7 +47,13 @@ struct gguf { /* constant after open */
     struct gguf_tensor *tensors; /* [n_tensors] in file order */
     size_t n_tensors;
     struct names key_names, tensor_names;
+    struct gguf **parts; /* [n_parts] the other files of a split model, owned; their tensors are in `tensors` too */
+    size_t n_parts;
 };
+
+/* gguf_open without looking for other parts; and what opens the others of a first part, into g. */
+enum status gguf_open_one(const char *path, struct gguf **out, struct error *e);
+enum status gguf_join(struct gguf *g, struct error *e);
 
 /* The key, or NULL. */
 const struct gguf_key *gguf_key_find(const struct gguf *g, const char *key);

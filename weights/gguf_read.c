@@ -398,7 +398,7 @@ static void *map_file(int fd, const char *path, size_t *size, enum status *s, st
     return base;
 }
 
-enum status gguf_open(const char *path, struct gguf **out, struct error *e) {
+enum status gguf_open_one(const char *path, struct gguf **out, struct error *e) {
     size_t size;
     enum status s;
     *out = NULL;
@@ -409,10 +409,18 @@ enum status gguf_open(const char *path, struct gguf **out, struct error *e) {
     return base == MAP_FAILED ? s : open_bytes(base, size, true, path, out, e);
 }
 
+enum status gguf_open(const char *path, struct gguf **out, struct error *e) {
+    enum status s = gguf_open_one(path, out, e);
+    if (!s && (s = gguf_join(*out, e))) gguf_close(out);
+    return s;
+}
+
 void gguf_close(struct gguf **g) {
     struct gguf *f = *g;
     *g = NULL;
     if (!f) return;
+    for (size_t i = 0; i < f->n_parts; i++) gguf_close(&f->parts[i]);
+    mem_free(f->parts);
     for (size_t i = 0; i < f->n_keys; i++) mem_free(f->keys[i].starts);
     mem_free(f->keys);
     mem_free(f->tensors);

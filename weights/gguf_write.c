@@ -142,6 +142,31 @@ void gguf_add_f32s(struct gguf_writer *w, const char *key, const float *v, size_
     done(w, key, begin_array(w, key, GGUF_F32, n) && append(&w->keys, v, n * sizeof *v));
 }
 
+static bool copy_key(struct gguf_writer *w, const struct gguf_key *k) {
+    size_t at = w->keys.size, n_bytes = k->n;
+    bool good = append(&w->key_at, &at, sizeof at) && append_u64(&w->keys, k->name.size) &&
+                append(&w->keys, k->name.data, k->name.size) && append_u32(&w->keys, k->kind);
+    if (k->kind == GGUF_ARRAY) {
+        good = good && append_u32(&w->keys, k->element) && append_u64(&w->keys, k->n);
+        n_bytes = k->element == GGUF_STRING ? (k->n ? k->starts[k->n] : 0) : k->n * gguf_kind_size(k->element);
+    } else if (k->kind == GGUF_STRING) {
+        good = good && append_u64(&w->keys, k->n);
+    } else {
+        n_bytes = gguf_kind_size(k->kind);
+    }
+    w->n_keys++;
+    return good && append(&w->keys, k->data, n_bytes);
+}
+
+void gguf_add_keys(struct gguf_writer *w, const struct gguf *from, const char *const *except) {
+    for (size_t i = 0; i < from->n_keys && !w->failed; i++) {
+        const struct gguf_string name = from->keys[i].name;
+        const char *const *x = except;
+        while (*x && (strlen(*x) != name.size || memcmp(*x, name.data, name.size) != 0)) x++;
+        if (!*x) done(w, "a key of another file", copy_key(w, &from->keys[i]));
+    }
+}
+
 /* Bytes of the tensor, or 0 after refusing it. */
 static size_t check_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
                            const uint64_t *dims) {

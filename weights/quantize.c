@@ -1,0 +1,185 @@
+/* quantize.c: which tensor gets which type, and the new file.
+ * Not the rounding: type_from_f32.
+ * Next: cli/cmd_quantize.c. */
+#include "weights/quantize.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+
+enum { QUANTIZATION_VERSION = 2, NAME_BYTES = 64 };
+
+/* The file types are llama.cpp's own ids. */
+const struct quant_recipe quant_recipes[] = {
+    {"Q4_0", TYPE_Q4_0, 2, false, "4.5 bits a weight"},
+    {"Q4_1", TYPE_Q4_1, 3, false, "5 bits"},
+    {"Q5_0", TYPE_Q5_0, 8, false, "5.5 bits"},
+    {"Q5_1", TYPE_Q5_1, 9, false, "6 bits"},
+    {"Q8_0", TYPE_Q8_0, 7, false, "8.5 bits: hardly a difference"},
+    {"Q4_K", TYPE_Q4_K, 14, false, "4.5 bits"},
+    {"Q4_K_M", TYPE_Q4_K, 15, true, "4.5 bits, 6.6 where it matters: the usual choice"},
+    {"Q5_K", TYPE_Q5_K, 16, false, "5.5 bits"},
+    {"Q5_K_M", TYPE_Q5_K, 17, true, "5.5 bits, 6.6 where it matters"},
+    {"Q6_K", TYPE_Q6_K, 18, false, "6.6 bits"},
+    {"F16", TYPE_F16, 1, false, "16 bits"},
+    {"BF16", TYPE_BF16, 32, false, "16 bits, the range of F32"},
+    {"F32", TYPE_F32, 0, false, "32 bits"},
+    {0},
+};
+
+const struct quant_recipe *quantize_recipe(const char *name) {
+    for (const struct quant_recipe *r = quant_recipes; r->name; r++)
+        if (!strcasecmp(r->name, name)) return r;
+    return NULL;
+}
+
+static bool is_plain(enum tensor_type t) { return t == TYPE_F32 || t == TYPE_F16 || t == TYPE_BF16; }
+
+/* The name as text; what is longer than any name we know is cut. */
+static const char *name_text(const struct gguf_tensor *t, char text[NAME_BYTES]) {
+    snprintf(text, NAME_BYTES, "%.*s", (int)(t->name.size < NAME_BYTES ? t->name.size : NAME_BYTES), t->name.data);
+    return text;
+}
+
+/* Layer of "blk.N.what", with *what; false for other names. */
+static bool layer_of(const char *name, uint32_t *layer, const char **what) {
+    int used = 0;
+    return sscanf(name, "blk.%9" SCNu32 ".%n", layer, &used) == 1 && used && (*what = name + used);
+}
+
+static bool keeps_type(const struct gguf_tensor *t, const char *name) {
+    static const char *const special[] = {"_norm.weight", "ffn_gate_inp.weight", "ssm_conv1d",  "shortconv.conv",
+                                          "attn_rel_b",   "position_embd",       "token_types", "rope_f"};
+    const size_t n = strlen(name);
+    if (t->n_dims < 2 || t->dims[1] * t->dims[2] * t->dims[3] < 2 || t->name.size >= NAME_BYTES) return true;
+    if (n < 6 || strcmp(name + n - 6, "weight") != 0) return true;
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++)
+        if (strstr(name, special[i])) return true;
+    return false;
+}
+
+/* The layers whose errors hurt most: the first and last eighth, and every third between. */
+static bool wants_more_bits(uint32_t layer, uint32_t n) {
+    return layer < n / 8 || layer >= 7 * n / 8 || (layer - n / 8) % 3 == 2;
+}
+
+static enum tensor_type fall_back(enum tensor_type type, uint64_t cols) {
+    if (cols % type_info(type)->block_weights == 0) return type;
+    switch (type) {
+    case TYPE_Q4_K: return fall_back(TYPE_Q5_0, cols);
+    case TYPE_Q5_K: return fall_back(TYPE_Q5_1, cols);
+    case TYPE_Q6_K: return fall_back(TYPE_Q8_0, cols);
+    default: return TYPE_F16;
+    }
+}
+
+enum tensor_type quantize_choose(const struct quant_recipe *r, const struct quant_model *m,
+                                 const struct gguf_tensor *t) {
+    char text[NAME_BYTES];
+    const char *name = name_text(t, text), *what = "";
+    uint32_t layer;
+    enum tensor_type type = r->base;
+    if (keeps_type(t, name)) return t->type;
+    if (is_plain(type)) return type;
+    if (!strcmp(name, m->has_output ? "output.weight" : "token_embd.weight")) {
+        if (type != TYPE_Q8_0) type = TYPE_Q6_K;
+    } else if (r->mixed && layer_of(name, &layer, &what)) {
+        if (!strcmp(what, "attn_qkv.weight")) type = type == TYPE_Q4_K ? TYPE_Q5_K : TYPE_Q6_K;
+        if ((!strcmp(what, "attn_v.weight") || !strcmp(what, "ffn_down.weight")) && wants_more_bits(layer, m->n_layer))
+            type = TYPE_Q6_K;
+    }
+    return fall_back(type, t->dims[0]);
+}
+
+static struct quant_model look_at(const struct gguf *in) {
+    struct quant_model m = {0, gguf_find(in, "output.weight")};
+    for (size_t i = 0; i < gguf_n_tensors(in); i++) {
+        char text[NAME_BYTES];
+        const char *what;
+        uint32_t layer;
+        if (layer_of(name_text(gguf_tensor_at(in, i), text), &layer, &what) && layer >= m.n_layer)
+            m.n_layer = layer + 1;
+    }
+    return m;
+}
+
+/* The new weights of t, row by row, in memory of their own. */
+static enum status convert(const struct gguf *in, const struct gguf_tensor *t, enum tensor_type type, void **out,
+                           size_t *size, struct error *e) {
+    const size_t cols = t->dims[0], n_rows = t->dims[1] * t->dims[2] * t->dims[3];
+    const size_t from = type_row_bytes(t->type, cols), to = type_row_bytes(type, cols);
+    float *row = mem_new(cols, sizeof *row);
+    *size = n_rows * to; /* cannot wrap: `to` is at most 4 bytes a weight, and the reader bounds the weights */
+    *out = mem_new(n_rows, to);
+    if (!row || !*out) {
+        mem_free(row);
+        mem_free(*out);
+        *out = NULL;
+        return error_set(e, ERR_MEMORY, "%s: no memory for %zu bytes of new weights", gguf_name(in), *size);
+    }
+    for (size_t r = 0; r < n_rows; r++) {
+        type_to_f32(t->type, (const uint8_t *)t->data + r * from, row, cols);
+        type_from_f32(type, row, (uint8_t *)*out + r * to, cols);
+    }
+    mem_free(row);
+    return OK;
+}
+
+static enum status add_tensor(struct gguf_writer *w, const struct gguf *in, const struct gguf_tensor *t,
+                              enum tensor_type type, bool requantize, void **own, size_t *size, struct error *e) {
+    char name[NAME_BYTES];
+    name_text(t, name);
+    *size = t->size_bytes;
+    if (strlen(name) != t->name.size) /* too long, or a zero byte in it */
+        return error_set(e, ERR_INPUT, "%s: tensor %s...: a name of %zu bytes; at most %d can be written",
+                         gguf_name(in), name, t->name.size, NAME_BYTES - 1);
+    if (type != t->type && !is_plain(t->type) && !requantize)
+        return error_set(e, ERR_INPUT,
+                         "%s: tensor %s is %s already; start from an F32, F16 or BF16 file, or accept "
+                         "the added error with --allow-requantize",
+                         gguf_name(in), name, type_info(t->type)->name);
+    enum status s = type == t->type ? OK : convert(in, t, type, own, size, e);
+    if (s == OK) gguf_add_tensor(w, name, type, t->n_dims, t->dims, *own ? *own : t->data);
+    return s;
+}
+
+static void add_keys(struct gguf_writer *w, const struct gguf *in, const struct quant_recipe *r) {
+    static const char *const replaced[] = {"general.file_type",
+                                           "general.quantization_version",
+                                           "general.alignment",
+                                           "split.no",
+                                           "split.count",
+                                           "split.tensors.count",
+                                           NULL};
+    gguf_add_keys(w, in, replaced);
+    gguf_add_u32(w, "general.file_type", r->file_type);
+    if (!is_plain(r->base)) gguf_add_u32(w, "general.quantization_version", QUANTIZATION_VERSION);
+}
+
+enum status quantize_write(const struct gguf *in, const struct quantize_options *o, const char *path,
+                           struct quantize_sizes *sizes, struct error *e) {
+    const size_t n = gguf_n_tensors(in);
+    const struct quant_model m = look_at(in);
+    struct gguf_writer *w = NULL;
+    void **own = mem_new(n, sizeof *own); /* [n] new weights; NULL: those of the file */
+    enum status s = own ? gguf_writer_new(&w, e) : error_set(e, ERR_MEMORY, "no memory for %zu tensors", n);
+    *sizes = (struct quantize_sizes){0};
+    if (s == OK) add_keys(w, in, o->recipe);
+    for (size_t i = 0; s == OK && i < n; i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(in, i);
+        const enum tensor_type type = quantize_choose(o->recipe, &m, t);
+        size_t size;
+        if (o->progress) o->progress(i, n, t, type);
+        s = add_tensor(w, in, t, type, o->requantize, &own[i], &size, e);
+        sizes->bytes_before += t->size_bytes, sizes->bytes_after += size;
+        sizes->n_weights += t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3];
+    }
+    if (s == OK) s = gguf_write(w, path, e);
+    gguf_writer_free(&w);
+    for (size_t i = 0; own && i < n; i++) mem_free(own[i]);
+    mem_free(own);
+    return s;
+}
