@@ -7,7 +7,8 @@
 /* argv[0] is the command's name.  Returns the exit code: 0, 1 (failed), 2 (wrong usage). */
 typedef int command_fn(int argc, char **argv);
 
-command_fn cmd_solve, cmd_run, cmd_eval, cmd_train, cmd_label, cmd_logits, cmd_inspect, cmd_signature, cmd_quantize;
+command_fn cmd_solve, cmd_run, cmd_chat, cmd_eval, cmd_train, cmd_label, cmd_logits, cmd_inspect, cmd_signature, cmd_quantize;
+command_fn cmd_tokenize, cmd_detokenize, cmd_perplexity;
 
 extern const char version_commit[]; /* of the source tree this was built from */
 
