@@ -135,6 +135,16 @@ static enum status read_text(struct text *t, struct error *e) {
     return s;
 }
 
+/* The usual 512, or all that a smaller model has. */
+static enum status choose_ctx(struct options *o, struct error *e) {
+    struct model *m;
+    enum status s = session_open_model(o->session.model, "policy", &m, e);
+    if (s) return s;
+    o->session.ctx = m->config.n_ctx < DEFAULT_CTX ? (int64_t)m->config.n_ctx : DEFAULT_CTX;
+    model_close(&m);
+    return OK;
+}
+
 static enum status open_text(struct text *t, const struct options *o, struct error *e) {
     enum status s = session_open(&o->session, &(struct session_size){.branches = 1, .max_rows = 512}, &t->session, e);
     if (s) return s;
@@ -162,7 +172,7 @@ int cmd_perplexity(int argc, char **argv) {
                      .options = &o,
                      .about =
                          "Prints exp(mean -log p) of the text's tokens, chunk by chunk as llama.cpp counts it, in\n"
-                         "contexts of 512 tokens unless --ctx-size says otherwise.\n"};
+                         "contexts of 512 tokens (or the model's whole, if less) unless --ctx-size says otherwise.\n"};
     struct text t = {.o = &o};
     struct score score = {0};
     struct error e;
@@ -172,8 +182,8 @@ int cmd_perplexity(int argc, char **argv) {
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; the text comes with --file", a.rest[0]);
     if (!o.file) return args_wrong(&a, "--file is missing");
     if (!o.chunks) return args_wrong(&a, "--chunks 0: nothing to do");
-    if (!args_given(&a, "ctx-size")) o.session.ctx = DEFAULT_CTX;
     enum status s = hub_choose(o.hf, &o.session.model, path, &e);
+    if (!s && !args_given(&a, "ctx-size")) s = choose_ctx(&o, &e);
     if (!s) s = open_text(&t, &o, &e);
     if (!s) s = score_text(&t, &score, &e);
     if (!s) print_result(&score);
