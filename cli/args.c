@@ -40,6 +40,12 @@ static bool set_value(const struct args *a, const struct flag *f, const char *te
     case FLAG_YES: *(bool *)field = true; return true;
     case FLAG_TEXT: *(const char **)field = text; return true;
     case FLAG_CHOICE: *(const char **)field = text; return is_word_of(f->value, text);
+    case FLAG_LIST: {
+        struct flag_list *list = (struct flag_list *)field;
+        if (list->n == FLAG_LIST_CAP) return false;
+        list->values[list->n++] = text;
+        return true;
+    }
     case FLAG_INT: {
         long long v = strtoll(text, &end, 10);
         *(int64_t *)field = v;
@@ -59,6 +65,7 @@ static int wrong_value(const struct args *a, const struct flag *f, const char *t
     case FLAG_INT:
         return args_wrong(a, "--%s: \"%.60s\" is not a whole number from %.0f to %.0f", f->name, text, f->lo, f->hi);
     case FLAG_REAL: return args_wrong(a, "--%s: \"%.60s\" is not a number from %g to %g", f->name, text, f->lo, f->hi);
+    case FLAG_LIST: return args_wrong(a, "--%s: given more than %d times", f->name, FLAG_LIST_CAP);
     default: return args_wrong(a, "--%s: \"%.60s\" is none of %s", f->name, text, f->value);
     }
 }

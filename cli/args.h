@@ -14,6 +14,13 @@ enum flag_kind {
     FLAG_REAL,   /* double in [lo, hi] */
     FLAG_TEXT,   /* const char *, borrowed from argv */
     FLAG_CHOICE, /* const char *, one of the words of `value`, "a|b|c" */
+    FLAG_LIST,   /* struct flag_list: may be given several times */
+};
+
+enum { FLAG_LIST_CAP = 32 };
+struct flag_list {
+    int n;
+    const char *values[FLAG_LIST_CAP]; /* borrowed from argv */
 };
 
 struct flag {

@@ -15,6 +15,7 @@ static const struct {
 } commands[] = {
     {"solve", "solve a puzzle: the greedy answer, then search, with the tree drawn", cmd_solve},
     {"run", "continue a text", cmd_run},
+    {"chat", "talk with a model, by the template of its file", cmd_chat},
     {"eval", "accuracy and cost of a search over a file of problems", cmd_eval},
     {"calibrate", "a reward model's values against exact reachability, by step", cmd_calibrate},
     {"train", "train a policy, or a reward model from labels", cmd_train},
@@ -22,6 +23,9 @@ static const struct {
     {"logits", "write the logits of given tokens", cmd_logits},
     {"inspect", "show what is in a model file, and its memory at a context length", cmd_inspect},
     {"quantize", "write a model file with smaller weights", cmd_quantize},
+    {"tokenize", "print the token ids of a text", cmd_tokenize},
+    {"detokenize", "print the text of token ids", cmd_detokenize},
+    {"perplexity", "how well a model predicts a text, in llama.cpp's way of counting", cmd_perplexity},
     {"signature", NULL, cmd_signature},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

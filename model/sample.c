@@ -1,4 +1,4 @@
-/* sample.c: greedy, temperature, top-k, top-p, min-p, and the draw.
+/* sample.c: biases and penalties, greedy, temperature, top-k, top-p, min-p, and the draw.
  * Not a sort: top-k and top-p select, which is linear in the vocabulary.
  * Next: engine.h, whose outputs this reads.
  *
@@ -178,4 +178,27 @@ int32_t sample_token(const struct sample_params *s, const float *logits, uint32_
     }
     if (logprob) *logprob = (float)((double)logits[id] - max - log(total));
     return id;
+}
+
+void sample_add_bias(const struct sample_bias *bias, size_t n, float *logits, uint32_t n_vocab) {
+    for (size_t i = 0; i < n; i++)
+        if ((uint32_t)bias[i].id < n_vocab) logits[bias[i].id] += bias[i].bias;
+}
+
+/* Only the counts of recent tokens are touched: a large vocabulary costs nothing. */
+void sample_penalize(const struct sample_penalties *p, const int32_t *recent, size_t n, int32_t *counts, float *logits,
+                     uint32_t n_vocab) {
+    if (p->repeat == 1 && p->presence == 0 && p->frequency == 0) return;
+    for (size_t i = 0; i < n; i++)
+        if ((uint32_t)recent[i] < n_vocab) counts[recent[i]] = 0;
+    for (size_t i = 0; i < n; i++)
+        if ((uint32_t)recent[i] < n_vocab) counts[recent[i]]++;
+    for (size_t i = 0; i < n; i++) {
+        int32_t id = recent[i];
+        if ((uint32_t)id >= n_vocab || !counts[id]) continue; /* done at its first occurrence */
+        float x = logits[id];
+        x = x > 0 ? x / p->repeat : x * p->repeat;
+        logits[id] = x - ((float)counts[id] * p->frequency + p->presence);
+        counts[id] = 0;
+    }
 }

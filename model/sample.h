@@ -25,4 +25,22 @@ struct sample_scratch {
 int32_t sample_token(const struct sample_params *s, const float *logits, uint32_t n_vocab, uint64_t key, uint64_t counter,
                      struct sample_scratch *scratch, float *logprob);
 
+/* What is done to the logits before sample_token, in this order, as in llama.cpp: */
+
+/* logits[id] += bias for each; -INFINITY forbids a token.  Ids outside [0, n_vocab) are passed over. */
+struct sample_bias {
+    int32_t id;
+    float bias;
+};
+void sample_add_bias(const struct sample_bias *bias, size_t n, float *logits, uint32_t n_vocab);
+
+/* For each token that occurs c > 0 times among recent[n] (the last tokens of prompt and text; outside ids are passed over):
+ *   logit = logit > 0 ? logit / repeat : logit * repeat;   logit -= c * frequency + presence.
+ * Off: repeat 1, presence and frequency 0.  counts: [n_vocab], overwritten (the ids of a sample_scratch will do). */
+struct sample_penalties {
+    float repeat, presence, frequency;
+};
+void sample_penalize(const struct sample_penalties *p, const int32_t *recent, size_t n, int32_t *counts, float *logits,
+                     uint32_t n_vocab);
+
 #endif
