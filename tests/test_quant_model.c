@@ -40,10 +40,10 @@ static bool read_ids(int32_t ids[N_TOKENS]) {
 /* The logits of one file at every position, out: [N_TOKENS, N_VOCAB]. */
 static void run_model(const char *path, const int32_t *ids, float *out) {
     struct error e = {""};
-    struct gguf *file;
-    struct model *m;
-    struct engine *en;
-    struct team *team;
+    struct gguf *file = NULL;
+    struct model *m = NULL;
+    struct engine *en = NULL;
+    struct team *team = NULL;
     struct engine_params size = {.n_pages = 8, .n_seqs = 1, .max_tokens = 32, .max_rows = N_TOKENS, .kv_f32 = true};
     if (team_new(1, &team, &e) || gguf_open(path, &file, &e) || model_open(file, &m, &e) ||
         engine_new(m, team, &size, &en, &e))
