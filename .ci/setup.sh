@@ -26,6 +26,8 @@ if [ "$what" = ci ]; then
     tools+=(clang git)
 fi
 
+case ${CC:-gcc} in clang*) packages+=(clang) ;; esac
+
 complete() {
     local tool
     for tool in "${tools[@]}"; do command -v "$tool" >/dev/null || return 1; done

@@ -9,7 +9,7 @@ function field(name,   at, rest) {
   if (rest ~ /^"/) { match(rest, /^"[^"]*"/); return substr(rest, 2, RLENGTH - 2) }
   match(rest, /^[-0-9.eE+]+/); return substr(rest, 1, RLENGTH)
 }
-BEGIN { print "| policy | search | budget | correct | accuracy | 95% interval | policy tokens | PRM tokens | MFLOP policy | MFLOP PRM | median ms |"
+BEGIN { print "| policy | search | budget | correct | accuracy | 95% interval | policy tokens | PRM tokens | MFLOP policy | MFLOP PRM | median ms (8 in flight) |"
         print "|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|" }
 { n = field("n"); split(field("ci95"), ci, ",")
   printf "| %s | %s | %s | %s/%s | %.1f%% | %.1f-%.1f | %.0f | %.0f | %.0f | %.0f | %.0f |\n", field("policy"), field("search"), field("budget"),

@@ -18,7 +18,7 @@ struct example {
 };
 
 /* Example number `index`: a pure function of (arg, index), called from several threads.  Validation examples have the
- * indices from EXAMPLE_VALIDATION up and share no problem with the others. */
+ * indices from EXAMPLE_VALIDATION up and come from a stream of their own; small problems may occur in both. */
 #define EXAMPLE_VALIDATION ((uint64_t)1 << 62)
 typedef void example_fn(void *arg, uint64_t index, struct example *out);
 
