@@ -84,8 +84,8 @@ static void scan(struct search *s, const char *folder, int depth) {
         if (entry->d_name[0] == '.') continue;
         if (is_model(entry->d_name)) {
             consider(s, folder, entry->d_name);
-        } else if (depth && entry->d_type == DT_DIR) {
-            if (snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < HUB_PATH) scan(s, path, depth - 1);
+        } else if (depth && snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < HUB_PATH) {
+            scan(s, path, depth - 1); /* does nothing when it is no folder */
         }
     }
     closedir(dir);
