@@ -72,7 +72,8 @@ static void consider(struct search *s, const char *folder, const char *name) {
     if (size < 0 || size >= HUB_PATH || access(path, R_OK)) return; /* a link whose blob is gone, too */
     int rank = has_word(name, *s->quant ? s->quant : "Q4_K_M") ? 2 : 1;
     size_t used = strlen(s->others);
-    if (used + strlen(name) + 2 < sizeof s->others) sprintf(s->others + used, "%s%s", used ? ", " : "", name);
+    if (used + strlen(name) + 2 < sizeof s->others)
+        snprintf(s->others + used, sizeof s->others - used, "%s%s", used ? ", " : "", name);
     if (rank > s->rank || (rank == s->rank && strcmp(path, s->path) < 0)) s->rank = rank, strcpy(s->path, path);
 }
 
