@@ -45,6 +45,9 @@ static int make_cache(void **state) {
         "hub/models--a--parts/snapshots/x/UD-Q4_K_XL/p-UD-Q4_K_XL-00001-of-00002.gguf",
         "hub/models--a--plain/snapshots/x/b-Q5_K_M.gguf",
         "hub/models--a--plain/snapshots/x/a-Q5_0.gguf",
+        "hub/models--a--half/snapshots/x/h-Q4_K_M-00002-of-00002.gguf",
+        "hub/models--a--see/snapshots/x/mmproj-Q4_K_M.gguf",
+        "hub/models--a--see/snapshots/x/see-Q4_K_M.gguf",
         "hub/models--a--none/snapshots/x/config.json",
         "other/models--a--m/snapshots/o/other-Q4_K_M.gguf",
     };
@@ -91,6 +94,8 @@ static void quantisations(void **state) {
     expect("a/m:q2_k", "c2/a-Q2_K.gguf");
     expect("a/m:F16", "c1/m-F16.gguf");      /* in an older snapshot only */
     expect_error("a/m:Q4_K", "a-Q2_K.gguf"); /* Q4_K_M is another type, and the error says what there is */
+    expect("a/see", "x/see-Q4_K_M.gguf");
+    expect_error("a/half", "no such model"); /* without its first part it cannot be opened */
     expect("a/plain", "x/a-Q5_0.gguf");      /* no Q4_K_M: the first by name */
     expect("a/parts:Q4_K_XL", "UD-Q4_K_XL/p-UD-Q4_K_XL-00001-of-00002.gguf");
     expect("a/parts", "UD-Q4_K_XL/p-UD-Q4_K_XL-00001-of-00002.gguf");
