@@ -19,3 +19,9 @@ const volatile int *cancel_install(void) {
     sigaction(SIGTERM, &action, NULL);
     return &asked;
 }
+
+void cancel_clear(void) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    asked = 0;
+}

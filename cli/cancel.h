@@ -6,5 +6,7 @@
 
 /* Non-zero after SIGINT or SIGTERM; the second one finds the system's default action. */
 const volatile int *cancel_install(void);
+/* Forgets the signal and gives both back to the system: the work is over, but the program goes on. */
+void cancel_clear(void);
 
 #endif

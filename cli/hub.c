@@ -71,8 +71,9 @@ static void consider(struct search *s, const char *folder, const char *name) {
     int size = snprintf(path, sizeof path, "%s/%s", folder, name);
     if (size < 0 || size >= HUB_PATH || access(path, R_OK)) return; /* a link whose blob is gone, too */
     int rank = has_word(name, *s->quant ? s->quant : "Q4_K_M") ? 2 : 1;
-    size_t used = strlen(s->others);
-    if (used + strlen(name) + 2 < sizeof s->others) sprintf(s->others + used, "%s%s", used ? ", " : "", name);
+    size_t used = strlen(s->others), left = sizeof s->others - used;
+    size = snprintf(s->others + used, left, "%s%s", used ? ", " : "", name);
+    if (size < 0 || (size_t)size >= left) s->others[used] = 0; /* whole names only */
     if (rank > s->rank || (rank == s->rank && strcmp(path, s->path) < 0)) s->rank = rank, strcpy(s->path, path);
 }
 
@@ -84,8 +85,8 @@ static void scan(struct search *s, const char *folder, int depth) {
         if (entry->d_name[0] == '.') continue;
         if (is_model(entry->d_name)) {
             consider(s, folder, entry->d_name);
-        } else if (depth && entry->d_type == DT_DIR) {
-            if (snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < HUB_PATH) scan(s, path, depth - 1);
+        } else if (depth && snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) < HUB_PATH) {
+            scan(s, path, depth - 1); /* does nothing when it is no folder */
         }
     }
     closedir(dir);

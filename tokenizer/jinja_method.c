@@ -202,6 +202,12 @@ static struct jval format(struct jrun *r, struct jstr s, const struct jargs *a) 
     return jbuf_value(&b);
 }
 
+static struct jval join(struct jrun *r, struct jstr s, const struct jargs *a) {
+    struct jval between = jval_string(s);
+    struct jstr by_place = {0};
+    return jfilter_join(r, jargs_get(a, 0, NULL), &(struct jargs){&between, &by_place, 1});
+}
+
 static const struct {
     const char *name;
     struct jval (*call)(struct jrun *r, struct jstr s, const struct jargs *a);
@@ -218,6 +224,7 @@ static const struct {
     {"title", title},
     {"capitalize", capitalize},
     {"format", format},
+    {"join", join},
 };
 
 /* ---- methods of lists and dicts ---- */

@@ -234,6 +234,7 @@ static struct jnode *body(struct jparser *p, const char *const *ends) {
         if (!n) goto out;
         *end = n, end = &n->next;
     }
+    while (ends && ends[1]) ends++; /* the last one closes the statement */
     if (ends) jwork_fail(p->w, ERR_INPUT, "\"%s\" is missing at the end", ends[0]);
 out:
     p->w->depth--;

@@ -1,0 +1,137 @@
+/* cmd_chat.c: a conversation with a model: lines in, answers out.
+ * Not the tokens of a conversation: tokenizer/chat.h.
+ * Next: cli/talk.h, which keeps the conversation in the KV cache. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/command.h"
+#include "cli/talk.h"
+
+struct options {
+    struct talk_options talk;
+    const char *prompt;
+    bool single;
+};
+
+static const struct flag flags[] = {
+    MODEL_FLAG(struct options, talk.session),
+    {"system-prompt", "sys", FLAG_TEXT, offsetof(struct options, talk.system), NULL, 0, 0, "TEXT",
+     "the system message"},
+    {"prompt", "p", FLAG_TEXT, offsetof(struct options, prompt), NULL, 0, 0, "TEXT", "the first message of the user"},
+    {"single-turn", "st", FLAG_YES, offsetof(struct options, single), NULL, 0, 0, "", "one answer, then the end"},
+    {"chat-template", NULL, FLAG_TEXT, offsetof(struct options, talk.template_name), NULL, 0, 0, "NAME",
+     "llama3, granite, gemma, phi4, chatml, phi3, zephyr, llama2 or mistral (default: the file's own)"},
+    {"chat-template-file", NULL, FLAG_TEXT, offsetof(struct options, talk.template_file), NULL, 0, 0, "FILE",
+     "a Jinja template"},
+    {"reasoning-budget", NULL, FLAG_INT, offsetof(struct options, talk.reasoning_budget), "-1", -1, 1e9, "N",
+     "tokens of thinking before it is ended; 0 = none, -1 = any number"},
+    {"predict", "n", FLAG_INT, offsetof(struct options, talk.n), "-1", -1, 1e9, "N",
+     "tokens of one answer; -1 = until the end or the context is full"},
+    {"temp", NULL, FLAG_REAL, offsetof(struct options, talk.temp), "0.8", 0, 100, "X",
+     "temperature; 0 = always the likeliest token"},
+    {"top-k", NULL, FLAG_INT, offsetof(struct options, talk.top_k), "40", 0, 1e9, "N", "only the N likeliest; 0 = all"},
+    {"top-p", NULL, FLAG_REAL, offsetof(struct options, talk.top_p), "0.95", 0, 1, "X",
+     "only the likeliest with together this probability; 1 = all"},
+    {"min-p", NULL, FLAG_REAL, offsetof(struct options, talk.min_p), "0.05", 0, 1, "X",
+     "only tokens this likely, the best one being 1; 0 = all"},
+    {"seed", "s", FLAG_INT, offsetof(struct options, talk.seed), "-1", -1, 9e15, "N",
+     "same seed, same text; -1 = a new one"},
+    COMPUTE_FLAGS(struct options, talk.session),
+    {0},
+};
+
+static void help(void) {
+    fputs("/help         this text\n"
+          "/reset        forget the conversation, keep the system message\n"
+          "/system TEXT  another system message, and a new conversation\n"
+          "/save FILE    the conversation as JSON\n"
+          "Ctrl-C stops an answer; Ctrl-D ends.  A \\ at the end of a line continues it.\n",
+          stderr);
+}
+
+/* What follows the command's word, or NULL when the line is another one. */
+static const char *after(const char *line, const char *word) {
+    size_t n = strlen(word);
+    if (strncmp(line, word, n) || (line[n] && line[n] != ' ')) return NULL;
+    return line + n + (line[n] == ' ');
+}
+
+/* A line that begins with "/": false when it is to be answered after all. */
+static bool command(struct talk *t, const char *line) {
+    struct error e;
+    const char *rest;
+    enum status s = OK;
+    if (line[0] != '/') return false;
+    if (after(line, "/help")) help();
+    else if (after(line, "/reset")) s = talk_reset(t, NULL, &e);
+    else if ((rest = after(line, "/system"))) s = talk_reset(t, rest, &e);
+    else if ((rest = after(line, "/save")) && *rest) s = talk_save(t, rest, &e);
+    else fprintf(stderr, "ponder chat: \"%.60s\" is no command; they are in /help\n", line);
+    if (s) fprintf(stderr, "ponder chat: %s\n", e.text);
+    return true;
+}
+
+/* The next message, for free(); NULL at the end of the input. */
+static char *read_message(bool live) {
+    char *line = NULL, *all = NULL;
+    size_t cap = 0, n_all = 0;
+    ssize_t n;
+    if (live) fputs("> ", stderr);
+    while ((n = getline(&line, &cap, stdin)) >= 0) {
+        if (n && line[n - 1] == '\n') line[--n] = 0;
+        bool goes_on = n && line[n - 1] == '\\';
+        if (goes_on) line[n - 1] = '\n';
+        char *more = realloc(all, n_all + (size_t)n + 1);
+        if (!more) break;
+        all = more;
+        memcpy(all + n_all, line, (size_t)n + 1);
+        n_all += (size_t)n;
+        if (!goes_on) break;
+    }
+    free(line);
+    return all;
+}
+
+/* false (and e): the conversation cannot go on. */
+static enum status converse(struct talk *t, const struct options *o, struct error *e) {
+    bool live = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    enum status s = o->prompt ? talk_answer(t, o->prompt, e) : OK;
+    if (live && !o->single) fputs("/help lists the commands\n", stderr);
+    for (bool done = o->prompt && o->single; !done && !s && !ferror(stdout);) {
+        char *message = read_message(live);
+        if (!message) break;
+        if (*message && !command(t, message)) {
+            s = talk_answer(t, message, e);
+            done = o->single;
+        }
+        free(message);
+        if ((s == ERR_FULL || s == ERR_INPUT) && live) { /* the message is taken back: something can be done about it */
+            fprintf(stderr, "ponder chat: %s\n", e->text);
+            s = OK;
+        }
+    }
+    return s;
+}
+
+int cmd_chat(int argc, char **argv) {
+    struct options o = {0};
+    struct args a = {.command = "chat",
+                     .usage = "",
+                     .flags = flags,
+                     .options = &o,
+                     .about = "A conversation: lines from the terminal or from stdin, answers on stdout.\n"};
+    struct talk *t = NULL;
+    struct error e;
+    int code = args_parse(&a, argc, argv);
+    if (code != ARGS_GO_ON) return code;
+    if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; a first message comes with --prompt", a.rest[0]);
+    if (o.talk.template_name && o.talk.template_file)
+        return args_wrong(&a, "--chat-template and --chat-template-file exclude each other");
+    enum status s = talk_open(&o.talk, &t, &e);
+    if (!s) s = converse(t, &o, &e);
+    talk_close(&t);
+    return s ? args_failed(&a, e.text) : EXIT_GOOD;
+}
