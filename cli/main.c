@@ -15,6 +15,7 @@ static const struct {
 } commands[] = {
     {"solve", "solve a puzzle: the greedy answer, then search, with the tree drawn", cmd_solve},
     {"run", "continue a text", cmd_run},
+    {"chat", "talk with a model, by the template of its file", cmd_chat},
     {"eval", "accuracy and cost of a search over a file of problems", cmd_eval},
     {"calibrate", "a reward model's values against exact reachability, by step", cmd_calibrate},
     {"train", "train a policy, or a reward model from labels", cmd_train},
