@@ -48,7 +48,7 @@ t_no_arguments_show_the_usage() { expect 2 "$ponder" && empty out && has err 'po
 t_help_of_every_command() {
     local c
     expect 0 "$ponder" --help && has out solve && empty err || return 1
-    for c in solve run eval calibrate train label logits inspect; do
+    for c in solve run chat eval calibrate train label logits inspect quantize tokenize detokenize perplexity; do
         expect 0 "$ponder" "$c" --help && empty err && has out "usage: ponder $c" && has out --help || return 1
     done
 }
@@ -388,6 +388,29 @@ t_train_a_policy_in_two_parts() {
     "$ponder" -q -m whole.gguf "${small[@]}" --json "4 7 8 8" >out 2>err
     has out '"simulations":16' || return 1
     refuses 1 'prm.kind' "$ponder" -q --prm whole.gguf "4 7 8 8"
+}
+# A policy of an instant's training, to have a file that is not inside the binary.
+tiny_file() { "$ponder" train policy --size tiny --steps 1 "${tiny[@]}" -o tiny.gguf >/dev/null 2>&1; }
+t_tokenize_and_back() {
+    tiny_file || return 1
+    expect 0 "$ponder" tokenize -m tiny.gguf -p " 4 7 8 8 -> 24" && one_line out && [ "$(wc -w <out)" = 6 ] || return 1
+    local ids
+    ids=$(cat out)
+    expect 0 "$ponder" detokenize -m tiny.gguf $ids && has out " 4 7 8 8 -> 24" || return 1
+    refuses 1 'no.gguf' "$ponder" tokenize -m no.gguf -p x
+}
+t_quantize_and_run() {
+    tiny_file || return 1
+    expect 0 "$ponder" quantize tiny.gguf q.gguf Q8_0 && expect 0 "$ponder" inspect -m q.gguf && has out Q8_0 || return 1
+    expect 0 "$ponder" run -m q.gguf -p " 4 7 8 8 -> 24" --temp 0 -n 4 && has out " 4 7 8 8 -> 24" || return 1
+    expect 2 "$ponder" quantize tiny.gguf q2.gguf Q9_9 && empty out && one_line err && has err Q9_9
+}
+t_perplexity_of_a_text() {
+    tiny_file || return 1
+    for i in $(seq 200); do echo " 4 7 8 8 -> 24"; done >text
+    expect 0 "$ponder" perplexity -m tiny.gguf -f text -c 64 && has out PPL || return 1
+    head -c 20 text >short
+    expect 1 "$ponder" perplexity -m tiny.gguf -f short -c 64 && one_line err && has err short
 }
 t_label_and_train_a_reward_model() {
     local label=(label -n 40 --chains 2 --max-rollouts 4 -t 1)
