@@ -38,7 +38,7 @@ BENCHES := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
 
-.PHONY: help all build-tests check run test asan ubsan tsan fuzz bench signature signature-check deps deps-install format \
+.PHONY: help all build-tests check run test asan ubsan tsan arm fuzz bench signature signature-check deps deps-install format \
 	train install clean run-fuzz FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -50,6 +50,7 @@ all: $(B)/ponder
 ## make run              install what is missing, build, solve a few puzzles
 ## make test             the same set-up, then all tests
 ## make asan ubsan tsan  all tests under a sanitizer (build folders of their own)
+## make arm              the aarch64 kernels against scalar, cross-built, under qemu-user
 ## make fuzz             libFuzzer targets, FUZZ_SECONDS=60 each (clang)
 ## make bench            measurements: kernels, fork, decode
 ## make signature        one hash of fixed searches; signature-check compares it with bench/signature.txt
@@ -81,6 +82,13 @@ ubsan:
 tsan:
 	+@$(call SANITIZED,-fsanitize=thread)
 comma := ,
+
+ARM_CC ?= aarch64-linux-gnu-gcc
+arm:
+	@mkdir -p $(B)
+	$(ARM_CC) -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -ffp-contract=off -I. -static base/rng.c \
+	  $(filter-out %_avx2.c,$(wildcard ops/*.c)) tests/ops_selftest.c -lm -o $(B)/ops_selftest
+	qemu-aarch64 $(B)/ops_selftest
 
 FUZZ_SECONDS ?= 60
 fuzz:

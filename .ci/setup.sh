@@ -22,8 +22,8 @@ if [ "$what" != build ]; then
     tools+=(flock script)
 fi
 if [ "$what" = ci ]; then
-    packages+=(clang git)
-    tools+=(clang git)
+    packages+=(clang git gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+    tools+=(clang git aarch64-linux-gnu-gcc qemu-aarch64)
 fi
 
 case ${CC:-gcc} in clang*) packages+=(clang) ;; esac
