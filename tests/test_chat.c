@@ -256,8 +256,8 @@ static void encodes(const char *template, const char *content, bool adds_bos, co
     struct fixture f;
     struct error e;
     struct jinja_text x;
-    int32_t *ids;
-    size_t n;
+    int32_t *ids = NULL;
+    size_t n = 0;
     char got[1000];
     json_t *j = json_pack("{s:[{s:s,s:s}]}", "messages", "role", "user", "content", content);
     if (open_fixture(&f, template, NULL, adds_bos, &e) || chat_render(f.chat, j, 0, &x, &e) ||
@@ -391,7 +391,7 @@ static void test_memory(void **state) {
     for (size_t i = 1;; i++) {
         struct jinja_text x = {0};
         int32_t *ids = NULL;
-        size_t n;
+        size_t n = 0;
         mem_fail_at(i, false);
         enum status s = chat_open(f.g, f.tok, NULL, &f.chat, &e);
         if (!s) s = chat_render(f.chat, j, 0, &x, &e);
