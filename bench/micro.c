@@ -134,9 +134,9 @@ int main(int argc, char **argv) {
     const struct embedded *inside = embedded_find("game24-policy");
     if (argc < 2 && !inside) return fprintf(stderr, "usage: micro MODEL.gguf\n"), 2;
     if (argc > 1 ? gguf_open(argv[1], &file, &e) : gguf_open_memory(inside->data, inside->size_bytes, inside->name, &file, &e)) die(&e);
-    struct model *m;
-    struct team *team;
-    struct engine *en;
+    struct model *m = NULL;
+    struct team *team = NULL;
+    struct engine *en = NULL;
     int threads = argc > 2 ? atoi(argv[2]) : 2;
     if (model_open(file, &m, &e) || team_new(threads, &team, &e)) die(&e);
     struct engine_params p = {.n_pages = 4096, .n_seqs = 256, .max_tokens = 256, .max_rows = 256};
