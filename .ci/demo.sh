@@ -3,5 +3,5 @@
 set -euo pipefail
 for puzzle in "4 7 8 8" "3 3 8 8" "1 8 12 12"; do
     printf '\n== %s\n' "$puzzle"
-    "$1" "$puzzle"
+    "$1" "$puzzle" || [ $? = 1 ] # 1: a wrong answer, which is shown like a right one
 done

@@ -209,9 +209,10 @@ t_eval_bad_input_names_the_line() {
 whole_run() {
     [ -s whole.out ] && return
     for i in 1 2; do puzzles; done >many.txt
-    "$ponder" eval --input many.txt "${small[@]}" --json -t 1 --in-flight 2 -o whole.jsonl >whole.out 2>err
+    "$ponder" "${many[@]}" -o whole.jsonl >whole.out 2>err
 }
-many() { "$ponder" eval --input many.txt "${small[@]}" --json -t 1 --in-flight 2 "$@"; }
+many=(eval --input many.txt -m game24-policy-small "${small[@]}" --json -t 1 --in-flight 2)
+many() { "$ponder" "${many[@]}" "$@"; }
 # started FILE: waits until FILE holds at least 4 lines
 started() {
     local i
@@ -228,21 +229,25 @@ is_whole() { # the resumed FILE holds every problem once, in order, with the res
     [ "$(wc -l <b)" = 24 ] || { say "$(wc -l <b) lines"; return 1; }
     same a b
 }
+# interrupt SIGNAL FILE: a run into FILE that got SIGNAL before it was over; its exit code is in `code`.
+interrupt() {
+    local try pid
+    for try in 1 2 3 4 5; do
+        rm -f "$2"
+        "$ponder" "${many[@]}" -o "$2" >out 2>err &
+        pid=$!
+        started "$2" || return 1
+        kill -"$1" $pid 2>/dev/null
+        wait $pid 2>/dev/null
+        code=$?
+        [ "$(wc -l <"$2")" -lt 25 ] && return 0
+    done
+    say "five runs were over before the signal came"
+    return 1
+}
 t_kill_9_in_the_middle_of_an_eval_loses_nothing() {
     whole_run
-    local try lines pid
-    for try in 1 2 3; do
-        rm -f killed.jsonl
-        "$ponder" eval --input many.txt "${small[@]}" --json -t 1 --in-flight 2 -o killed.jsonl >out 2>err &
-        pid=$!
-        started killed.jsonl || return 1
-        sleep "0.0$try"
-        kill -9 $pid
-        wait $pid 2>/dev/null
-        lines=$(wc -l <killed.jsonl)
-        [ "$lines" -lt 25 ] && break
-    done
-    [ "$lines" -lt 25 ] || { say "it was over before it was killed"; return 1; }
+    interrupt KILL killed.jsonl && [ "$code" = 137 ] || return 1
     expect 0 many -o killed.jsonl || return 1
     counts whole.out >one
     counts out >two
@@ -275,7 +280,7 @@ t_results_of_another_run_are_refused() {
     refuses 1 '"seed" is 1 there and 2 here' many -o other.jsonl --seed 2 && refuses 1 '"budget" is 16' many -o other.jsonl --budget 17 &&
         refuses 1 '"prm" is' many -o other.jsonl --prm oracle && same whole.jsonl other.jsonl || return 1
     head -n 12 many.txt >fewer.txt
-    refuses 1 '"input" is' "$ponder" eval --input fewer.txt "${small[@]}" -t 1 --in-flight 2 -o other.jsonl && same whole.jsonl other.jsonl
+    refuses 1 '"input" is' many --input fewer.txt -o other.jsonl && same whole.jsonl other.jsonl
 }
 t_other_files_are_left_alone() {
     echo "a letter" >letter
@@ -299,7 +304,7 @@ t_a_second_process_is_refused() {
 }
 t_a_full_disk_keeps_what_was_finished() {
     whole_run
-    (ulimit -f 3; "$ponder" eval --input many.txt "${small[@]}" --json -t 1 --in-flight 2 -o full.jsonl >out 2>err)
+    (ulimit -f 3; "$ponder" "${many[@]}" -o full.jsonl >out 2>err)
     [ $? = 1 ] && has err full.jsonl && has err 'File too large' || return 1
     [ "$(tail -c 1 full.jsonl | od -An -c | tr -d ' ')" = '\n' ] && [ "$(wc -l <full.jsonl)" -ge 2 ] || { say "no whole lines"; return 1; }
     expect 0 many -o full.jsonl && is_whole full.jsonl
@@ -307,12 +312,8 @@ t_a_full_disk_keeps_what_was_finished() {
 t_ctrl_c_stops_cleanly_and_the_run_goes_on_later() {
     whole_run
     # a shell without job control starts background commands with SIGINT ignored: SIGTERM is handled the same way
-    "$ponder" eval --input many.txt "${small[@]}" --json -t 1 --in-flight 2 -o stopped.jsonl >out 2>err &
-    local pid=$!
-    started stopped.jsonl || return 1
-    kill -TERM $pid
-    wait $pid
-    [ $? = 1 ] || { say "exit code is not 1: $(cat err)"; return 1; }
+    interrupt TERM stopped.jsonl || return 1
+    [ "$code" = 1 ] || { say "exit code $code, expected 1: $(cat err)"; return 1; }
     has err 'the same command goes on' && [ "$(field n out)" = "$(sed 1d stopped.jsonl | wc -l)" ] || return 1
     expect 0 many -o stopped.jsonl && is_whole stopped.jsonl
 }
@@ -413,12 +414,12 @@ t_perplexity_of_a_text() {
     expect 1 "$ponder" perplexity -m tiny.gguf -f short -c 64 && one_line err && has err short
 }
 t_label_and_train_a_reward_model() {
-    local label=(label -n 40 --chains 2 --max-rollouts 4 -t 1)
-    expect 0 "$ponder" "${label[@]}" -o l.jsonl && [ "$(wc -l <l.jsonl)" = 40 ] || return 1
+    local label=(label -m game24-policy-small -n 25 --chains 2 --max-rollouts 4 -t 1)
+    expect 0 "$ponder" "${label[@]}" -o l.jsonl && [ "$(wc -l <l.jsonl)" = 25 ] || return 1
     cp l.jsonl whole_labels
     head -c -50 whole_labels >l.jsonl
     expect 0 "$ponder" "${label[@]}" -o l.jsonl && same l.jsonl whole_labels || return 1
-    expect 0 "$ponder" train prm --init embedded --labels l.jsonl --steps 6 "${tiny[@]}" -o r.gguf || return 1
+    expect 0 "$ponder" train prm --init game24-policy-small --labels l.jsonl --steps 6 "${tiny[@]}" -o r.gguf || return 1
     "$ponder" -q --prm r.gguf "${small[@]}" --json "4 7 8 8" >out 2>err
     has out '"simulations":16'
 }
