@@ -156,6 +156,19 @@ uint32_t engine_pages_free(struct engine *en) {
     return n;
 }
 
+uint32_t engine_prefix(struct engine *en, uint32_t seq, const int32_t *tokens, uint32_t n) {
+    pthread_mutex_lock(&en->lock);
+    uint32_t hit = kv_adopt(en->kv, seq, tokens, n);
+    pthread_mutex_unlock(&en->lock);
+    return hit;
+}
+
+void engine_remember(struct engine *en, uint32_t seq, const int32_t *tokens, uint32_t n) {
+    pthread_mutex_lock(&en->lock);
+    kv_remember(en->kv, seq, tokens, n);
+    pthread_mutex_unlock(&en->lock);
+}
+
 bool engine_check(struct engine *en, struct error *e) {
     pthread_mutex_lock(&en->lock);
     bool good = kv_check(en->kv, e);

@@ -34,6 +34,9 @@ uint32_t engine_len(struct engine *en, uint32_t seq);
 struct kv_stats engine_kv_stats(struct engine *en);
 uint64_t engine_kv_bytes_peak(struct engine *en); /* largest KV memory in use so far */
 uint32_t engine_pages_free(struct engine *en);
+/* kv_adopt: on an empty sequence, tokens of n that need no computation, at most n - 1; and kv_remember, after they were run. */
+uint32_t engine_prefix(struct engine *en, uint32_t seq, const int32_t *tokens, uint32_t n);
+void engine_remember(struct engine *en, uint32_t seq, const int32_t *tokens, uint32_t n);
 bool engine_check(struct engine *en, struct error *e); /* kv_check */
 
 /* Appends tokens to one sequence and gives the outputs of its last n_out tokens. */
@@ -43,8 +46,8 @@ struct span {
     const int32_t *tokens;    /* [n_tokens], ids in [0, n_vocab) */
     float *out;               /* [n_out, engine_n_out] */
 };
-/* Blocks until the outputs are there.  Each sequence at most once per call and in one call at a time.  ERR_FULL (KV) and ERR_INPUT
- * (an id out of range, context passed): nothing was done.  *pages_copied (may be NULL) grows by the copies on write that
+/* Blocks until the outputs are there.  Each sequence at most once per call and in one call at a time.  ERR_FULL (no KV
+ * pages left, context passed) and ERR_INPUT (an id out of range): nothing was done.  *pages_copied (may be NULL) grows by the copies on write that
  * this call caused.  Bitwise promise: the outputs of a row depend on its own tokens only. */
 enum status engine_run(struct engine *en, const struct span *spans, size_t n, uint64_t *pages_copied, struct error *e);
 

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "base/mem.h"
+#include "model/prefix.h"
 
 /* A table holds the pages of len tokens and, between reserve and advance, the pages for the tokens to come; those were
  * taken by this sequence and a fork leaves them out, so they are never shared. */
@@ -27,6 +28,7 @@ struct kv {
 
     struct sequence *seqs;            /* [n_seqs + 1], 0 unused */
     uint32_t *ref;                    /* [n_pages] entries of live tables that name this page */
+    struct prefix *prefix;            /* remembered pages; with count 0 they are idle: neither used nor on the stack */
     uint32_t *free_pages, *free_seqs; /* stacks */
     uint32_t n_free_pages, n_free_seqs;
     uint32_t *recount; /* [n_pages] for kv_check */
@@ -49,13 +51,17 @@ static uint16_t *page_data(const struct kv *kv, uint32_t page) {
 
 /* Pages: */
 
-/* The content is what the last owner left. */
-static uint32_t take_page(struct kv *kv) {
-    assert(kv->n_free_pages > 0);
-    uint32_t page = kv->free_pages[--kv->n_free_pages];
-    kv->ref[page] = 1;
+static void hold_page(struct kv *kv, uint32_t page) {
+    if (kv->ref[page]++) return;
     kv->stats.pages_used++;
     if (kv->stats.pages_used > kv->stats.pages_peak) kv->stats.pages_peak = kv->stats.pages_used;
+}
+
+/* The content is what the last owner left.  Idle pages go when there are no others. */
+static uint32_t take_page(struct kv *kv) {
+    kv->stats.pages_evicted += !kv->n_free_pages;
+    uint32_t page = kv->n_free_pages ? kv->free_pages[--kv->n_free_pages] : prefix_evict(kv->prefix);
+    hold_page(kv, page);
     return page;
 }
 
@@ -69,13 +75,14 @@ static uint32_t take_zeroed_page(struct kv *kv) {
 static void release_page(struct kv *kv, uint32_t page) {
     assert(kv->ref[page] > 0);
     if (--kv->ref[page]) return;
-    kv->free_pages[kv->n_free_pages++] = page;
     kv->stats.pages_used--;
+    if (prefix_has(kv->prefix, page)) prefix_let_go(kv->prefix, page);
+    else kv->free_pages[kv->n_free_pages++] = page;
 }
 
-/* All of copy-on-write: is this page's count 1?  The last owner writes in place. */
+/* All of copy-on-write: would another reader see it?  The last owner writes in place, but not into what is remembered. */
 static void make_writable(struct kv *kv, uint32_t *entry) {
-    if (kv->ref[*entry] == 1) return;
+    if (kv->ref[*entry] == 1 && !prefix_has(kv->prefix, *entry)) return;
     uint32_t copy = take_page(kv);
     memcpy(page_data(kv, copy), page_data(kv, *entry), kv_page_bytes(kv));
     release_page(kv, *entry);
@@ -101,7 +108,9 @@ static bool allocate(struct kv *kv, size_t n_entries) {
     kv->free_pages = mem_new(kv->n_pages, sizeof *kv->free_pages);
     kv->free_seqs = mem_new(kv->n_seqs, sizeof *kv->free_seqs);
     kv->recount = mem_new(kv->n_pages, sizeof *kv->recount);
-    if (!kv->tables || !kv->seqs || !kv->ref || !kv->free_pages || !kv->free_seqs || !kv->recount) return false;
+    kv->prefix = prefix_new(kv->n_pages, kv->n_pages);
+    if (!kv->tables || !kv->seqs || !kv->ref || !kv->free_pages || !kv->free_seqs || !kv->recount || !kv->prefix)
+        return false;
     /* Address space only: the system backs a page when it is first written. */
     void *data = mmap(NULL, kv->data_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED) return false;
@@ -147,6 +156,7 @@ void kv_free(struct kv **kvp) {
     mem_free(kv->free_pages);
     mem_free(kv->free_seqs);
     mem_free(kv->recount);
+    prefix_free(&kv->prefix);
     mem_free(kv);
     *kvp = NULL;
 }
@@ -198,7 +208,8 @@ static uint32_t *partial_page(const struct kv *kv, uint32_t seq) {
 }
 
 /* Pages that a reserve will take.  Forks of one partial page give up their claims one after the other, as
- * make_writable will do it, so that the last owner is not counted; then the claims are put back. */
+ * make_writable will do it, so that the last owner is not counted (unless the page is remembered); then the claims are
+ * put back. */
 static uint64_t pages_needed(struct kv *kv, const struct kv_need *needs, size_t n) {
     uint64_t pages = 0;
     for (size_t i = 0; i < n; i++) {
@@ -208,7 +219,7 @@ static uint64_t pages_needed(struct kv *kv, const struct kv_need *needs, size_t 
         uint32_t *entry = needs[i].n_tokens ? partial_page(kv, needs[i].seq) : NULL;
         if (!entry) continue;
         assert(kv->ref[*entry] > 0); /* fails when a sequence is named twice */
-        if (kv->ref[*entry]-- > 1) pages++;
+        if (kv->ref[*entry]-- > 1 || prefix_has(kv->prefix, *entry)) pages++;
     }
     for (size_t i = 0; i < n; i++) {
         uint32_t *entry = needs[i].n_tokens ? partial_page(kv, needs[i].seq) : NULL;
@@ -225,9 +236,9 @@ enum status kv_reserve(struct kv *kv, const struct kv_need *needs, size_t n, str
                              kv->max_tokens);
     }
     uint64_t pages = pages_needed(kv, needs, n);
-    if (pages > kv->n_free_pages)
+    if (pages > kv_pages_free(kv))
         return error_set(e, ERR_FULL, "KV cache: %llu pages needed, %u of %u free", (unsigned long long)pages,
-                         kv->n_free_pages, kv->n_pages);
+                         kv_pages_free(kv), kv->n_pages);
     for (size_t i = 0; i < n; i++) {
         uint32_t *pages_of_seq = table(kv, needs[i].seq);
         struct sequence *s = sequence(kv, needs[i].seq);
@@ -243,8 +254,50 @@ void kv_advance(struct kv *kv, uint32_t seq, uint32_t n_tokens) {
     struct sequence *s = sequence(kv, seq);
     assert((uint64_t)s->len + n_tokens <= (uint64_t)s->n_pages * KV_PAGE);
     /* Else a shared page was written: not reserved, or forked between reserve and advance. */
-    assert(!n_tokens || !partial_page(kv, seq) || kv->ref[*partial_page(kv, seq)] == 1);
+    assert(!n_tokens || !partial_page(kv, seq) ||
+           (kv->ref[*partial_page(kv, seq)] == 1 && !prefix_has(kv->prefix, *partial_page(kv, seq))));
     s->len += n_tokens;
+}
+
+/* Remembered prefixes: */
+
+uint32_t kv_adopt(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n) {
+    struct sequence *s = sequence(kv, seq);
+    assert(s->len == 0);
+    kv_truncate(kv, seq, 0);
+    uint32_t page = PREFIX_NONE;
+    kv->stats.prefix_tokens_asked += n;
+    for (; s->len + KV_PAGE < n; s->len += KV_PAGE) {
+        page = prefix_find(kv->prefix, page, tokens + s->len);
+        if (page == PREFIX_NONE) break;
+        if (!kv->ref[page]) prefix_hold(kv->prefix, page);
+        hold_page(kv, page);
+        table(kv, seq)[s->n_pages++] = page;
+    }
+    kv->stats.prefix_tokens_hit += s->len;
+    return s->len;
+}
+
+/* Who holds a remembered page must hold its parent (prefix.h).  So a page of another sequence with the same text takes the
+ * place of ours, which has the same bits, and a page that forks hold too, whose tables we do not see, ends the walk. */
+void kv_remember(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n) {
+    const struct sequence *s = sequence(kv, seq);
+    uint32_t *pages = table(kv, seq), parent = PREFIX_NONE;
+    assert(n <= s->len);
+    for (uint32_t i = 0; i < n / KV_PAGE; parent = pages[i++]) {
+        uint32_t known = prefix_find(kv->prefix, parent, tokens + (size_t)i * KV_PAGE);
+        if (known == pages[i]) continue;
+        if (prefix_has(kv->prefix, pages[i])) return; /* under other tokens: the caller errs */
+        if (known != PREFIX_NONE) {
+            if (!kv->ref[known]) prefix_hold(kv->prefix, known);
+            hold_page(kv, known);
+            release_page(kv, pages[i]);
+            pages[i] = known;
+        } else {
+            if (kv->ref[pages[i]] > 1) return;
+            prefix_add(kv->prefix, parent, tokens + (size_t)i * KV_PAGE, pages[i]);
+        }
+    }
 }
 
 /* Looking: */
@@ -266,9 +319,11 @@ uint16_t *kv_v(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head
 }
 
 size_t kv_page_bytes(const struct kv *kv) { return kv->page_halves * sizeof *kv->data; }
-uint32_t kv_pages_free(const struct kv *kv) { return kv->n_free_pages; }
+uint32_t kv_pages_free(const struct kv *kv) { return kv->n_free_pages + prefix_n_idle(kv->prefix); }
 struct kv_stats kv_stats(const struct kv *kv) {
-    return kv->stats;
+    struct kv_stats s = kv->stats;
+    s.pages_remembered = prefix_n_pages(kv->prefix);
+    return s;
 }
 
 uint32_t kv_pages_owned(const struct kv *kv, uint32_t seq) {
@@ -288,9 +343,14 @@ static bool recount_sequence(const struct kv *kv, uint32_t seq, struct error *e)
     }
     for (uint32_t i = 0; i < s->n_pages; i++) {
         uint32_t page = table(kv, seq)[i];
-        if (page >= kv->n_pages || (i >= pages_of(s->len) && kv->ref[page] != 1)) {
+        bool known = page < kv->n_pages && prefix_has(kv->prefix, page);
+        if (page >= kv->n_pages || (i >= pages_of(s->len) && (kv->ref[page] != 1 || known))) {
             error_set(e, ERR_INPUT, "sequence %u: entry %u is page %u, out of range or reserved and shared", seq, i,
                       page);
+            return false;
+        }
+        if (known && prefix_parent(kv->prefix, page) != (i ? table(kv, seq)[i - 1] : PREFIX_NONE)) {
+            error_set(e, ERR_INPUT, "sequence %u: entry %u is page %u, remembered after another page", seq, i, page);
             return false;
         }
         kv->recount[page]++;
@@ -306,7 +366,7 @@ bool kv_check(const struct kv *kv, struct error *e) {
         n_live++;
         if (!recount_sequence(kv, seq, e)) return false;
     }
-    uint32_t n_used = 0;
+    uint32_t n_used = 0, n_idle = prefix_n_idle(kv->prefix);
     for (uint32_t page = 0; page < kv->n_pages; page++) {
         if (kv->recount[page] != kv->ref[page]) {
             error_set(e, ERR_INPUT, "page %u: count %u, tables name it %u times", page, kv->ref[page],
@@ -315,19 +375,20 @@ bool kv_check(const struct kv *kv, struct error *e) {
         }
         n_used += kv->ref[page] > 0;
     }
-    if (n_used != kv->stats.pages_used || n_used + kv->n_free_pages != kv->n_pages ||
+    if (n_used != kv->stats.pages_used || n_used + n_idle + kv->n_free_pages != kv->n_pages ||
         n_live + kv->n_free_seqs != kv->n_seqs) {
         error_set(e, ERR_INPUT,
-                  "%u pages used (%u by stats), %u free, %u in all; %u sequences live, %u free, %u in all", n_used,
-                  kv->stats.pages_used, kv->n_free_pages, kv->n_pages, n_live, kv->n_free_seqs, kv->n_seqs);
+                  "%u pages used (%u by stats), %u idle, %u free, %u in all; %u sequences live, %u free, %u in all",
+                  n_used, kv->stats.pages_used, n_idle, kv->n_free_pages, kv->n_pages, n_live, kv->n_free_seqs,
+                  kv->n_seqs);
         return false;
     }
     for (uint32_t i = 0; i < kv->n_free_pages; i++) {
         uint32_t page = kv->free_pages[i];
-        if (page >= kv->n_pages || kv->recount[page]++) { /* a second visit finds 1 */
-            error_set(e, ERR_INPUT, "page %u: free, and used or free twice", page);
+        if (page >= kv->n_pages || prefix_has(kv->prefix, page) || kv->recount[page]++) { /* a second visit finds 1 */
+            error_set(e, ERR_INPUT, "page %u: free, and used, remembered or free twice", page);
             return false;
         }
     }
-    return true;
+    return prefix_check(kv->prefix, kv->ref, e);
 }

@@ -25,7 +25,8 @@ struct kv_shape {
 /* Written by kv_* only; read them for the ledger. */
 struct kv_stats {
     uint64_t forks, pages_copied;
-    uint32_t pages_used, pages_peak;
+    uint64_t prefix_tokens_asked, prefix_tokens_hit, pages_evicted; /* of kv_adopt; remembered pages given to others */
+    uint32_t pages_used, pages_peak, pages_remembered; /* used: held by a sequence */
 };
 
 struct kv; /* pool and sequences */
@@ -53,6 +54,14 @@ enum status kv_reserve(struct kv *kv, const struct kv_need *needs, size_t n, str
 /* After the reserved tokens were written.  No fork between reserve and advance: it would share the page being written. */
 void kv_advance(struct kv *kv, uint32_t seq, uint32_t n_tokens);
 
+/* The first n tokens of the sequence, n <= its length, are these and it was computed from them alone: its full pages are
+ * remembered, also after it is gone, until others need the room.  A page of the same text that is remembered already takes
+ * the place of the sequence's own.  To be called before forking: pages that forks share already are left out. */
+void kv_remember(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n);
+/* On an empty sequence: takes over the longest remembered beginning of these tokens, in full pages and at most n - 1 tokens, so
+ * that something is left to compute.  Returns its length, now that of the sequence. */
+uint32_t kv_adopt(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n);
+
 uint32_t kv_len(const struct kv *kv, uint32_t seq);
 const uint32_t *kv_table(const struct kv *kv, uint32_t seq); /* page ids, valid until the next change of this sequence */
 /* K and V of one page for one layer and kv head, as in the picture. */
@@ -60,11 +69,12 @@ uint16_t *kv_k(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head
 uint16_t *kv_v(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head);
 
 size_t kv_page_bytes(const struct kv *kv);
-uint32_t kv_pages_free(const struct kv *kv);
+uint32_t kv_pages_free(const struct kv *kv); /* with the remembered ones that no sequence holds */
 /* Pages that dropping this sequence would free. */
 uint32_t kv_pages_owned(const struct kv *kv, uint32_t seq);
 struct kv_stats kv_stats(const struct kv *kv);
-/* Sum of references == sum of table entries; free + used = all; no page both; lengths fit tables. */
+/* Sum of references == sum of table entries; free + used + idle = all; no page in two of them; lengths fit tables; remembered
+ * pages stand in tables after their parents, and prefix_check. */
 bool kv_check(const struct kv *kv, struct error *e);
 
 #endif

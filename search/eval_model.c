@@ -318,7 +318,8 @@ static enum status alloc_model(struct eval_model *m, struct error *e) {
     return error_set(e, ERR_MEMORY, "no memory for %u branches of %u tokens", p->max_branches, p->max_tokens);
 }
 
-/* The prompt: all of it through the reward model, all but its last token through the policy. */
+/* The prompt: all of it through the reward model, all but its last token through the policy.  Pages that an earlier search
+ * left behind are not computed again. */
 static enum status read_prompt(struct eval_model *m, const char *prompt, struct error *e) {
     size_t n;
     m->root = take_id(m);
@@ -333,11 +334,19 @@ static enum status read_prompt(struct eval_model *m, const char *prompt, struct 
     c->n_tokens = m->n_prompt = (uint32_t)n;
     m->ledger.prompt_tokens = n;
     if ((s = need_seq(m->p.policy, &c->policy_seq, e))) return s;
-    struct span span = {.seq = c->policy_seq, .n_tokens = (uint32_t)n - 1, .tokens = tokens};
+    uint32_t known = engine_prefix(m->p.policy, c->policy_seq, tokens, (uint32_t)n);
+    struct span span = {.seq = c->policy_seq, .n_tokens = (uint32_t)n - 1 - known, .tokens = tokens + known};
     if ((s = engine_run(m->p.policy, &span, 1, &m->ledger.pages_copied, e))) return s;
     c->n_policy = (uint32_t)n - 1;
-    m->ledger.policy_flops += flops_of(m->p.policy, 0, c->n_policy, 0);
-    return m->p.prm ? read_rewards(m, &m->root, 1, e) : OK;
+    engine_remember(m->p.policy, c->policy_seq, tokens, c->n_policy);
+    m->ledger.policy_flops += flops_of(m->p.policy, known, c->n_policy, 0);
+    m->ledger.shared_tokens += known;
+    if (!m->p.prm) return OK;
+    if ((s = need_seq(m->p.prm, &c->prm_seq, e))) return s;
+    c->n_prm = engine_prefix(m->p.prm, c->prm_seq, tokens, (uint32_t)n);
+    m->ledger.shared_tokens += c->n_prm;
+    if (!(s = read_rewards(m, &m->root, 1, e))) engine_remember(m->p.prm, c->prm_seq, tokens, c->n_prm);
+    return s;
 }
 
 enum status eval_model_open(const struct eval_params *p, const char *prompt, struct eval_model **out,
