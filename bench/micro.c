@@ -99,7 +99,7 @@ static void bench_fork(uint32_t n_tokens, const char *tail) {
     struct kv *kv;
     double ns[ROUNDS];
     uint32_t forks[FORKS];
-    if (kv_new((struct kv_shape){4, 2, 32}, n_tokens / KV_PAGE + 8, FORKS + 2, n_tokens + KV_PAGE, &kv, &e)) die(&e);
+    if (kv_new((struct kv_shape){4, 2, 32, KV_F16}, n_tokens / KV_PAGE + 8, FORKS + 2, n_tokens + KV_PAGE, &kv, &e)) die(&e);
     uint32_t trunk = kv_seq_new(kv);
     struct kv_need need = {trunk, n_tokens};
     if (kv_reserve(kv, &need, 1, &e)) die(&e);

@@ -65,7 +65,7 @@ int cmd_logits(int argc, char **argv) {
                      .usage = "",
                      .flags = flags,
                      .options = &o,
-                     .about = "Writes the logits at every position; K and V are kept as f32 unless --cache-type-k says f16.\n"};
+                     .about = "Writes the logits at every position; K and V are kept as f32 unless --cache-type-k says otherwise.\n"};
     struct session session;
     struct error e;
     int code = args_parse(&a, argc, argv);
@@ -80,7 +80,7 @@ int cmd_logits(int argc, char **argv) {
         return args_wrong(&a, "--tokens: \"%.60s\" is not a list of ids like 1,2,3", o.tokens);
     }
     if (!o.session.ctx) o.session.ctx = (int64_t)n; /* no memory for a whole context */
-    enum status s = session_open(&o.session, &(struct session_size){.branches = 1, .max_rows = 512, .kv_f32 = true}, &session, &e);
+    enum status s = session_open(&o.session, &(struct session_size){.branches = 1, .max_rows = 512, .kv_type = KV_F32}, &session, &e);
     if (!s && n > session.ctx) s = error_set(&e, ERR_INPUT, "--tokens: %zu ids, the context has %u", n, session.ctx);
     if (!s) s = run(&session, ids, (uint32_t)n, o.out, &e);
     code = s ? args_failed(&a, e.text) : EXIT_GOOD;

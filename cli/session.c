@@ -76,19 +76,24 @@ enum status session_hash(const char *name, const char *role, uint64_t *hash, str
     return OK;
 }
 
-/* K and V, f16, of whole pages. */
-static size_t page_bytes(const struct model_config *c) {
-    return (size_t)KV_PAGE * 2 * sizeof(uint16_t) * c->n_layer * c->n_head_kv * c->head_dim;
+static struct kv_shape shape_of(const struct model_config *c, enum kv_type type) {
+    return (struct kv_shape){c->n_layer, c->n_head_kv, c->head_dim, type};
 }
 
 static uint32_t pages_of(uint32_t n_tokens) { return (n_tokens + KV_PAGE - 1) / KV_PAGE; }
 
-size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) { return pages_of(n_tokens) * page_bytes(c); }
+size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) {
+    return pages_of(n_tokens) * kv_shape_bytes(shape_of(c, KV_F16));
+}
 
-/* f32 costs twice the memory and speed; it is for comparing numbers with other programs. */
-static enum status choose_cache(const struct session_options *o, const struct session_size *size, bool *f32, struct error *e) {
+/* f32 costs twice the memory and speed; it is for comparing numbers with other programs.  q8_0 takes about half. */
+static enum status choose_cache(const struct session_options *o, const struct session_size *size, enum kv_type *type,
+                                struct error *e) {
+    static const char *const names[KV_TYPES] = {[KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8_0] = "q8_0"};
     const char *k = o->cache_k ? o->cache_k : o->cache_v, *v = o->cache_v ? o->cache_v : k;
-    *f32 = k ? !strcmp(k, "f32") : size->kv_f32;
+    *type = size->kv_type;
+    for (int i = 0; k && i < KV_TYPES; i++)
+        if (!strcmp(k, names[i])) *type = (enum kv_type)i;
     if (!k || !strcmp(k, v)) return OK;
     return error_set(e, ERR_INPUT, "--cache-type-k %s and --cache-type-v %s: K and V must be of one type", k, v);
 }
@@ -97,19 +102,20 @@ static enum status choose_cache(const struct session_options *o, const struct se
 static enum status new_engine(const struct session_options *o, const struct session_size *size, struct session *s,
                               struct loaded *l, struct error *e) {
     const struct model_config *c = &l->model->config;
-    bool f32;
-    enum status st = choose_cache(o, size, &f32, e);
+    enum kv_type type;
+    enum status st = choose_cache(o, size, &type, e);
     if (st) return st;
-    uint64_t most = ((uint64_t)o->kv_mb << 20) / page_bytes(c) / (f32 ? 2 : 1),
+    size_t page_bytes = kv_shape_bytes(shape_of(c, type));
+    uint64_t most = ((uint64_t)o->kv_mb << 20) / page_bytes,
              pages = (uint64_t)(size->branches + 1) * pages_of(s->ctx);
     if (most < pages_of(s->ctx))
         return error_set(e, ERR_INPUT,
                          "--kv-mb %lld: one branch of %u tokens needs %.1f MB; allow more, or lower --ctx-size",
-                         (long long)o->kv_mb, s->ctx, (double)session_kv_bytes(c, s->ctx) * (f32 ? 2 : 1) / 1048576);
+                         (long long)o->kv_mb, s->ctx, (double)pages_of(s->ctx) * (double)page_bytes / 1048576);
     if (pages > most) pages = most;
     if (pages > UINT32_MAX / 2) pages = UINT32_MAX / 2;
     struct engine_params p = {
-        .n_pages = (uint32_t)pages, .n_seqs = size->branches + 1, .max_tokens = s->ctx, .max_rows = size->max_rows, .kv_f32 = f32};
+        .n_pages = (uint32_t)pages, .n_seqs = size->branches + 1, .max_tokens = s->ctx, .max_rows = size->max_rows, .kv_type = type};
     return engine_new(l->model, s->team, &p, &l->engine, e);
 }
 

@@ -12,7 +12,7 @@
 struct session_options {
     const char *model, *prm;
     int64_t threads, ctx, kv_mb;
-    const char *cache_k, *cache_v; /* "f16" or "f32", the same in both; NULL: the command's choice */
+    const char *cache_k, *cache_v; /* "f16", "f32" or "q8_0", the same in both; NULL: the command's choice */
 };
 
 #define MODEL_FLAG(type, field)                                                                                        \
@@ -37,9 +37,9 @@ struct session_options {
         "kv-mb", NULL, FLAG_INT, offsetof(type, field.kv_mb), "1024", 1, 1 << 20, "MB",                                \
             "most memory for the KV cache of each model"                                                               \
     },                                                                                                                 \
-        {"cache-type-k", "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32", "numbers of the KV cache"}, \
+        {"cache-type-k", "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0", "numbers of the KV cache"}, \
     {                                                                                                                  \
-        "cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32", "the same as that of K" \
+        "cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0", "the same as that of K" \
     }
 
 /* One open model. */
@@ -63,7 +63,7 @@ struct session {
 struct session_size {
     uint32_t branches, max_rows;
     bool with_prm;
-    bool kv_f32; /* what the KV cache holds when no flag says it */
+    enum kv_type kv_type; /* what the KV cache holds when no flag says it */
 };
 
 /* s is defined (and closable) on failure too. */

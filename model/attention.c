@@ -1,6 +1,5 @@
-/* attention.c: walks a sequence's pages in order; the queries of a segment and of the heads that share a kv head go
- * through a page together.
- * Not across branches yet: each segment walks its own table.
+/* attention.c: stores K and V of the rows, then takes all rows that share pages through them together.
+ * Not the plan of who shares what: attention_plan.c.
  * Next: kv.c. */
 #include "model/attention.h"
 
@@ -8,8 +7,10 @@
 #include <string.h>
 
 #include "model/arch.h"
+#include "model/forward.h"
 
-enum { TILE = 24 }; /* query rows per kernel call */
+/* Pages per kernel call when several tiles of rows read them: they stay in the L1 cache meanwhile. */
+enum { NEAR_PAGES = 4 };
 
 /* Norm of each head, and RoPE, on n heads of one position. */
 static void norm_and_turn(const struct pass *p, const struct layer *y, float *x, const float *norm, size_t n,
@@ -29,120 +30,161 @@ static void temper(const struct model_config *c, float *q, size_t n, uint32_t po
     for (size_t i = 0; i < n; i++) q[i] *= scale;
 }
 
-static void store(const struct pass *p, uint32_t page, uint32_t slot, uint32_t layer, uint32_t kv_head, const float *k,
-                  const float *v) {
-    const struct ops *ops = ops_get();
-    size_t hd = p->model->config.head_dim;
-    uint16_t *k_page = kv_k(p->kv, page, layer, kv_head), *v_page = kv_v(p->kv, page, layer, kv_head);
-    if (!p->kv_f32) {
-        ops->store_f16(k_page + slot, KV_PAGE, k, hd);
-        ops->store_f16(v_page + slot * hd, 1, v, hd);
-        return;
-    }
-    float *to = (float *)(void *)k_page;
-    for (size_t d = 0; d < hd; d++) to[d * KV_PAGE + slot] = k[d];
-    memcpy((float *)(void *)v_page + slot * hd, v, hd * sizeof *v);
+/* Part `index` of `count` of n things. */
+static void part(uint32_t n, int index, int count, uint32_t *begin, uint32_t *end) {
+    *begin = (uint32_t)((uint64_t)n * (uint64_t)index / (uint64_t)count);
+    *end = (uint32_t)((uint64_t)n * (uint64_t)(index + 1) / (uint64_t)count);
 }
 
-void attention_store(const struct pass *p, const struct segment *s, uint32_t layer, uint32_t kv_head) {
+bool attention_by_heads(const struct pass *p, int count) { return p->model->config.n_head_kv % (uint32_t)count == 0; }
+
+/* Rows [row0, row1) of a segment, kv heads [head0, head1). */
+static void store_rows(const struct pass *p, const struct segment *s, uint32_t layer, uint32_t row0, uint32_t row1,
+                       uint32_t head0, uint32_t head1) {
     const struct model_config *c = &p->model->config;
     const struct layer *y = &p->model->layers[layer];
     size_t hd = c->head_dim, q = c->n_head * hd, kv = c->n_head_kv * hd, ld = q + 2 * kv,
            group = c->n_head / c->n_head_kv;
     const uint32_t *pages = kv_table(p->kv, s->seq);
-    for (uint32_t i = 0; i < s->n; i++) {
+    for (uint32_t i = row0; i < row1; i++) {
         uint32_t pos = s->pos + i;
         float *row = p->qkv + (s->first + i) * ld;
-        float *queries = row + kv_head * group * hd, *k = row + q + kv_head * hd, *v = row + q + kv + kv_head * hd;
-        norm_and_turn(p, y, queries, y->q_norm, group, pos);
-        norm_and_turn(p, y, k, y->k_norm, 1, pos);
-        if (c->temperature_scale > 0) temper(c, queries, group * hd, pos);
-        store(p, pages[pos / KV_PAGE], pos % KV_PAGE, layer, kv_head, k, v);
+        for (uint32_t h = head0; h < head1; h++) {
+            float *queries = row + h * group * hd, *k = row + q + h * hd, *v = row + q + kv + h * hd;
+            norm_and_turn(p, y, queries, y->q_norm, group, pos);
+            norm_and_turn(p, y, k, y->k_norm, 1, pos);
+            if (c->temperature_scale > 0) temper(c, queries, group * hd, pos);
+            kv_write(p->kv, pages[pos / KV_PAGE], pos % KV_PAGE, layer, h, k, v);
+        }
     }
 }
 
-/* Query rows of one segment and kv head, some positions with `group` rows each. */
-struct tile {
-    uint32_t first_pos[TILE], end_pos[TILE]; /* cells that each row sees: [first_pos, end_pos); both ascend */
-    size_t offsets[TILE];
-    float m[TILE], l[TILE], o[TILE * 512]; /* head_dim is at most 512 */
-    void (*attend)(const struct attend_args *a);
-    size_t number; /* bytes of one number of K or V */
+void attention_store(const struct pass *p, const struct attention_plan *plan, uint32_t layer, int index, int count) {
+    uint32_t head0 = 0, head1 = p->model->config.n_head_kv, row0 = 0, row1 = plan->n_slots / plan->group, row = 0;
+    if (attention_by_heads(p, count)) part(head1, index, count, &head0, &head1);
+    else part(row1, index, count, &row0, &row1);
+    for (uint32_t i = 0; i < plan->n_segments; i++) { /* rows are counted in the order of the tree */
+        const struct segment *s = &p->segments[plan->order[i]];
+        uint32_t begin = row0 > row ? row0 - row : 0, end = row1 > row ? row1 - row : 0;
+        if (begin < s->n && end) store_rows(p, s, layer, begin, end < s->n ? end : s->n, head0, head1);
+        row += s->n;
+    }
+}
+
+/* Slots [slot0, slot1) of one kv head. */
+struct part {
+    uint32_t slot0, slot1, head;
 };
 
-static uint32_t cells(uint32_t pos, uint32_t begin) {
-    return pos <= begin ? 0 : pos - begin < KV_PAGE ? pos - begin : KV_PAGE;
-}
-
-/* A page in which some row's window begins.  Such a row reads as if the page began at its first visible cell; rows of equal
- * beginnings go together. */
-static void read_window_edge(const struct tile *t, const struct attend_args *page, uint32_t begin) {
-    struct attend_args a = *page;
-    uint32_t skipped[TILE], visible[TILE];
-    for (size_t i = 0; i < page->n_rows; i++) {
-        skipped[i] = cells(t->first_pos[i], begin);
-        visible[i] = page->n_visible[i] - (skipped[i] < page->n_visible[i] ? skipped[i] : page->n_visible[i]);
-    }
-    for (size_t i = 0, j; i < page->n_rows; i = j) {
-        for (j = i + 1; j < page->n_rows && skipped[j] == skipped[i]; j++) {}
-        if (skipped[i] == KV_PAGE) continue;
-        a.q_offset = page->q_offset + i, a.n_visible = visible + i, a.n_rows = j - i;
-        a.k = (const char *)page->k + skipped[i] * t->number;
-        a.v = (const char *)page->v + skipped[i] * t->number * a.head_dim;
-        a.m = page->m + i, a.l = page->l + i, a.o = page->o + i * a.head_dim;
-        t->attend(&a);
-    }
-}
-
-/* All pages that a row of the tile sees, in order. */
-static void read_pages(const struct pass *p, struct tile *t, struct attend_args *a, const uint32_t *pages,
-                       uint32_t layer, uint32_t kv_head) {
-    uint32_t visible[TILE], last = (uint32_t)a->n_rows - 1;
-    uint32_t full = t->end_pos[0] / KV_PAGE; /* pages before this one are seen to their end */
-    for (size_t i = 0; i < a->n_rows; i++) visible[i] = KV_PAGE;
-    a->n_visible = visible;
-    for (uint32_t page = t->first_pos[0] / KV_PAGE; page <= (t->end_pos[last] - 1) / KV_PAGE; page++) {
-        uint32_t begin = page * KV_PAGE;
-        for (size_t i = 0; page >= full && i < a->n_rows; i++) visible[i] = cells(t->end_pos[i], begin);
-        a->k = kv_k(p->kv, pages[page], layer, kv_head), a->v = kv_v(p->kv, pages[page], layer, kv_head);
-        if (t->first_pos[last] > begin) read_window_edge(t, a, begin);
-        else t->attend(a);
+/* One run, clipped to pages [page0, page1) and to the part's slots. */
+static void read_run(const struct attention_plan *plan, const struct attention_run *run, const struct part *mine,
+                     struct attend_args *a, uint32_t page0, uint32_t page1, attend_fn *attend) {
+    uint32_t slot0 = run->slot0 > mine->slot0 ? run->slot0 : mine->slot0,
+             slot1 = run->slot1 < mine->slot1 ? run->slot1 : mine->slot1;
+    uint32_t seen0 = a->window && run->min_end > a->window ? (run->min_end - a->window) / KV_PAGE : 0,
+             seen1 = (run->max_end + KV_PAGE - 1) / KV_PAGE;
+    if (run->page0 > page0) page0 = run->page0;
+    if (run->page1 < page1) page1 = run->page1;
+    if (seen0 > page0) page0 = seen0;
+    if (seen1 < page1) page1 = seen1;
+    if (slot0 >= slot1 || page0 >= page1) return;
+    struct attend_args r = *a;
+    r.n_rows = slot1 - slot0;
+    r.q_offset = plan->q_offset + slot0, r.o_offset = plan->o_offset + slot0, r.end = plan->end + slot0;
+    r.m += slot0, r.l += slot0;
+    uint32_t step = r.n_rows <= 8 ? page1 - page0 : NEAR_PAGES;
+    for (uint32_t page = page0; page < page1; page += step) {
+        r.pages = run->pages + page, r.first = page * KV_PAGE;
+        r.n_pages = page1 - page < step ? page1 - page : step;
+        attend(&r);
     }
 }
 
-void attention_read(const struct pass *p, const struct segment *s, uint32_t layer, uint32_t kv_head) {
+static void start(const struct attention_plan *plan, const struct part *mine, size_t hd, float *m, float *l, float *o) {
+    for (uint32_t i = mine->slot0; i < mine->slot1; i++) {
+        m[i] = -INFINITY, l[i] = 0;
+        memset(o + plan->o_offset[i], 0, hd * sizeof *o);
+    }
+}
+
+/* Merges the state of a chunk into that of the chunks before; the first that a slot sees is taken as it is. */
+static void fold(const struct attention_plan *plan, uint32_t slot, size_t hd, const struct attend_args *chunk, float *m,
+                 float *l, float *o) {
+    const float *from = chunk->o + plan->o_offset[slot];
+    float *to = o + plan->o_offset[slot], cm = chunk->m[slot], cl = chunk->l[slot];
+    if (cl == 0) return;
+    if (l[slot] == 0) {
+        m[slot] = cm, l[slot] = cl;
+        memcpy(to, from, hd * sizeof *to);
+        return;
+    }
+    float top = cm > m[slot] ? cm : m[slot], scale[2] = {m[slot] - top, cm - top};
+    ops_get()->exp_sum(scale, scale, 1, 0, 2);
+    m[slot] = top, l[slot] = l[slot] * scale[0] + cl * scale[1];
+    for (size_t d = 0; d < hd; d++) to[d] = to[d] * scale[0] + from[d] * scale[1];
+}
+
+/* All pages of some slots, chunk after chunk, then the division by the sum. */
+static void read_part(const struct pass *p, const struct attention_plan *plan, uint32_t layer,
+                      const struct part *mine) {
     const struct model_config *c = &p->model->config;
-    uint32_t window = p->model->layers[layer].window;
-    size_t hd = c->head_dim, q = c->n_head * hd, ld = q + 2 * (size_t)c->n_head_kv * hd,
-           group = c->n_head / c->n_head_kv;
-    const uint32_t *pages = kv_table(p->kv, s->seq);
-    size_t n_queries = s->n * group;
-    struct tile t;
-    t.attend = p->kv_f32 ? ops_get()->attend_f32 : ops_get()->attend;
-    t.number = p->kv_f32 ? sizeof(float) : sizeof(uint16_t);
-    struct attend_args a = {.q = p->qkv,
-                            .q_offset = t.offsets,
+    size_t hd = c->head_dim, base = mine->head * (size_t)plan->group * hd, ml = mine->head * plan->stride;
+    float *m = plan->m + ml, *l = plan->l + ml, *o = p->heads + base;
+    struct attend_args a = {.q = p->qkv + base,
+                            .page_bytes = kv_page_bytes(p->kv),
+                            .k = kv_k(p->kv, 0, layer, mine->head),
+                            .v = kv_v(p->kv, 0, layer, mine->head),
                             .head_dim = hd,
-                            .softcap = c->attn_softcap,
-                            .m = t.m,
-                            .l = t.l,
-                            .o = t.o,
-                            .scale = c->attn_scale > 0 ? c->attn_scale : 1 / sqrtf((float)hd)};
-    for (size_t first = 0; first < n_queries; first += TILE) {
-        a.n_rows = n_queries - first < TILE ? n_queries - first : TILE;
-        for (size_t i = 0; i < a.n_rows; i++) {
-            size_t row = (first + i) / group, head = kv_head * group + (first + i) % group;
-            t.offsets[i] = (s->first + row) * ld + head * hd;
-            t.m[i] = -INFINITY, t.l[i] = 0;
-            t.end_pos[i] = s->pos + (uint32_t)row + 1;
-            t.first_pos[i] = window && t.end_pos[i] > window ? t.end_pos[i] - window : 0;
+                            .window = p->model->layers[layer].window,
+                            .scale = c->attn_scale > 0 ? c->attn_scale : 1 / sqrtf((float)hd),
+                            .softcap = c->attn_softcap};
+    uint32_t n_pages = 0, chunk_pages = ATTENTION_CHUNK / KV_PAGE;
+    for (uint32_t i = 0; i < plan->n_runs; i++)
+        if (plan->runs[i].page1 > n_pages) n_pages = plan->runs[i].page1;
+    start(plan, mine, hd, m, l, o);
+    for (uint32_t page = 0; page < n_pages; page += chunk_pages) {
+        a.m = m, a.l = l, a.o = o;
+        if (page) {
+            a.m = plan->chunk_m + ml, a.l = plan->chunk_l + ml, a.o = plan->chunk_o + base;
+            start(plan, mine, hd, a.m, a.l, a.o);
         }
-        memset(t.o, 0, a.n_rows * hd * sizeof *t.o);
-        read_pages(p, &t, &a, pages, layer, kv_head);
-        for (size_t i = 0; i < a.n_rows; i++) {
-            size_t row = s->first + (first + i) / group, head = kv_head * group + (first + i) % group;
-            float inv = 1 / t.l[i], *to = p->heads + row * q + head * hd;
-            for (size_t d = 0; d < hd; d++) to[d] = t.o[i * hd + d] * inv;
-        }
+        for (uint32_t i = 0; i < plan->n_runs; i++)
+            read_run(plan, &plan->runs[i], mine, &a, page, page + chunk_pages, ops_get()->attend[kv_type(p->kv)]);
+        for (uint32_t i = mine->slot0; page && i < mine->slot1; i++) fold(plan, i, hd, &a, m, l, o);
+    }
+    for (uint32_t i = mine->slot0; i < mine->slot1; i++) {
+        float inv = 1 / l[i], *to = o + plan->o_offset[i];
+        for (size_t d = 0; d < hd; d++) to[d] *= inv;
+    }
+}
+
+static uint64_t cells(const struct attention_plan *plan, uint32_t slot, uint32_t window) {
+    return window && plan->end[slot] > window ? window : plan->end[slot];
+}
+
+/* The slot before which `work` of the `all` cells that a kv head's slots see lie. */
+static uint32_t slot_at(const struct attention_plan *plan, uint32_t window, uint64_t work) {
+    uint64_t sum = 0;
+    uint32_t slot = 0;
+    while (slot < plan->n_slots && sum + cells(plan, slot, window) / 2 < work) sum += cells(plan, slot++, window);
+    return slot;
+}
+
+void attention_read(const struct pass *p, const struct attention_plan *plan, uint32_t layer, int index, int count) {
+    uint32_t n_heads = p->model->config.n_head_kv, head0, head1, window = p->model->layers[layer].window;
+    if (attention_by_heads(p, count)) {
+        part(n_heads, index, count, &head0, &head1);
+        for (uint32_t h = head0; h < head1; h++) read_part(p, plan, layer, &(struct part){0, plan->n_slots, h});
+        return;
+    }
+    /* All heads' slots in a row, cut into parts of equal work. */
+    uint64_t all = 0, begin, end;
+    for (uint32_t i = 0; i < plan->n_slots; i++) all += cells(plan, i, window);
+    begin = all * n_heads * (uint64_t)index / (uint64_t)count,
+    end = all * n_heads * ((uint64_t)index + 1) / (uint64_t)count;
+    for (uint32_t h = (uint32_t)(begin / all); h < n_heads && h * all < end; h++) {
+        struct part mine = {h * all < begin ? slot_at(plan, window, begin - h * all) : 0,
+                            (h + 1) * all > end ? slot_at(plan, window, end - h * all) : plan->n_slots, h};
+        if (mine.slot0 < mine.slot1) read_part(p, plan, layer, &mine);
     }
 }

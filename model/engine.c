@@ -46,7 +46,8 @@ static bool alloc_pass(struct engine *en) {
            (p->qkv = mem_new(n * (q + 2 * kv), sizeof(float))) && (p->heads = mem_new(n * q, sizeof(float))) &&
            (p->ff = mem_new(n * 2 * c->n_ff, sizeof(float))) && (p->delta = mem_new(n * c->n_embd, sizeof(float))) &&
            (p->segments = mem_new(n, sizeof *p->segments)) && (p->outputs = mem_new(n, sizeof *p->outputs)) &&
-           (en->tokens = mem_new(n, sizeof *en->tokens)) && (en->needs = mem_new(n, sizeof *en->needs));
+           (en->tokens = mem_new(n, sizeof *en->tokens)) && (en->needs = mem_new(n, sizeof *en->needs)) &&
+           attention_alloc(&p->attention, en->model, en->params.max_rows, en->params.max_tokens);
 }
 
 /* The angles of all positions; window layers may have a table of their own. */
@@ -73,7 +74,7 @@ enum status engine_new(const struct model *m, struct team *team, const struct en
     en->model = m, en->team = team, en->params = *p, en->last = &en->first;
     pthread_mutex_init(&en->lock, NULL);
     pthread_cond_init(&en->changed, NULL);
-    struct kv_shape shape = {c->n_layer, c->n_head_kv, c->head_dim * (p->kv_f32 ? 2 : 1)};
+    struct kv_shape shape = {c->n_layer, c->n_head_kv, c->head_dim, p->kv_type};
     enum status s = kv_new(shape, p->n_pages, p->n_seqs, p->max_tokens, &en->kv, e);
     if (!s && (!alloc_pass(en) || !alloc_rope(en)))
         s = error_set(e, ERR_MEMORY, "no memory for passes of %u rows", p->max_rows);
@@ -81,7 +82,7 @@ enum status engine_new(const struct model *m, struct team *team, const struct en
         engine_free(&en);
         return s;
     }
-    en->pass.model = m, en->pass.kv = en->kv, en->pass.kv_f32 = p->kv_f32, en->pass.tokens = en->tokens;
+    en->pass.model = m, en->pass.kv = en->kv, en->pass.tokens = en->tokens;
     *out = en;
     return OK;
 }
@@ -91,6 +92,7 @@ void engine_free(struct engine **enp) {
     if (!en) return;
     struct pass *p = &en->pass;
     mem_free(p->x), mem_free(p->norm), mem_free(p->qkv), mem_free(p->heads), mem_free(p->ff), mem_free(p->delta);
+    attention_free(&p->attention);
     mem_free(p->segments), mem_free(p->outputs), mem_free(en->tokens), mem_free(en->needs);
     for (int i = 0; i < ROPE_OFF; i++) mem_free(en->rope[i]);
     kv_free(&en->kv);

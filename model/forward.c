@@ -22,6 +22,7 @@ struct share {
     uint32_t row0, row1, segment0, segment1, output0, output1;
     int index, count;  /* my part of what is shared: columns, rows */
     struct team *team; /* NULL: nothing is shared */
+    const struct attention_plan *plan;
 };
 
 static void barrier(const struct share *s) {
@@ -108,7 +109,7 @@ static void attention_block(const struct share *s, const struct layer *y, uint32
     const struct pass *p = s->pass;
     const struct model_config *c = &p->model->config;
     size_t d = c->n_embd, q = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim, ld = q + 2 * kv;
-    uint32_t n = s->row1 - s->row0, lo, hi;
+    uint32_t n = s->row1 - s->row0;
     const float *x = p->norm + s->row0 * d;
     float *qkv = p->qkv + s->row0 * ld;
     multiply(s, &y->q, x, d, qkv, ld, n);
@@ -116,13 +117,9 @@ static void attention_block(const struct share *s, const struct layer *y, uint32
     multiply(s, &y->v, x, d, qkv + q + kv, ld, n);
     barrier(s);
     if (c->kind->qk_norm == QK_NORM_ROW) norm_qk_rows(s, y);
-    part_of(s, 0, c->n_head_kv, 1, &lo, &hi);
-    /* A kv head and its query heads belong to one thread: it stores before it attends, so no barrier between. */
-    for (uint32_t i = s->segment0; i < s->segment1; i++)
-        for (uint32_t h = lo; h < hi; h++) {
-            attention_store(p, &p->segments[i], layer, h);
-            attention_read(p, &p->segments[i], layer, h);
-        }
+    attention_store(p, s->plan, layer, s->index, s->count);
+    if (!attention_by_heads(p, s->count)) barrier(s);
+    attention_read(p, s->plan, layer, s->index, s->count);
     barrier(s);
     multiply(s, &y->out, p->heads + s->row0 * q, q, p->delta + s->row0 * d, d, n);
     barrier(s);
@@ -219,24 +216,28 @@ static void by_branches(void *arg, int index, int count) {
     s.row1 = p->segments[s.segment1 - 1].first + p->segments[s.segment1 - 1].n;
     while (s.output0 < p->n_outputs && p->outputs[s.output0].row < s.row0) s.output0++;
     for (s.output1 = s.output0; s.output1 < p->n_outputs && p->outputs[s.output1].row < s.row1;) s.output1++;
+    struct attention_plan plan = attention_plan(&p->attention, p, s.segment0, s.segment1);
+    s.plan = &plan;
     run_share(&s);
 }
 
 struct weights_run {
-    const struct pass *pass;
+    struct pass *pass;
     struct team *team;
 };
 
 static void by_weights(void *arg, int index, int count) {
     const struct weights_run *w = arg;
-    const struct pass *p = w->pass;
+    struct pass *p = w->pass;
     struct share s = {.pass = p,
                       .row1 = p->n_rows,
                       .segment1 = p->n_segments,
                       .output1 = p->n_outputs,
                       .index = index,
                       .count = count,
-                      .team = count > 1 ? w->team : NULL};
+                      .team = count > 1 ? w->team : NULL,
+                      .plan = &p->attention};
+    if (index == 0) p->attention = attention_plan(&p->attention, p, 0, p->n_segments); /* the others embed meanwhile */
     run_share(&s);
 }
 

@@ -4,6 +4,7 @@
 #ifndef PONDER_FORWARD_H
 #define PONDER_FORWARD_H
 
+#include "model/attention.h"
 #include "model/engine.h"
 
 /* Rows [first, first + n) of a pass belong to one sequence, at positions [pos, pos + n). */
@@ -21,7 +22,6 @@ struct output {
 struct pass {
     const struct model *model;
     const struct kv *kv;
-    bool kv_f32;                      /* pages hold f32, not f16 */
     const float *rope[N_LAYER_ROPES]; /* [max_tokens, rope_dim/2, 2] cosines and sines by enum layer_rope; ROPE_OFF: NULL */
     const int32_t *tokens; /* [n_rows] */
     struct segment *segments;
@@ -33,7 +33,7 @@ struct pass {
     float *heads; /* [n_rows, n_head * head_dim] attention output */
     float *ff;    /* [n_rows, 2 n_ff] gate, up */
     float *delta; /* [n_rows, n_embd] what a block adds to x */
-    float *m, *l; /* [n_rows, n_head] online softmax */
+    struct attention_plan attention; /* the buffers; and by weights the plan */
 };
 
 /* Runs the pass on a team; splits branches over threads when there are enough of them and the weights are small (no barriers),

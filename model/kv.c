@@ -4,6 +4,7 @@
 #include "model/kv.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -21,9 +22,9 @@ struct kv {
     /* constant after kv_new */
     struct kv_shape shape;
     uint32_t n_pages, n_seqs, max_tokens, cap_pages; /* cap_pages: entries of one table */
-    size_t page_halves, head_halves;                 /* f16 numbers in a page, and in K (or V) of one head of it */
+    size_t page_bytes, head_bytes; /* of a page, and of K (or V) of one head of it */
     size_t data_bytes;
-    uint16_t *data;   /* [n_pages][page_halves] */
+    char *data;       /* [n_pages][page_bytes] */
     uint32_t *tables; /* [n_seqs][cap_pages] */
 
     struct sequence *seqs;            /* [n_seqs + 1], 0 unused */
@@ -44,9 +45,9 @@ static struct sequence *sequence(const struct kv *kv, uint32_t seq) {
 
 static uint32_t *table(const struct kv *kv, uint32_t seq) { return kv->tables + (size_t)(seq - 1) * kv->cap_pages; }
 
-static uint16_t *page_data(const struct kv *kv, uint32_t page) {
+static char *page_data(const struct kv *kv, uint32_t page) {
     assert(page < kv->n_pages);
-    return kv->data + page * kv->page_halves;
+    return kv->data + page * kv->page_bytes;
 }
 
 /* Pages: */
@@ -65,7 +66,7 @@ static uint32_t take_page(struct kv *kv) {
     return page;
 }
 
-/* Zeroed: attention multiplies cells past the length by 0, and 0 * NaN would be NaN. */
+/* Zeroed: kernels read cells past the length too (and drop what comes of it), and zeros are never slow. */
 static uint32_t take_zeroed_page(struct kv *kv) {
     uint32_t page = take_page(kv);
     memset(page_data(kv, page), 0, kv_page_bytes(kv));
@@ -92,13 +93,23 @@ static void make_writable(struct kv *kv, uint32_t *entry) {
 
 /* Life of the pool: */
 
+/* Bytes of K (or V) of one head in a page; 0 when that overflows. */
+static size_t head_bytes(struct kv_shape s) {
+    size_t n, groups = ((size_t)s.head_dim + KV_GROUP - 1) / KV_GROUP, scales = groups * KV_PAGE * sizeof(uint16_t);
+    if (!mul_size(s.head_dim, KV_PAGE * sizeof(float), &n)) return 0;
+    return s.type == KV_F32 ? n : s.type == KV_F16 ? n / 2 : n / 4 + scales;
+}
+
+size_t kv_shape_bytes(struct kv_shape s) {
+    size_t n;
+    return mul_size(s.n_layer, s.n_head_kv, &n) && mul_size(n, 2, &n) && mul_size(n, head_bytes(s), &n) ? n : 0;
+}
+
 /* Fills the sizes; false when a product overflows. */
 static bool plan(struct kv *kv, size_t *n_entries) {
-    size_t n_heads, halves;
-    return mul_size(kv->shape.head_dim, KV_PAGE, &kv->head_halves) &&
-           mul_size(kv->shape.n_layer, kv->shape.n_head_kv, &n_heads) && mul_size(n_heads, 2, &n_heads) &&
-           mul_size(n_heads, kv->head_halves, &kv->page_halves) && mul_size(kv->page_halves, kv->n_pages, &halves) &&
-           mul_size(halves, sizeof *kv->data, &kv->data_bytes) && mul_size(kv->n_seqs, kv->cap_pages, n_entries);
+    kv->head_bytes = head_bytes(kv->shape), kv->page_bytes = kv_shape_bytes(kv->shape);
+    return kv->page_bytes && mul_size(kv->page_bytes, kv->n_pages, &kv->data_bytes) &&
+           mul_size(kv->n_seqs, kv->cap_pages, n_entries);
 }
 
 static bool allocate(struct kv *kv, size_t n_entries) {
@@ -311,14 +322,52 @@ const uint32_t *kv_table(const struct kv *kv, uint32_t seq) {
 
 uint16_t *kv_k(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head) {
     assert(layer < kv->shape.n_layer && head < kv->shape.n_head_kv);
-    return page_data(kv, page) + ((size_t)layer * kv->shape.n_head_kv + head) * 2 * kv->head_halves;
+    size_t at = ((size_t)layer * kv->shape.n_head_kv + head) * 2 * kv->head_bytes;
+    return (uint16_t *)(void *)(page_data(kv, page) + at);
 }
 
 uint16_t *kv_v(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head) {
-    return kv_k(kv, page, layer, head) + kv->head_halves;
+    return kv_k(kv, page, layer, head) + kv->head_bytes / sizeof(uint16_t);
 }
 
-size_t kv_page_bytes(const struct kv *kv) { return kv->page_halves * sizeof *kv->data; }
+/* x[i] = to[i * step] * scale, one scale per KV_GROUP numbers, the largest of them at 127; group g's scale to scales[g *
+ * scale_step].  The scale is rounded first, so that the numbers fit the one that is stored. */
+static void write_q8_0(int8_t *to, size_t step, uint16_t *scales, size_t scale_step, const float *x, size_t n) {
+    for (size_t d0 = 0; d0 < n; d0 += KV_GROUP) {
+        size_t d1 = d0 + KV_GROUP < n ? d0 + KV_GROUP : n;
+        float most = 0;
+        for (size_t d = d0; d < d1; d++) most = fabsf(x[d]) > most ? fabsf(x[d]) : most;
+        uint16_t half = f32_to_f16(most / 127);
+        float scale = f16_to_f32(half), inverse = scale > 0 ? 1 / scale : 0;
+        scales[d0 / KV_GROUP * scale_step] = half;
+        for (size_t d = d0; d < d1; d++) {
+            float q = x[d] * inverse;
+            to[d * step] = (int8_t)(q >= 127 ? 127 : q <= -127 ? -127 : q == q ? lrintf(q) : 0);
+        }
+    }
+}
+
+void kv_write(const struct kv *kv, uint32_t page, uint32_t slot, uint32_t layer, uint32_t head, const float *k,
+              const float *v) {
+    void *to_k = kv_k(kv, page, layer, head), *to_v = kv_v(kv, page, layer, head);
+    size_t hd = kv->shape.head_dim, groups = (hd + KV_GROUP - 1) / KV_GROUP;
+    switch (kv->shape.type) {
+    case KV_F32:
+        for (size_t d = 0; d < hd; d++) ((float *)to_k)[d * KV_PAGE + slot] = k[d];
+        memcpy((float *)to_v + slot * hd, v, hd * sizeof *v);
+        return;
+    case KV_Q8_0:
+        write_q8_0((int8_t *)to_k + slot, KV_PAGE, (uint16_t *)to_k + hd * KV_PAGE / 2 + slot, KV_PAGE, k, hd);
+        write_q8_0((int8_t *)to_v + slot * hd, 1, (uint16_t *)to_v + hd * KV_PAGE / 2 + slot * groups, 1, v, hd);
+        return;
+    default:
+        ops_get()->store_f16((uint16_t *)to_k + slot, KV_PAGE, k, hd);
+        ops_get()->store_f16((uint16_t *)to_v + slot * hd, 1, v, hd);
+    }
+}
+
+enum kv_type kv_type(const struct kv *kv) { return kv->shape.type; }
+size_t kv_page_bytes(const struct kv *kv) { return kv->page_bytes; }
 uint32_t kv_pages_free(const struct kv *kv) { return kv->n_free_pages + prefix_n_idle(kv->prefix); }
 struct kv_stats kv_stats(const struct kv *kv) {
     struct kv_stats s = kv->stats;

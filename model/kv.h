@@ -8,8 +8,8 @@
  *   child a: [ 4 ][ 7 ][ 9 ]        the first write into a page whose count is above 1 copies that one page
  *   child b: [ 4 ][ 7 ][ 2*]
  *
- *   page = for each layer, for each kv head:  K as [head_dim][KV_PAGE] f16, then V as [KV_PAGE][head_dim] f16.
- *   f32: the engine asks for twice the head_dim, and two halves are one number; this file does not know. */
+ *   page = for each layer, for each kv head:  K, one cell per column, then V, one cell per row, as enum kv_type says.
+ *   16 tokens: attention takes several pages at a time, so that larger ones would only make copies and tails longer. */
 #ifndef PONDER_KV_H
 #define PONDER_KV_H
 
@@ -20,6 +20,7 @@
 
 struct kv_shape {
     uint32_t n_layer, n_head_kv, head_dim;
+    enum kv_type type;
 };
 
 /* Written by kv_* only; read them for the ledger. */
@@ -64,9 +65,15 @@ uint32_t kv_adopt(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n
 
 uint32_t kv_len(const struct kv *kv, uint32_t seq);
 const uint32_t *kv_table(const struct kv *kv, uint32_t seq); /* page ids, valid until the next change of this sequence */
-/* K and V of one page for one layer and kv head, as in the picture. */
+/* Where K and V of one page begin for one layer and kv head; f16, or what the type says. */
 uint16_t *kv_k(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head);
 uint16_t *kv_v(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head);
+/* Stores K and V of one token, [head_dim] each, in cell `slot` of a reserved page. */
+void kv_write(const struct kv *kv, uint32_t page, uint32_t slot, uint32_t layer, uint32_t head, const float *k,
+              const float *v);
+enum kv_type kv_type(const struct kv *kv);
+/* Bytes of one page; 0: more than a size_t holds. */
+size_t kv_shape_bytes(struct kv_shape shape);
 
 size_t kv_page_bytes(const struct kv *kv);
 uint32_t kv_pages_free(const struct kv *kv); /* with the remembered ones that no sequence holds */

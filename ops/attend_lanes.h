@@ -1,5 +1,5 @@
-/* attend_lanes.h: attention of several query rows over one KV page.
- * Not the choice of rows and pages: model/ groups the rows that share a page.
+/* attend_lanes.h: attention of several query rows over a run of KV pages.
+ * Not the choice of rows and pages: model/attention_plan.c groups the rows that share pages.
  * Next: kernels_avx2.c, which puts the set together. */
 #ifndef PONDER_ATTEND_LANES_H
 #define PONDER_ATTEND_LANES_H
@@ -8,131 +8,302 @@
 
 #include "ops/row_lanes.h"
 
-/* Both products are outer products: rows x 2 vectors, one element of q (or p) broadcast to a widened piece of K (or V),
- * which all rows share.  Four rows give 8 independent sums, as many as the FMA pipes need. */
-enum { MAX_ROWS = 4 };
+/* UNROLL for loops in which clang 14 would otherwise stop at a factor of two. */
+#if defined(__clang__)
+#define UNROLL_ALL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL_ALL UNROLL
+#endif
 
-/* Eight numbers of K or V from index i on; `f32` is a constant of the caller. */
-INLINE f8 load_kv(const void *x, size_t i, bool f32) {
-    return f32 ? f8_load((const float *)x + i) : f8_load_f16((const uint16_t *)x + i);
+/* Up to MAX_ROWS rows go together through BLOCK pages at a time, in three steps: all scores, all weights, all values.
+ * Scores and values are outer products: rows x vectors, one element of q (or p) broadcast to a widened piece of K (or V),
+ * which all rows share.  Eight independent sums keep the FMA pipes busy: few rows take more pages (or columns) at once. */
+enum { MAX_ROWS = 6, BLOCK = 4, BLOCK_CELLS = BLOCK * KV_PAGE };
+
+struct block {
+    const char *k[BLOCK], *v[BLOCK];
+    size_t n_pages;
+    size_t row[MAX_ROWS];                  /* index in attend_args of each row */
+    size_t begin[MAX_ROWS], end[MAX_ROWS]; /* cells of the block that it sees, never none */
+    float *o[MAX_ROWS];
+    unsigned rescale;                            /* bit g: some row's maximum grows in page g */
+    _Alignas(32) float s[MAX_ROWS][BLOCK_CELLS]; /* scores, then weights */
+    _Alignas(32) float c[MAX_ROWS][8];           /* correction of o and l before page g */
+};
+
+INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Numbers [i, i+8) of K or V; `type` is a constant of the caller, scale is for q8_0 only. */
+INLINE f8 load_kv(const void *x, size_t i, f8 scale, enum kv_type type) {
+    if (type == KV_F32) return f8_load((const float *)x + i);
+    if (type == KV_F16) return f8_load_f16((const uint16_t *)x + i);
+    return f8_mul(f8_load_i8((const int8_t *)x + i), scale);
 }
 
-/* Scores of n_rows rows over all 16 cells (also those past n_visible: their lanes are dropped later), widened K shared. */
-INLINE void scores(const struct attend_args *a, const size_t *row, size_t n_rows, bool f32,
-                   f8 (*s)[2]) {
+/* Scores of n_rows rows over n_pages whole pages (constants of the caller), also of cells that no row sees. */
+INLINE void scores(const struct attend_args *a, struct block *b, size_t n_rows, size_t page, size_t n_pages,
+                   enum kv_type type) {
     const float *q[MAX_ROWS];
-    f8 sum[MAX_ROWS][2];
-    UNROLL
+    f8 sum[MAX_ROWS][2 * BLOCK], scale[2 * BLOCK];
+    size_t hd = a->head_dim, group = type == KV_Q8_0 ? KV_GROUP : hd;
+    UNROLL_ALL
     for (size_t i = 0; i < n_rows; i++) {
-        q[i] = a->q + a->q_offset[row[i]];
-        sum[i][0] = sum[i][1] = f8_set(0);
+        q[i] = a->q + a->q_offset[b->row[i]];
+        UNROLL_ALL
+        for (size_t v = 0; v < 2 * n_pages; v++) sum[i][v] = f8_set(0);
     }
-    for (size_t d = 0; d < a->head_dim; d++) {
-        f8 k0 = load_kv(a->k, d * KV_PAGE, f32), k1 = load_kv(a->k, d * KV_PAGE + 8, f32);
-        UNROLL
-        for (size_t i = 0; i < n_rows; i++) {
-            f8 qd = f8_set(q[i][d]);
-            sum[i][0] = f8_fma(qd, k0, sum[i][0]);
-            sum[i][1] = f8_fma(qd, k1, sum[i][1]);
+    for (size_t v = 0; v < 2 * n_pages; v++) scale[v] = f8_set(1);
+    for (size_t d0 = 0; d0 < hd; d0 += group) {
+        if (type == KV_Q8_0) {
+            UNROLL_ALL
+            for (size_t v = 0; v < 2 * n_pages; v++)
+                scale[v] = f8_load_f16(b->k[page + v / 2] + hd * KV_PAGE + (d0 / KV_GROUP * KV_PAGE + v % 2 * 8) * 2);
+        }
+        for (size_t d = d0, d1 = smaller(d0 + group, hd); d < d1; d++) {
+            f8 row[MAX_ROWS], column[2 * BLOCK];
+            UNROLL_ALL
+            for (size_t i = 0; n_rows <= 3 && i < n_rows; i++) row[i] = f8_set(q[i][d]);
+            UNROLL_ALL
+            for (size_t v = 0; v < 2 * n_pages; v++) {
+                column[v] = load_kv(b->k[page + v / 2], d * KV_PAGE + v % 2 * 8, scale[v], type);
+                if (n_rows > 3) continue;
+                KEEP_ORDER(column[v]);
+                UNROLL_ALL
+                for (size_t i = 0; i < n_rows; i++) sum[i][v] = f8_fma(row[i], column[v], sum[i][v]);
+            }
+            UNROLL_ALL
+            for (size_t i = 0; n_rows > 3 && i < n_rows; i++) {
+                row[i] = f8_set(q[i][d]);
+                KEEP_ORDER(row[i]);
+                UNROLL_ALL
+                for (size_t v = 0; v < 2 * n_pages; v++) sum[i][v] = f8_fma(row[i], column[v], sum[i][v]);
+            }
         }
     }
-    UNROLL
+    UNROLL_ALL
     for (size_t i = 0; i < n_rows; i++) {
-        s[i][0] = f8_mul(f8_set(a->scale), sum[i][0]);
-        s[i][1] = f8_mul(f8_set(a->scale), sum[i][1]);
+        UNROLL_ALL
+        for (size_t v = 0; v < 2 * n_pages; v++)
+            f8_store(b->s[i] + page * KV_PAGE + 8 * v, f8_mul(f8_set(a->scale), sum[i][v]));
     }
 }
 
-/* Scores of one row to weights p; updates m and l, returns m_old - m_new (its exp is the row's correction). */
-INLINE float softmax(const struct attend_args *a, size_t row, const f8 s[2], float p[KV_PAGE], float *l_page) {
-    size_t n = a->n_visible[row], n0 = n < 8 ? n : 8, n1 = n - n0;
-    f8 lowest = f8_set(-INFINITY);
-    f8 largest = f8_larger(f8_first(n1, s[1], lowest), f8_larger(f8_first(n0, s[0], lowest), lowest));
-    float old = a->m[row], page_max = f8_largest(largest), m = page_max > old ? page_max : old;
-    f8 p0 = f8_first(n0, f8_exp(f8_sub(s[0], f8_set(m))), f8_set(0));
-    f8 p1 = f8_first(n1, f8_exp(f8_sub(s[1], f8_set(m))), f8_set(0));
-    f8_store(p, p0);
-    f8_store(p + 8, p1);
-    *l_page = f8_sum(f8_add(p0, p1));
-    a->m[row] = m;
-    return old - m;
+/* Lanes of cells [begin, end) of v, the 8 cells from `cell` on; `other` in the rest. */
+INLINE f8 seen(f8 v, size_t cell, size_t begin, size_t end, f8 other) {
+    size_t hidden = begin > cell ? smaller(begin - cell, 8) : 0, n = end > cell ? smaller(end - cell, 8) : 0;
+    return f8_first(hidden, other, f8_first(n, v, other));
 }
 
-/* o[row][d..] = o * c + p V for the cells [t, t_end), n_vectors vectors of o from d on, V shared by the rows. */
-INLINE void values(const struct attend_args *a, float *const *o, size_t n_rows, size_t n_vectors, const float *c,
-                   float (*p)[KV_PAGE], size_t d, size_t t, size_t t_end, bool f32) {
-    f8 sum[MAX_ROWS][2];
-    UNROLL
+/* Weights of a row that sees all cells and whose maximum stays: no corrections. */
+INLINE void weights_plain(float *s, size_t n_pages, float m, float *l) {
+    float sums[BLOCK];
+    f8 page[BLOCK];
+    for (size_t g = 0; g < n_pages; g++) {
+        f8 p0 = f8_exp_low(f8_sub(f8_load(s + g * KV_PAGE), f8_set(m)));
+        f8 p1 = f8_exp_low(f8_sub(f8_load(s + g * KV_PAGE + 8), f8_set(m)));
+        f8_store(s + g * KV_PAGE, p0);
+        f8_store(s + g * KV_PAGE + 8, p1);
+        page[g] = f8_add(p0, p1);
+    }
+    for (size_t g = n_pages; g < BLOCK; g++) page[g] = f8_set(0);
+    f8_store_sum4(sums, page);
+    for (size_t g = 0; g < n_pages; g++) *l += sums[g];
+}
+
+/* Scores of row i to weights; updates m, l and the corrections, page by page. */
+INLINE void weights(const struct attend_args *a, struct block *b, size_t i) {
+    float *s = b->s[i], *m = a->m + b->row[i], *l = a->l + b->row[i], now[BLOCK];
+    size_t n = b->n_pages, begin = b->begin[i], end = b->end[i];
+    f8 lowest = f8_set(-INFINITY), largest[BLOCK], all = lowest;
+    bool whole = begin == 0 && end == n * KV_PAGE;
+    for (size_t g = 0; g < n; g++) {
+        f8 s0 = f8_load(s + g * KV_PAGE), s1 = f8_load(s + g * KV_PAGE + 8);
+        if (!whole) {
+            s0 = seen(s0, g * KV_PAGE, begin, end, lowest);
+            s1 = seen(s1, g * KV_PAGE + 8, begin, end, lowest);
+        }
+        largest[g] = f8_larger(s1, f8_larger(s0, lowest));
+        all = f8_larger(largest[g], all);
+    }
+    f8_store(b->c[i], f8_set(1));
+    if (whole && f8_largest(all) <= *m) {
+        weights_plain(s, n, *m, l);
+        return;
+    }
+    float old = *m, c[8] = {0};
+    for (size_t g = 0; g < n; g++) {
+        float top = f8_largest(largest[g]);
+        now[g] = top > old ? top : old;
+        c[g] = begin < (g + 1) * KV_PAGE && end > g * KV_PAGE ? old - now[g] : 0; /* no cell: nothing changes */
+        if (now[g] > old) b->rescale |= 1u << g;
+        old = now[g];
+    }
+    f8_store(b->c[i], f8_exp_low(f8_load(c)));
+    for (size_t g = begin / KV_PAGE; g * KV_PAGE < end; g++) {
+        f8 p0 = f8_exp_low(f8_sub(f8_load(s + g * KV_PAGE), f8_set(now[g])));
+        f8 p1 = f8_exp_low(f8_sub(f8_load(s + g * KV_PAGE + 8), f8_set(now[g])));
+        if (!whole) {
+            p0 = seen(p0, g * KV_PAGE, begin, end, f8_set(0));
+            p1 = seen(p1, g * KV_PAGE + 8, begin, end, f8_set(0));
+        }
+        f8_store(s + g * KV_PAGE, p0);
+        f8_store(s + g * KV_PAGE + 8, p1);
+        *l = *l * b->c[i][g] + f8_sum(f8_add(p0, p1));
+    }
+    *m = old;
+}
+
+/* o[d..] = o * c + p V over the cells [t, t_end) for n_rows rows from row i on, n vectors of o from d on. */
+INLINE void values(const struct attend_args *a, struct block *b, size_t first, size_t n_rows, size_t n, size_t d,
+                   size_t t, size_t t_end, enum kv_type type) {
+    f8 sum[MAX_ROWS][2 * BLOCK];
+    UNROLL_ALL
     for (size_t i = 0; i < n_rows; i++) {
-        UNROLL
-        for (size_t v = 0; v < n_vectors; v++) {
-            sum[i][v] = f8_load(o[i] + d + 8 * v);
-            if (c) sum[i][v] = f8_mul(sum[i][v], f8_set(c[i]));
+        UNROLL_ALL
+        for (size_t v = 0; v < n; v++) sum[i][v] = f8_load(b->o[first + i] + d + 8 * v);
+    }
+    while (t < t_end) {
+        size_t page = t / KV_PAGE, stop = smaller((page + 1) * KV_PAGE, t_end);
+        const char *base = b->v[page];
+        if (t % KV_PAGE == 0 && b->rescale >> page & 1) {
+            UNROLL_ALL
+            for (size_t i = 0; i < n_rows; i++) {
+                UNROLL_ALL
+                for (size_t v = 0; v < n; v++) sum[i][v] = f8_mul(sum[i][v], f8_set(b->c[first + i][page]));
+            }
+        }
+        for (; t < stop; t++) {
+            size_t cell = t % KV_PAGE, groups = (a->head_dim + KV_GROUP - 1) / KV_GROUP;
+            f8 row[MAX_ROWS], column[2 * BLOCK], scale = f8_set(1);
+            UNROLL_ALL
+            for (size_t i = 0; n_rows <= 3 && i < n_rows; i++) row[i] = f8_set(b->s[first + i][t]);
+            UNROLL_ALL
+            for (size_t v = 0; v < n; v++) {
+                if (type == KV_Q8_0)
+                    scale =
+                        f8_load_f16_all(base + a->head_dim * KV_PAGE + (cell * groups + (d + 8 * v) / KV_GROUP) * 2);
+                column[v] = load_kv(base, cell * a->head_dim + d + 8 * v, scale, type);
+                if (n_rows > 3) continue;
+                KEEP_ORDER(column[v]);
+                UNROLL_ALL
+                for (size_t i = 0; i < n_rows; i++) sum[i][v] = f8_fma(row[i], column[v], sum[i][v]);
+            }
+            UNROLL_ALL
+            for (size_t i = 0; n_rows > 3 && i < n_rows; i++) {
+                row[i] = f8_set(b->s[first + i][t]);
+                KEEP_ORDER(row[i]);
+                UNROLL_ALL
+                for (size_t v = 0; v < n; v++) sum[i][v] = f8_fma(row[i], column[v], sum[i][v]);
+            }
         }
     }
-    for (; t < t_end; t++) {
-        f8 vt[2];
-        UNROLL
-        for (size_t v = 0; v < n_vectors; v++) vt[v] = load_kv(a->v, t * a->head_dim + d + 8 * v, f32);
-        UNROLL
-        for (size_t i = 0; i < n_rows; i++) {
-            f8 pt = f8_set(p[i][t]);
-            UNROLL
-            for (size_t v = 0; v < n_vectors; v++) sum[i][v] = f8_fma(pt, vt[v], sum[i][v]);
-        }
-    }
-    UNROLL
+    UNROLL_ALL
     for (size_t i = 0; i < n_rows; i++) {
-        UNROLL
-        for (size_t v = 0; v < n_vectors; v++) f8_store(o[i] + d + 8 * v, sum[i][v]);
+        UNROLL_ALL
+        for (size_t v = 0; v < n; v++) f8_store(b->o[first + i] + d + 8 * v, sum[i][v]);
     }
 }
 
-/* n_rows (a constant of the caller) rows together; each sees at least one cell. */
-INLINE void attend_rows(const struct attend_args *a, const size_t *row, size_t n_rows, bool f32) {
-    f8 s[MAX_ROWS][2];
-    _Alignas(32) float p[MAX_ROWS][KV_PAGE], c[8] = {0};
-    float l_page[MAX_ROWS], *o[MAX_ROWS];
-    size_t n_common = KV_PAGE;
-    scores(a, row, n_rows, f32, s);
-    for (size_t i = 0; a->softcap > 0 && i < n_rows; i++) {
-        s[i][0] = f8_softcap(s[i][0], a->softcap);
-        s[i][1] = f8_softcap(s[i][1], a->softcap);
-    }
-    for (size_t i = 0; i < n_rows; i++) {
-        c[i] = softmax(a, row[i], s[i], p[i], &l_page[i]);
-        o[i] = a->o + row[i] * a->head_dim;
-        if (a->n_visible[row[i]] < n_common) n_common = a->n_visible[row[i]];
-    }
-    f8_store(c, f8_exp(f8_load(c)));
-    for (size_t i = 0; i < n_rows; i++) a->l[row[i]] = a->l[row[i]] * c[i] + l_page[i];
-
+/* All columns of o, `wide` vectors at a time. */
+INLINE void all_values(const struct attend_args *a, struct block *b, size_t first, size_t n_rows, size_t wide, size_t t,
+                       size_t t_end, enum kv_type type) {
     size_t d = 0;
-    for (; d + 16 <= a->head_dim; d += 16) values(a, o, n_rows, 2, c, p, d, 0, n_common, f32);
-    if (d < a->head_dim) values(a, o, n_rows, 1, c, p, d, 0, n_common, f32);
-    /* Rows of one page may end at different cells (a prompt's diagonal): the rest of the longer ones, row by row. */
+    if (t >= t_end) return;
+    for (; d + 8 * wide <= a->head_dim; d += 8 * wide) values(a, b, first, n_rows, wide, d, t, t_end, type);
+    for (; d < a->head_dim; d += 8) values(a, b, first, n_rows, 1, d, t, t_end, type);
+}
+
+/* One row alone: what it sees more than its neighbours.  Not inlined: it is called from many places and seldom. */
+static __attribute__((noinline)) void one_f16(const struct attend_args *a, struct block *b, size_t i, size_t t,
+                                              size_t t_end) {
+    all_values(a, b, i, 1, 8, t, t_end, KV_F16);
+}
+static __attribute__((noinline)) void one_f32(const struct attend_args *a, struct block *b, size_t i, size_t t,
+                                              size_t t_end) {
+    all_values(a, b, i, 1, 8, t, t_end, KV_F32);
+}
+static __attribute__((noinline)) void one_q8_0(const struct attend_args *a, struct block *b, size_t i, size_t t,
+                                               size_t t_end) {
+    all_values(a, b, i, 1, 8, t, t_end, KV_Q8_0);
+}
+INLINE void one(const struct attend_args *a, struct block *b, size_t i, size_t t, size_t t_end, enum kv_type type) {
+    (type == KV_F16 ? one_f16 : type == KV_F32 ? one_f32 : one_q8_0)(a, b, i, t, t_end);
+}
+
+/* n_rows (a constant of the caller) rows through the block; each sees at least one cell of it. */
+INLINE void attend_block(const struct attend_args *a, struct block *b, size_t n_rows, enum kv_type type) {
+    size_t begin = 0, end = BLOCK_CELLS, page, last = 0;
+    bool two = n_rows == 2 || (n_rows == 3 && FITS_4X3); /* three rows x four vectors as well */
+    size_t together = n_rows == 1 ? 4 : two ? 2 : 1, wide = 2 * together;
+    b->rescale = 0;
     for (size_t i = 0; i < n_rows; i++) {
-        size_t n = a->n_visible[row[i]];
-        for (d = 0; n > n_common && d < a->head_dim; d += 8) values(a, &o[i], 1, 1, NULL, &p[i], d, n_common, n, f32);
+        b->o[i] = a->o + a->o_offset[b->row[i]];
+        if (b->begin[i] > begin) begin = b->begin[i];
+        if (b->end[i] < end) end = b->end[i];
+        if (b->end[i] > last) last = b->end[i];
     }
+    for (page = 0; page + together <= b->n_pages; page += together) scores(a, b, n_rows, page, together, type);
+    for (; page < b->n_pages; page++) scores(a, b, n_rows, page, 1, type);
+    for (size_t i = 0; i < n_rows; i++) {
+        if (a->softcap > 0)
+            for (size_t t = 0; t < last; t += 8) f8_store(b->s[i] + t, f8_softcap(f8_load(b->s[i] + t), a->softcap));
+        weights(a, b, i);
+    }
+    bool apart = begin >= end; /* no cell that all see */
+    for (size_t i = 0; i < n_rows; i++) {
+        if (b->begin[i] % KV_PAGE) { /* its first page does not begin with a cell of its own */
+            float c = b->c[i][b->begin[i] / KV_PAGE];
+            for (size_t d = 0; d < a->head_dim; d += 8) f8_store(b->o[i] + d, f8_mul(f8_load(b->o[i] + d), f8_set(c)));
+        }
+        if (apart) one(a, b, i, b->begin[i], b->end[i], type);
+        else if (b->begin[i] < begin) one(a, b, i, b->begin[i], begin, type);
+    }
+    if (apart) return;
+    all_values(a, b, 0, n_rows, wide, begin, end, type);
+    for (size_t i = 0; i < n_rows; i++)
+        if (b->end[i] > end) one(a, b, i, end, b->end[i], type);
 }
 
-INLINE void attend_page(const struct attend_args *a, bool f32) {
+/* Sees row i a cell of the n cells from position `first` on?  Then b takes it in. */
+INLINE bool take_row(const struct attend_args *a, struct block *b, size_t at, size_t i, uint32_t first, size_t n) {
+    uint32_t end = a->end[i], begin = a->window && end > a->window ? end - a->window : 0;
+    if (end <= first || begin >= first + n) return false;
+    b->row[at] = i;
+    b->begin[at] = begin > first ? begin - first : 0;
+    b->end[at] = smaller(end - first, n);
+    return true;
+}
+
+INLINE void attend_run(const struct attend_args *a, enum kv_type type) {
     assert(a->head_dim % 8 == 0 && a->head_dim <= 512);
-    size_t row[MAX_ROWS], n = 0;
-    for (size_t i = 0; i < a->n_rows; i++) {
-        if (a->n_visible[i] == 0) continue;
-        row[n++] = i;
-        if (n < MAX_ROWS) continue;
-        attend_rows(a, row, MAX_ROWS, f32);
-        n = 0;
+    struct block b;
+    for (size_t i = 0, tile; i < a->n_rows; i += tile) {
+        size_t left = a->n_rows - i, tiles = (left + MAX_ROWS - 1) / MAX_ROWS;
+        tile = (left + tiles - 1) / tiles; /* 7 rows are 4 and 3 */
+        for (size_t page = 0; page < a->n_pages; page += BLOCK) {
+            size_t n = 0;
+            b.n_pages = smaller(a->n_pages - page, BLOCK);
+            for (size_t g = 0; g < b.n_pages; g++) {
+                b.k[g] = (const char *)a->k + a->pages[page + g] * a->page_bytes;
+                b.v[g] = (const char *)a->v + a->pages[page + g] * a->page_bytes;
+            }
+            for (size_t r = i; r < i + tile; r++)
+                n += take_row(a, &b, n, r, a->first + (uint32_t)(page * KV_PAGE), b.n_pages * KV_PAGE);
+            switch (n) {
+            case 1: attend_block(a, &b, 1, type); break;
+            case 2: attend_block(a, &b, 2, type); break;
+            case 3: attend_block(a, &b, 3, type); break;
+            case 4: attend_block(a, &b, 4, type); break;
+            case 5: attend_block(a, &b, 5, type); break;
+            case 6: attend_block(a, &b, 6, type); break;
+            default: break;
+            }
+        }
     }
-    if (n == 3) attend_rows(a, row, 3, f32);
-    if (n == 2) attend_rows(a, row, 2, f32);
-    if (n == 1) attend_rows(a, row, 1, f32);
 }
 
-static void attend(const struct attend_args *a) { attend_page(a, false); }
-static void attend_f32(const struct attend_args *a) { attend_page(a, true); }
+static void attend_f16(const struct attend_args *a) { attend_run(a, KV_F16); }
+static void attend_f32(const struct attend_args *a) { attend_run(a, KV_F32); }
+static void attend_q8_0(const struct attend_args *a) { attend_run(a, KV_Q8_0); }
 
 #endif

@@ -19,7 +19,8 @@ void ops_fill_neon(struct ops *t) {
     t->add = add;
     t->exp_sum = exp_sum;
     t->max = max;
-    t->attend = attend;
-    t->attend_f32 = attend_f32;
+    t->attend[KV_F16] = attend_f16;
+    t->attend[KV_F32] = attend_f32;
+    t->attend[KV_Q8_0] = attend_q8_0;
     t->store_f16 = store_f16;
 }

@@ -26,24 +26,35 @@ enum rope_style { ROPE_NORM, ROPE_NEOX };
 typedef void matmul_fn(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
                        size_t cols, size_t n);
 
-/* One (kv head, page) for several query rows, online softmax (Milakov & Gimelshein 2018).
- *   s[i][t] = scale * sum_d q[i][d] * K[d][t]          fma, d ascending
- *   m' = max(m[i], max_t s[i][t]);  c = exp(m[i] - m')
- *   p[t] = exp(s[i][t] - m');  l[i] = l[i] * c + (lane sum of p);  o[i][d] = o[i][d] * c, then fma(p[t], V[t][d], .) t ascending
- * over the cells t in [0, n_visible[i]); rows with n_visible 0 are untouched.  Start: m = -INFINITY, l = 0, o = 0. */
+/* What KV pages hold.  One page, one kv head, with groups = head_dim / KV_GROUP rounded up:
+ *   f16, f32  K as [head_dim][KV_PAGE], one cell per lane, so that scores need no horizontal sum; V as [KV_PAGE][head_dim]
+ *   q8_0      K as [head_dim][KV_PAGE] int8, then its scales, [groups][KV_PAGE] f16; V as [KV_PAGE][head_dim] int8, then
+ *             [KV_PAGE][groups] f16.  A number is int8 * scale, exact in f32: one scale per cell and KV_GROUP dimensions. */
+enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_TYPES };
+enum { KV_GROUP = 32 };
+
+/* Several query rows over a run of pages of one kv head, online softmax (Milakov & Gimelshein 2018).
+ * Row i sees the cells at positions [end[i] - window, end[i]) (all before end[i] when window is 0 or larger); the run's
+ * first cell stands at position `first`, a multiple of KV_PAGE.  Page by page in order, skipping pages without a cell
+ * that the row sees, over the cells t of the page that it sees:
+ *   s[t] = scale * sum_d q[d] * K[d][t]                fma, d ascending; with a softcap: softcap * tanh(s / softcap)
+ *   m' = max(m, max_t s[t]);  c = exp(m - m')
+ *   p[t] = exp(s[t] - m');  l = l * c + (lane sum of p, lane t % 8);  o[d] = o[d] * c, then fma(p[t], V[t][d], .) t ascending
+ * Start: m = -INFINITY, l = 0, o = 0.  A row's bits do not depend on the other rows nor on how its pages are cut into runs. */
 struct attend_args {
-    const float *q;            /* [n_rows] rows of head_dim floats, row i at q + q_offset[i] */
-    const size_t *q_offset;    /* [n_rows] */
-    const uint32_t *n_visible; /* [n_rows], each 0..KV_PAGE */
-    size_t n_rows, head_dim;   /* head_dim % 8 == 0, at most 512 */
-    const void *k; /* [head_dim][KV_PAGE]: one cell per lane, so scores need no horizontal sum.  All KV_PAGE cells of a row
-                      may be read: with k and v moved on by c cells (a window begins inside the page), c more than the page */
-    const void *v; /* [KV_PAGE][head_dim] */
-    float scale;
-    float softcap; /* above 0: each s is replaced by softcap * tanh(s / softcap), as in ops->softcap */
-    float *m, *l; /* [n_rows] running maximum and sum, row i at index i */
-    float *o;     /* running unnormalised outputs, row i at o + i*head_dim */
+    const float *q; /* [n_rows] rows of head_dim floats, row i at q + q_offset[i] */
+    float *o;       /* running unnormalised outputs, row i at o + o_offset[i] */
+    const size_t *q_offset, *o_offset; /* [n_rows] */
+    float *m, *l;                      /* [n_rows] running maximum and sum */
+    const uint32_t *end;               /* [n_rows] */
+    uint32_t window, first;
+    const uint32_t *pages; /* [n_pages] page j has its K at k + pages[j] * page_bytes, its V at v + the same */
+    size_t n_pages, page_bytes;
+    const void *k, *v;
+    size_t n_rows, head_dim; /* head_dim % 8 == 0, at most 512 */
+    float scale, softcap;    /* softcap 0: none */
 };
+typedef void attend_fn(const struct attend_args *a);
 
 struct ops {
     const char *name;              /* "scalar", "avx2", "neon" */
@@ -67,8 +78,7 @@ struct ops {
     float (*exp_sum)(float *y, const float *x, float scale, float shift, size_t n);
     /* Largest element, NaN passed over (lanes and tree as for a sum); -INFINITY when n == 0. */
     float (*max)(const float *x, size_t n);
-    void (*attend)(const struct attend_args *a);     /* k and v are f16 */
-    void (*attend_f32)(const struct attend_args *a); /* k and v are f32 */
+    attend_fn *attend[KV_TYPES];
     /* dst[i * dst_stride] = f16(src[i]): V rows use stride 1, K columns KV_PAGE. */
     void (*store_f16)(uint16_t *dst, size_t dst_stride, const float *src, size_t n);
 };

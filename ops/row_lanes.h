@@ -8,7 +8,8 @@
 
 #include "ops/isa.h"
 
-INLINE f8 f8_exp(f8 x) {
+/* exp of what is not above EXP_HIGH. */
+INLINE f8 f8_exp_low(f8 x) {
     f8 t = f8_fma(x, f8_set(EXP_INV_LN2), f8_set(EXP_ROUND)), k = f8_sub(t, f8_set(EXP_ROUND));
     f8 r = f8_fnma(k, f8_set(EXP_LN2_LO), f8_fnma(k, f8_set(EXP_LN2_HI), x));
     f8 p = f8_set(EXP_C6);
@@ -19,10 +20,11 @@ INLINE f8 f8_exp(f8 x) {
     p = f8_fma(p, r, f8_set(1));
     p = f8_fma(p, r, f8_set(1));
     p = f8_scale_exponent(p, t);
-    p = f8_if_greater(x, f8_set(EXP_HIGH), f8_set(INFINITY), p);
     p = f8_if_greater(f8_set(EXP_LOW), x, f8_set(0), p);
     return f8_if_nan(x, p);
 }
+
+INLINE f8 f8_exp(f8 x) { return f8_if_greater(x, f8_set(EXP_HIGH), f8_set(INFINITY), f8_exp_low(x)); }
 
 static void rms_norm(float *y, const float *x, const float *w, size_t n, float eps) {
     size_t i = 0;

@@ -117,40 +117,57 @@ static float max(const float *x, size_t n) {
                   larger(larger(lane[1], lane[5]), larger(lane[3], lane[7])));
 }
 
-/* Element i of K or V. */
-static float kv_at(const void *x, size_t i, bool f32) {
-    return f32 ? ((const float *)x)[i] : f16_to_f32(((const uint16_t *)x)[i]);
+/* Number of K or V: element i, whose scale (q8_0) is number `group` of those after the page's n elements. */
+static float kv_at(const void *x, size_t i, enum kv_type type, size_t n, size_t group) {
+    uint16_t scale;
+    if (type == KV_F32) return ((const float *)x)[i];
+    if (type == KV_F16) return f16_to_f32(((const uint16_t *)x)[i]);
+    memcpy(&scale, (const int8_t *)x + n + group * sizeof scale, sizeof scale);
+    return (float)((const int8_t *)x)[i] * f16_to_f32(scale);
 }
 
-/* One query row over the visible cells of one page. */
-static void attend_row(const struct attend_args *a, size_t row, bool f32) {
+/* One query row over the cells [begin, end) of one page, at least one. */
+static void attend_row(const struct attend_args *a, size_t row, size_t page, size_t begin, size_t end,
+                       enum kv_type type) {
     const float *q = a->q + a->q_offset[row];
-    float *o = a->o + row * a->head_dim, p[KV_PAGE];
-    size_t n = a->n_visible[row];
-    for (size_t t = 0; t < n; t++) {
+    const char *k = (const char *)a->k + a->pages[page] * a->page_bytes,
+               *v = (const char *)a->v + a->pages[page] * a->page_bytes;
+    float *o = a->o + a->o_offset[row], p[KV_PAGE];
+    size_t hd = a->head_dim, n = hd * KV_PAGE, groups = (hd + KV_GROUP - 1) / KV_GROUP;
+    for (size_t t = 0; t < end; t++) {
         float s = 0;
-        for (size_t d = 0; d < a->head_dim; d++) s = fmaf(q[d], kv_at(a->k, d * KV_PAGE + t, f32), s);
+        for (size_t d = 0; d < hd; d++)
+            s = fmaf(q[d], kv_at(k, d * KV_PAGE + t, type, n, d / KV_GROUP * KV_PAGE + t), s);
         p[t] = a->scale * s;
     }
-    if (a->softcap > 0) softcap(p, a->softcap, n);
-    float m = larger(max(p, n), a->m[row]);
+    if (a->softcap > 0) softcap(p, a->softcap, end);
+    for (size_t t = 0; t < begin; t++) p[t] = -INFINITY; /* weight 0 */
+    float m = larger(max(p, end), a->m[row]);
     float c = exp_scalar(a->m[row] - m);
-    a->l[row] = a->l[row] * c + exp_sum(p, p, 1, m, n);
+    a->l[row] = a->l[row] * c + exp_sum(p, p, 1, m, end);
     a->m[row] = m;
-    for (size_t d = 0; d < a->head_dim; d++) {
+    for (size_t d = 0; d < hd; d++) {
         o[d] *= c;
-        for (size_t t = 0; t < n; t++) o[d] = fmaf(p[t], kv_at(a->v, t * a->head_dim + d, f32), o[d]);
+        for (size_t t = begin; t < end; t++)
+            o[d] = fmaf(p[t], kv_at(v, t * hd + d, type, n, t * groups + d / KV_GROUP), o[d]);
     }
 }
 
-static void attend_page(const struct attend_args *a, bool f32) {
+static void attend_run(const struct attend_args *a, enum kv_type type) {
     assert(a->head_dim % 8 == 0 && a->head_dim <= 512);
     for (size_t i = 0; i < a->n_rows; i++)
-        if (a->n_visible[i]) attend_row(a, i, f32);
+        for (size_t page = 0; page < a->n_pages; page++) {
+            uint32_t first = a->first + (uint32_t)(page * KV_PAGE), end = a->end[i],
+                     begin = a->window && end > a->window ? end - a->window : 0;
+            if (end <= first || begin >= first + KV_PAGE) continue;
+            attend_row(a, i, page, begin > first ? begin - first : 0, end - first < KV_PAGE ? end - first : KV_PAGE,
+                       type);
+        }
 }
 
-static void attend(const struct attend_args *a) { attend_page(a, false); }
-static void attend_f32(const struct attend_args *a) { attend_page(a, true); }
+static void attend_f16(const struct attend_args *a) { attend_run(a, KV_F16); }
+static void attend_f32(const struct attend_args *a) { attend_run(a, KV_F32); }
+static void attend_q8_0(const struct attend_args *a) { attend_run(a, KV_Q8_0); }
 
 static void store_f16(uint16_t *dst, size_t dst_stride, const float *src, size_t n) {
     for (size_t i = 0; i < n; i++) dst[i * dst_stride] = f32_to_f16(src[i]);
@@ -166,8 +183,7 @@ void ops_fill_scalar(struct ops *t) {
                       .add = add,
                       .exp_sum = exp_sum,
                       .max = max,
-                      .attend = attend,
-                      .attend_f32 = attend_f32,
+                      .attend = {[KV_F16] = attend_f16, [KV_F32] = attend_f32, [KV_Q8_0] = attend_q8_0},
                       .store_f16 = store_f16};
 #define FILL(type) t->matmul[type] = matmul_##type;
     EACH_TYPE(FILL)

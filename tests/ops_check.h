@@ -286,55 +286,102 @@ static bool check_rope(const struct ops *v) {
     return true;
 }
 
-/* Several pages one after the other on the same rows; cells past n_visible hold NaN, which must not leak. */
-static bool check_attend_case(const struct ops *v, size_t n_rows, size_t head_dim, uint32_t visible) {
-    enum { PAGES = 3 };
-    size_t n_o = n_rows * head_dim, n_kv = head_dim * KV_PAGE, offset[32];
-    uint32_t n_visible[32];
-    struct fence q = fence_new(n_o * 4, 4), k = fence_new(n_kv * 2, 2), vv = fence_new(n_kv * 2, 2);
-    struct fence o = fence_new(n_o * 4, 4), want_o = fence_new(n_o * 4, 0);
-    float m[32], l[32], want_m[32], want_l[32], *values = calloc(n_kv, sizeof *values);
-    bool ok = true;
-    fill_random((float *)q.data, n_o, head_dim, false);
-    memset(o.data, 0, n_o * 4), memset(want_o.data, 0, n_o * 4);
-    for (size_t i = 0; i < n_rows; i++) m[i] = want_m[i] = -INFINITY, l[i] = want_l[i] = 0;
-    for (uint32_t page = 0; page < PAGES && ok; page++) {
-        uint32_t most = 0;
-        for (size_t i = 0; i < n_rows; i++) {
-            offset[i] = (n_rows - 1 - i) * head_dim;
-            n_visible[i] = page == 0 ? visible : rng_below(visible, i * PAGES + page, KV_PAGE + 1);
-            if (n_visible[i] > most) most = n_visible[i];
-        }
-        fill_random(values, n_kv, page * 2, false);
-        for (size_t i = 0; i < n_kv; i++)
-            ((uint16_t *)k.data)[i] = i % KV_PAGE < most ? f32_to_f16(values[i]) : (i & 1 ? 0x7e00 : 0x7c00);
-        fill_random(values, n_kv, page * 2 + 1, false);
-        for (size_t i = 0; i < n_kv; i++)
-            ((uint16_t *)vv.data)[i] = i / head_dim < most ? f32_to_f16(values[i]) : (i & 1 ? 0x7e00 : 0xfc00);
-        struct attend_args a = {(float *)q.data,     offset, n_visible, n_rows, head_dim, (uint16_t *)k.data,
-                                (uint16_t *)vv.data, 0.3f,   0,         m,      l,        (float *)o.data};
-        v->attend(&a);
-        a.m = want_m, a.l = want_l, a.o = (float *)want_o.data;
-        ops_by_name("scalar")->attend(&a);
-        char what[96];
-        snprintf(what, sizeof what, "%s attend rows %zu dim %zu visible %u page %u", v->name, n_rows, head_dim, visible,
-                 page);
-        ok = same_bits(what, m, want_m, n_rows) && same_bits(what, l, want_l, n_rows) &&
-             same_bits(what, (float *)o.data, (float *)want_o.data, n_o) && fence_intact(&o, what);
+/* A case of attend: rows that end at random places, and pages in a random order.  Cells that no row sees hold NaN, which must
+ * not leak. */
+struct attend_case {
+    enum kv_type type;
+    size_t n_rows, head_dim, n_pages;
+    uint32_t window;
+    float softcap;
+    uint64_t key;
+};
+enum { ATTEND_ROWS = 32, ATTEND_PAGES = 11, ATTEND_FIRST = 3 * KV_PAGE };
+
+/* Bytes of K (or of V) in a page. */
+static size_t attend_bytes(const struct attend_case *c) {
+    size_t n = c->head_dim * KV_PAGE, groups = (c->head_dim + KV_GROUP - 1) / KV_GROUP;
+    return c->type == KV_F32 ? 4 * n : c->type == KV_F16 ? 2 * n : n + 2 * groups * KV_PAGE;
+}
+
+/* Number i of a page's K or V; a cell that is not seen is NaN (q8_0: has a NaN scale). */
+static void attend_set(const struct attend_case *c, uint8_t *x, size_t i, size_t group, float value, bool seen) {
+    size_t n = c->head_dim * KV_PAGE;
+    uint16_t half = seen ? f32_to_f16(value) : 0x7e00, scale = seen ? f32_to_f16(0.01f + (float)(group % 7)) : 0x7e00;
+    if (c->type == KV_F32) memcpy(x + 4 * i, seen ? &value : &(float){NAN}, 4);
+    else if (c->type == KV_F16) memcpy(x + 2 * i, &half, 2);
+    else x[i] = (uint8_t)(int8_t)(value * 20), memcpy(x + n + 2 * group, &scale, 2);
+}
+
+/* Runs the case in pieces of at most n_run pages. */
+static void attend_in_runs(const struct ops *v, const struct attend_args *all, enum kv_type type, size_t n_run) {
+    for (size_t page = 0; page < all->n_pages; page += n_run) {
+        struct attend_args a = *all;
+        a.pages += page, a.first += (uint32_t)(page * KV_PAGE);
+        a.n_pages = all->n_pages - page < n_run ? all->n_pages - page : n_run;
+        v->attend[type](&a);
+    }
+}
+
+static bool check_attend_case(const struct ops *v, const struct attend_case *c) {
+    size_t hd = c->head_dim, n_o = c->n_rows * hd, bytes = attend_bytes(c), offset[ATTEND_ROWS];
+    size_t groups = (hd + KV_GROUP - 1) / KV_GROUP, page_bytes = 2 * bytes + 6;
+    uint32_t pages[ATTEND_PAGES], end[ATTEND_ROWS];
+    struct fence q = fence_new(n_o * 4, 4), kv = fence_new(c->n_pages * page_bytes, 4), o = fence_new(n_o * 4, 4);
+    float m[ATTEND_ROWS], l[ATTEND_ROWS], want_m[ATTEND_ROWS], want_l[ATTEND_ROWS], *want = calloc(n_o + 1, sizeof *want);
+    bool seen[ATTEND_PAGES * KV_PAGE] = {false}, ok = true;
+    fill_random((float *)q.data, n_o, hd, false);
+    for (size_t i = 0; i < c->n_rows; i++) {
+        offset[i] = (c->n_rows - 1 - i) * hd; /* rows of one prompt end near each other, branches at one place, others anywhere */
+        uint32_t near = 40 + (uint32_t)i / 3, any = rng_below(c->key, i, (uint32_t)(c->n_pages + 4) * KV_PAGE);
+        end[i] = c->key % 3 == 0 ? near + ATTEND_FIRST : c->key % 3 == 1 ? ATTEND_FIRST + ATTEND_PAGES * KV_PAGE - 7 : any;
+        for (uint32_t t = 0; t < c->n_pages * KV_PAGE; t++)
+            seen[t] |= t + ATTEND_FIRST < end[i] && (!c->window || t + ATTEND_FIRST + c->window >= end[i]);
+    }
+    for (uint32_t j = 0; j < c->n_pages; j++) {
+        pages[j] = (uint32_t)((j * 7 + c->key) % c->n_pages); /* a permutation, for 1 to 11 pages but 7 */
+        uint8_t *k = kv.data + pages[j] * page_bytes, *vv = k + bytes;
+        for (size_t t = 0; t < KV_PAGE; t++)
+            for (size_t d = 0; d < hd; d++) {
+                float a = 4 * rng_uniform(c->key + j, 2 * (t * hd + d)) - 2, b = rng_uniform(c->key + j, 2 * (t * hd + d) + 1);
+                attend_set(c, k, d * KV_PAGE + t, d / KV_GROUP * KV_PAGE + t, a, seen[j * KV_PAGE + t]);
+                attend_set(c, vv, t * hd + d, t * groups + d / KV_GROUP, b - 0.4f, seen[j * KV_PAGE + t]);
+            }
+    }
+    char what[128];
+    for (size_t run = 1; run <= 11 && ok; run += run == 1 ? 2 : 8) { /* the scalar one in one piece; the other in runs of 1, 3, 11 */
+        memset(o.data, 0, n_o * 4), memset(want, 0, n_o * 4);
+        for (size_t i = 0; i < c->n_rows; i++) m[i] = want_m[i] = -INFINITY, l[i] = want_l[i] = 0;
+        struct attend_args a = {.q = (float *)q.data, .o = (float *)o.data, .q_offset = offset, .o_offset = offset, .m = m, .l = l,
+                                .end = end, .window = c->window, .first = ATTEND_FIRST, .pages = pages, .n_pages = c->n_pages,
+                                .page_bytes = page_bytes, .k = kv.data, .v = kv.data + bytes, .n_rows = c->n_rows,
+                                .head_dim = hd, .scale = 0.3f, .softcap = c->softcap};
+        attend_in_runs(v, &a, c->type, run);
+        a.m = want_m, a.l = want_l, a.o = want;
+        ops_by_name("scalar")->attend[c->type](&a);
+        snprintf(what, sizeof what, "%s attend type %d rows %zu dim %zu pages %zu window %u case %d runs of %zu", v->name,
+                 (int)c->type, c->n_rows, hd, c->n_pages, c->window, (int)c->key, run);
+        ok = same_bits(what, m, want_m, c->n_rows) && same_bits(what, l, want_l, c->n_rows) &&
+             same_bits(what, (float *)o.data, want, n_o) && fence_intact(&o, what);
         for (size_t i = 0; i < n_o && ok; i++) ok = !isnan(((float *)o.data)[i]);
         if (!ok) fprintf(stderr, "%s: wrong, or NaN from a cell that is not visible\n", what);
     }
-    free(values);
-    fence_free(&q), fence_free(&k), fence_free(&vv), fence_free(&o), fence_free(&want_o);
+    free(want);
+    fence_free(&q), fence_free(&kv), fence_free(&o);
     return ok;
 }
 
 static bool check_attend(const struct ops *v) {
-    static const size_t rows[] = {0, 1, 2, 3, 4, 5, 9, 32}, dims[] = {8, 16, 24, 32, 40, 64, 128};
-    for (size_t i = 0; i < COUNT(rows); i++)
-        for (size_t d = 0; d < COUNT(dims); d++)
-            for (uint32_t visible = 0; visible <= KV_PAGE; visible++)
-                if (!check_attend_case(v, rows[i], dims[d], visible)) return false;
+    static const size_t rows[] = {0, 1, 2, 3, 4, 5, 6, 7, 9, 13, 32}, dims[] = {8, 16, 24, 40, 64, 80, 128};
+    static const size_t pages[] = {1, 2, 3, 4, 5, 8, 9, 11};
+    static const uint32_t windows[] = {0, 1, 5, 17, 40, 64, 1000};
+    uint64_t key = 0;
+    for (int type = 0; type < KV_TYPES; type++)
+        for (size_t i = 0; i < COUNT(rows); i++)
+            for (size_t d = 0; d < COUNT(dims); d++, key++) {
+                struct attend_case c = {(enum kv_type)type, rows[i], dims[d], pages[(i + d) % COUNT(pages)], windows[key % 9 % 7],
+                                        key % 4 ? 0 : 1.5f, key};
+                if (!check_attend_case(v, &c)) return false;
+            }
     return true;
 }
 

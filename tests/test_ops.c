@@ -31,7 +31,7 @@ static void test_tables(void **state) {
         if (!t) continue;
         assert_string_equal(t->name, ops_names[i]);
         for (uint32_t type = 0; type < TYPE_COUNT; type++) assert_int_equal(!t->matmul[type], !type_info(type));
-        assert_true(t->rms_norm && t->rope && t->silu_mul && t->add && t->exp_sum && t->max && t->attend &&
+        assert_true(t->rms_norm && t->rope && t->silu_mul && t->add && t->exp_sum && t->max && t->attend[KV_F16] && t->attend[KV_F32] && t->attend[KV_Q8_0] &&
                     t->store_f16);
     }
 }
@@ -158,36 +158,39 @@ static void test_scalar_rope(void **state) {
     }
 }
 
-/* Three pages of one row against one softmax over all visible cells in double. */
+/* Three pages of one row, with and without a window, against one softmax over all visible cells in double. */
 static void test_scalar_attend(void **state) {
     (void)state;
-    enum { PAGES = 3, DIM = 40 };
-    static uint16_t k[PAGES][DIM * KV_PAGE], v[PAGES][DIM * KV_PAGE];
-    float q[DIM], buffer[DIM * KV_PAGE];
+    enum { PAGES = 3, DIM = 40, HALVES = DIM * KV_PAGE };
+    static uint16_t kv[PAGES][2 * HALVES];
+    float q[DIM], buffer[HALVES];
+    uint32_t pages[PAGES] = {2, 0, 1};
+    size_t offset = 0;
     fill_random(q, DIM, 1, false);
     for (size_t page = 0; page < PAGES; page++) {
         fill_random(buffer, COUNT(buffer), 10 + page, false);
         for (size_t i = 0; i < COUNT(buffer); i++) buffer[i] *= 1 + (float)page; /* so that the maximum grows */
-        scalar()->store_f16(k[page], 1, buffer, COUNT(buffer));
+        scalar()->store_f16(kv[page], 1, buffer, COUNT(buffer));
         fill_random(buffer, COUNT(buffer), 20 + page, false);
-        scalar()->store_f16(v[page], 1, buffer, COUNT(buffer));
+        scalar()->store_f16(kv[page] + HALVES, 1, buffer, COUNT(buffer));
     }
-    for (uint32_t last = 0; last <= KV_PAGE; last++) {
-        float m = -INFINITY, l = 0, o[DIM] = {0};
-        double weights = 0, want[DIM] = {0};
-        for (size_t page = 0; page < PAGES; page++) {
-            uint32_t n = page + 1 < PAGES ? KV_PAGE : last;
-            size_t offset = 0;
-            scalar()->attend(&(struct attend_args){q, &offset, &n, 1, DIM, k[page], v[page], 0.4f, 0, &m, &l, o});
-            for (uint32_t t = 0; t < n; t++) {
+    for (uint32_t end = 1; end <= PAGES * KV_PAGE; end++)
+        for (uint32_t window = 0; window <= end; window += 11) {
+            float m = -INFINITY, l = 0, o[DIM] = {0};
+            double weights = 0, want[DIM] = {0};
+            struct attend_args a = {.q = q, .o = o, .q_offset = &offset, .o_offset = &offset, .m = &m, .l = &l, .end = &end,
+                                    .window = window, .pages = pages, .n_pages = PAGES, .page_bytes = sizeof kv[0], .k = kv[0],
+                                    .v = kv[0] + HALVES, .n_rows = 1, .head_dim = DIM, .scale = 0.4f};
+            scalar()->attend[KV_F16](&a);
+            for (uint32_t t = window ? end - window : 0; t < end; t++) {
+                const uint16_t *k = kv[pages[t / KV_PAGE]], *v = k + HALVES;
                 double s = 0;
-                for (size_t d = 0; d < DIM; d++) s += (double)q[d] * f16_to_f32(k[page][d * KV_PAGE + t]);
+                for (size_t d = 0; d < DIM; d++) s += (double)q[d] * f16_to_f32(k[d * KV_PAGE + t % KV_PAGE]);
                 weights += exp(s * 0.4);
-                for (size_t d = 0; d < DIM; d++) want[d] += exp(s * 0.4) * f16_to_f32(v[page][t * DIM + d]);
+                for (size_t d = 0; d < DIM; d++) want[d] += exp(s * 0.4) * f16_to_f32(v[t % KV_PAGE * DIM + d]);
             }
+            for (size_t d = 0; d < DIM; d++) check_close("attend", d, o[d] / l, want[d] / weights, 3e-6);
         }
-        for (size_t d = 0; d < DIM; d++) check_close("attend", d, o[d] / l, want[d] / weights, 3e-6);
-    }
 }
 
 static void test_store_f16(void **state) {

@@ -39,7 +39,7 @@ static void world_new(struct world *w, uint32_t n_pages, uint64_t key) {
     struct error e;
     memset(w, 0, sizeof *w);
     w->n_pages = w->n_free = n_pages, w->key = key;
-    GOOD(kv_new((struct kv_shape){1, 1, 1}, n_pages, N_SEQS, MAX_TOKENS, &w->kv, &e));
+    GOOD(kv_new((struct kv_shape){1, 1, 1, KV_F16}, n_pages, N_SEQS, MAX_TOKENS, &w->kv, &e));
 }
 
 static bool holds(const struct branch *b, const struct entry *x) {
@@ -283,7 +283,7 @@ static void equal_hashes_do_no_harm(void **state) {
 
 static void nothing_allocates_and_failures_leave_nothing(void **state) {
     (void)state;
-    struct kv_shape shape = {1, 1, 1};
+    struct kv_shape shape = {1, 1, 1, KV_F16};
     struct error e;
     struct kv *kv = NULL;
     size_t n_allocations = 0;

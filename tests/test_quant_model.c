@@ -44,7 +44,7 @@ static void run_model(const char *path, const int32_t *ids, float *out) {
     struct model *m = NULL;
     struct engine *en = NULL;
     struct team *team = NULL;
-    struct engine_params size = {.n_pages = 8, .n_seqs = 1, .max_tokens = 32, .max_rows = N_TOKENS, .kv_f32 = true};
+    struct engine_params size = {.n_pages = 8, .n_seqs = 1, .max_tokens = 32, .max_rows = N_TOKENS, .kv_type = KV_F32};
     if (team_new(1, &team, &e) || gguf_open(path, &file, &e) || model_open(file, &m, &e) ||
         engine_new(m, team, &size, &en, &e))
         fail_msg("%s", e.text);
