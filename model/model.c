@@ -30,11 +30,6 @@ static bool bind(struct binder *b, const char *name, uint32_t rows, uint32_t col
                   name, (unsigned long long)t->dims[0], (unsigned long long)t->dims[1], cols, rows);
         return false;
     }
-    if (!ops_get()->matmul[t->type]) {
-        error_set(b->e, ERR_INPUT, "%s: tensor %s: no kernel for type %s", gguf_name(file), name,
-                  type_info(t->type)->name);
-        return false;
-    }
     b->used[t - gguf_tensor_at(file, 0)] = true;
     *out = (struct matrix){
         .data = t->data, .row_bytes = type_row_bytes(t->type, cols), .rows = rows, .cols = cols, .type = t->type};
@@ -228,6 +223,7 @@ void model_close(struct model **mp) {
     struct model *m = *mp;
     if (!m) return;
     for (uint32_t l = 0; m->layers && l < m->config.n_layer; l++) free_layer(&m->layers[l], m->config.kind);
+    model_unpack(m);
     mem_free(m->layers);
     mem_free(m->head.bias);
     mem_free(m->rope_factors);

@@ -4,15 +4,18 @@
 #ifndef PONDER_MODEL_H
 #define PONDER_MODEL_H
 
+#include "base/team.h"
 #include "model/config.h"
+#include "ops/panel.h"
 
-/* A matrix of n_rows rows; row r at data + r * row_bytes.  Borrowed from the file. */
+/* A matrix of n_rows rows; row r at data + r * row_bytes.  Borrowed from the file; `panels` is what is multiplied. */
 struct matrix {
     const void *data;
     size_t row_bytes;
     uint32_t rows, cols;
     enum tensor_type type;
     float *bias; /* [rows] f32 copy, added to every product; NULL: none.  Owned by the model */
+    struct panels panels; /* filled by model_pack */
 };
 
 /* Which table of angles a layer uses; the last is no table. */
@@ -39,11 +42,23 @@ struct model {
     uint32_t n_local;   /* layers with a window */
     uint64_t n_weights; /* multiplied per token, without the head */
     size_t size_bytes;  /* of all matrices, embedding and head included */
+    /* Written by model_pack only. */
+    uint8_t *packed; /* the panels of all matrices; NULL: not packed yet */
+    size_t packed_bytes;
+    bool exact; /* quantised weights meet f32 activations */
+    bool int8;  /* some matrix wants activations as int8 */
 };
 
 /* Takes over `file` (closed with the model, also on failure).  Errors name the tensor, its shape and what was wanted. */
 enum status model_open(struct gguf *file, struct model **out, struct error *e);
 void model_close(struct model **m);
+
+/* Brings all matrices into the layout of the kernels, in memory of its own (huge pages where the system has them); the file's pages
+ * are given back.  exact: f32 activations against the weights as they are, else the types that panel.h names meet int8
+ * activations.  The first call packs, later ones only compare `exact`: ERR_INPUT when it differs.  Any thread; engine_new
+ * calls it. */
+enum status model_pack(struct model *m, struct team *team, bool exact, struct error *e);
+void model_unpack(struct model *m); /* for model_close */
 
 /* FLOPs of one token at context position `pos`, with or without the head: 2 per weight plus, for each layer,
  * 4 * n_head * head_dim * (tokens it sees, at most pos + 1) for QK^T and AV. */

@@ -18,8 +18,7 @@ INLINE f8 load_kv(const void *x, size_t i, bool f32) {
 }
 
 /* Scores of n_rows rows over all 16 cells (also those past n_visible: their lanes are dropped later), widened K shared. */
-INLINE void scores(const struct attend_args *a, const size_t *row, size_t n_rows, bool f32,
-                   f8 (*s)[2]) {
+INLINE void scores(const struct attend_args *a, const size_t *row, size_t n_rows, bool f32, f8 (*s)[2]) {
     const float *q[MAX_ROWS];
     f8 sum[MAX_ROWS][2];
     UNROLL

@@ -76,6 +76,10 @@ enum status gguf_get_array(const struct gguf *g, const char *key, enum gguf_kind
 struct gguf_string gguf_array_string(const struct gguf *g, const char *key, size_t i);
 double gguf_array_f64(const struct gguf *g, const char *key, size_t i);
 
+/* Tells the system that these bytes of a mapped file are not needed for now; they come back when they are touched.  Nothing
+ * for a file in memory. */
+void gguf_forget(const struct gguf *g, const void *data, size_t size_bytes);
+
 /* Prints every key with its value (arrays: kind, count and first elements) and every tensor: `ponder inspect`. */
 void gguf_print(const struct gguf *g, FILE *to);
 
