@@ -149,6 +149,26 @@ static enum status read_pending(struct eval_model *m, const struct step *steps, 
     return OK;
 }
 
+/* Text of n tokens of a chain, without control tokens, in m->text; its size. */
+static size_t decode(struct eval_model *m, const int32_t *ids, uint32_t n) {
+    size_t size;
+    tok_decode(m->p.tok, ids, n, false, m->text, m->text_cap, &size);
+    return size < m->text_cap ? size : m->text_cap - 1;
+}
+
+/* Whether the newest token of a step ends it.  An empty step says nothing: what it begins with does not end it. */
+static bool ends_step(struct eval_model *m, const int32_t *ids, uint32_t n) {
+    const char *d = m->p.delimiter;
+    if (!d) return ids[n - 1] == m->p.separator;
+    size_t n_d = strlen(d), size = decode(m, ids, n), at = 0;
+    for (size_t before = 1; before != at;) {
+        before = at;
+        at += strspn(m->text + at, " \t\r\n");
+        if (size - at >= n_d && !memcmp(m->text + at, d, n_d)) at += n_d;
+    }
+    return memmem(m->text + at, size - at, d, n_d) != NULL;
+}
+
 /* Draws one token for a step; true when the step has ended. */
 static bool draw_token(struct eval_model *m, struct step *st, const float *logits) {
     struct chain *c = &m->chains[st->branch];
@@ -165,7 +185,8 @@ static bool draw_token(struct eval_model *m, struct step *st, const float *logit
     st->logprob += logprob;
     m->ledger.generated_tokens++;
     if (tok_is_end(m->p.tok, id)) st->end = STEP_FINISHED;
-    else if (id == m->p.separator) st->end = STEP_SEPARATOR;
+    else if (ends_step(m, tokens_of(m, st->branch) + c->n_tokens - st->n_tokens, st->n_tokens))
+        st->end = STEP_SEPARATOR;
     else if (st->n_tokens == m->p.max_step_tokens || c->n_tokens == m->p.max_tokens) st->end = STEP_TRUNCATED;
     else return false;
     return true;
@@ -173,10 +194,11 @@ static bool draw_token(struct eval_model *m, struct step *st, const float *logit
 
 static enum status set_step_text(struct eval_model *m, struct step *st, struct error *e) {
     const struct chain *c = &m->chains[st->branch];
-    uint32_t n = st->n_tokens - (st->end == STEP_SEPARATOR || st->end == STEP_FINISHED);
-    size_t size;
-    tok_decode(m->p.tok, tokens_of(m, st->branch) + c->n_tokens - st->n_tokens, n, false, m->text, m->text_cap, &size);
-    st->text = keep_text(m, m->text, size < m->text_cap ? size : m->text_cap - 1);
+    const char *d = m->p.delimiter;
+    uint32_t n = st->n_tokens - (st->end == STEP_FINISHED || (st->end == STEP_SEPARATOR && !d));
+    size_t size = decode(m, tokens_of(m, st->branch) + c->n_tokens - st->n_tokens, n), n_d = d ? strlen(d) : 0;
+    if (st->end == STEP_SEPARATOR && size >= n_d && !memcmp(m->text + size - n_d, d ? d : "", n_d)) size -= n_d;
+    st->text = keep_text(m, m->text, size);
     return st->text ? OK : error_set(e, ERR_MEMORY, "no memory for the text of a step");
 }
 
@@ -234,9 +256,7 @@ static enum status model_extend(void *self, struct step *steps, size_t n, struct
 /* ---- score ---- */
 
 const char *eval_model_text(struct eval_model *m, branch_id b) {
-    const struct chain *c = &m->chains[b];
-    size_t size;
-    tok_decode(m->p.tok, tokens_of(m, b) + m->n_prompt, c->n_tokens - m->n_prompt, false, m->text, m->text_cap, &size);
+    decode(m, tokens_of(m, b) + m->n_prompt, m->chains[b].n_tokens - m->n_prompt);
     return m->text;
 }
 
@@ -325,8 +345,13 @@ static enum status read_prompt(struct eval_model *m, const char *prompt, struct 
     struct chain *c = &m->chains[m->root];
     int32_t *tokens = tokens_of(m, m->root);
     c->live = true;
-    enum status s =
-        tok_encode(m->p.tok, prompt, strlen(prompt), false, tok_adds_bos(m->p.tok), tokens, m->p.max_tokens, &n, e);
+    enum status s = OK;
+    if (m->p.prompt_tokens) {
+        n = m->p.n_prompt_tokens;
+        memcpy(tokens, m->p.prompt_tokens, (n < m->p.max_tokens ? n : m->p.max_tokens) * sizeof *tokens);
+    } else {
+        s = tok_encode(m->p.tok, prompt, strlen(prompt), false, tok_adds_bos(m->p.tok), tokens, m->p.max_tokens, &n, e);
+    }
     if (s) return s;
     if (n == 0 || n >= m->p.max_tokens)
         return error_set(e, ERR_INPUT, "the prompt has %zu tokens, allowed 1 to %u (-c)", n, m->p.max_tokens - 1);

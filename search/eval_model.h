@@ -19,23 +19,30 @@ struct eval_params {
     struct engine *prm; /* NULL: no reward model */
     const struct tok *tok;
     enum prm_agg agg;
-    struct sample_params sampling;  /* temperature comes from each step */
-    uint32_t max_step_tokens;       /* longer steps are truncated */
-    uint32_t max_tokens;            /* of a chain, prompt included */
+    struct sample_params sampling; /* temperature comes from each step */
+    uint32_t max_step_tokens;      /* longer steps are truncated */
+    uint32_t max_tokens;           /* of a chain, prompt included */
     uint32_t max_branches;
-    uint32_t max_batch;             /* branches of one extend call; larger calls are cut */
-    int32_t separator;              /* token that ends a step */
+    uint32_t max_batch; /* branches of one extend call; larger calls are cut */
+    int32_t separator;  /* token that ends a step */
+    /* Text that ends a step instead, NULL: the separator does.  A step ends with the token that completes it, wherever in
+     * its tokens it begins and ends; blanks or delimiters before any other text do not end it. */
+    const char *delimiter;
+    const int32_t *prompt_tokens; /* [n_prompt_tokens] read instead of the prompt's text; NULL: the text is read */
+    size_t n_prompt_tokens;
+    const char *problem; /* what a reward model is told the task is; NULL: the prompt */
     /* What the task knows, given the text after the prompt; each may be NULL. */
-    int (*check)(void *arg, const char *text);                             /* only if the user allows it during search */
-    size_t (*answer)(void *arg, const char *text, char *out, size_t cap);  /* canonical answer */
-    float (*oracle)(void *arg, const char *text);                          /* --prm oracle: replaces the reward model */
+    int (*check)(void *arg, const char *text);                            /* only if the user allows it during search */
+    size_t (*answer)(void *arg, const char *text, char *out, size_t cap); /* canonical answer */
+    float (*oracle)(void *arg, const char *text);                         /* --prm oracle: replaces the reward model */
     void *arg;
 };
 
 struct eval_model;
 
 /* Reads the prompt.  ev is filled; ledger is the evaluator's own. */
-enum status eval_model_open(const struct eval_params *p, const char *prompt, struct eval_model **out, struct evaluator *ev, struct error *e);
+enum status eval_model_open(const struct eval_params *p, const char *prompt, struct eval_model **out,
+                            struct evaluator *ev, struct error *e);
 void eval_model_close(struct eval_model **m);
 
 /* Text after the prompt of a live branch, NUL-terminated, owned by the evaluator until its next call. */
