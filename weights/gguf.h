@@ -96,6 +96,11 @@ void gguf_add_f32s(struct gguf_writer *w, const char *key, const float *v, size_
 /* All keys of a file as they are, but those named in `except` (ends in NULL). */
 void gguf_add_keys(struct gguf_writer *w, const struct gguf *from, const char *const *except);
 void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims, const uint64_t *dims, const void *data);
+/* The same for weights that never are in memory as a whole: gguf_write asks for rows [row, row + n) of dims[0] weights,
+ * in ascending order, each once. */
+typedef void gguf_rows_fn(void *arg, uint64_t row, uint64_t n, void *dst);
+void gguf_add_rows(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims, const uint64_t *dims,
+                   gguf_rows_fn *make, void *arg);
 enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e);
 
 #endif

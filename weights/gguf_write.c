@@ -21,8 +21,10 @@ struct bytes {
 };
 
 struct payload {
-    const void *data; /* borrowed */
-    size_t size_bytes;
+    const void *data; /* borrowed; NULL: rows made by `make` */
+    size_t size_bytes, row_bytes;
+    gguf_rows_fn *make;
+    void *arg;
 };
 
 /*  the file:  header | keys | infos | zeros | payload 0 | zeros | payload 1 | zeros ...  (zeros up to the alignment) */
@@ -191,12 +193,12 @@ static size_t check_tensor(struct gguf_writer *w, const char *name, enum tensor_
     return size;
 }
 
-void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
-                     const uint64_t *dims, const void *data) {
-    struct payload p = {data, check_tensor(w, name, type, n_dims, dims)};
+static void add_payload(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
+                        const uint64_t *dims, struct payload p) {
     size_t at = w->infos.size;
-    assert(data);
+    p.size_bytes = check_tensor(w, name, type, n_dims, dims);
     if (w->failed) return;
+    p.row_bytes = type_row_bytes(type, dims[0]);
     bool good = append(&w->info_at, &at, sizeof at) && append(&w->payloads, &p, sizeof p) &&
                 append_string(&w->infos, name) && append_u32(&w->infos, n_dims) &&
                 append(&w->infos, dims, n_dims * sizeof *dims) && append_u32(&w->infos, (uint32_t)type) &&
@@ -204,6 +206,18 @@ void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type t
     w->n_tensors++;
     w->offset += (p.size_bytes + GGUF_DEFAULT_ALIGNMENT - 1) / GGUF_DEFAULT_ALIGNMENT * GGUF_DEFAULT_ALIGNMENT;
     done(w, name, good);
+}
+
+void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
+                     const uint64_t *dims, const void *data) {
+    assert(data);
+    add_payload(w, name, type, n_dims, dims, (struct payload){.data = data});
+}
+
+void gguf_add_rows(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
+                   const uint64_t *dims, gguf_rows_fn *make, void *arg) {
+    assert(make);
+    add_payload(w, name, type, n_dims, dims, (struct payload){.make = make, .arg = arg});
 }
 
 /* All names at the places `at` in `records` must differ. */
@@ -247,6 +261,22 @@ static bool write_padding(int fd, size_t n) {
     return write_fully(fd, zeros, (GGUF_DEFAULT_ALIGNMENT - n % GGUF_DEFAULT_ALIGNMENT) % GGUF_DEFAULT_ALIGNMENT);
 }
 
+/* As many rows at a time as fit a buffer of moderate size. */
+static bool write_rows(int fd, const struct payload *p) {
+    enum { BUFFER_BYTES = 1 << 20 };
+    uint64_t n_rows = p->size_bytes / p->row_bytes, most = BUFFER_BYTES / p->row_bytes + 1;
+    void *rows = mem_new(most, p->row_bytes);
+    bool good = rows != NULL;
+    if (!good) errno = ENOMEM;
+    for (uint64_t row = 0, n; good && row < n_rows; row += n) {
+        n = n_rows - row < most ? n_rows - row : most;
+        p->make(p->arg, row, n, rows);
+        good = write_fully(fd, rows, n * p->row_bytes);
+    }
+    mem_free(rows);
+    return good;
+}
+
 static bool write_body(const struct gguf_writer *w, int fd) {
     struct {
         char magic[4];
@@ -259,7 +289,8 @@ static bool write_body(const struct gguf_writer *w, int fd) {
                 write_padding(fd, sizeof header + w->keys.size + w->infos.size);
     const struct payload *p = w->payloads.data;
     for (size_t i = 0; good && i < w->n_tensors; i++)
-        good = write_fully(fd, p[i].data, p[i].size_bytes) && write_padding(fd, p[i].size_bytes);
+        good = (p[i].data ? write_fully(fd, p[i].data, p[i].size_bytes) : write_rows(fd, &p[i])) &&
+               write_padding(fd, p[i].size_bytes);
     return good;
 }
 

@@ -1,0 +1,13 @@
+/* bench.h: the parts of `ponder bench`.
+ * Not a measurement.
+ * Next: cmd_bench.c for the list. */
+#ifndef PONDER_BENCH_H
+#define PONDER_BENCH_H
+
+#include "cli/args.h"
+
+/* argv[0] is the part's name; returns the exit code. */
+typedef int bench_part(int argc, char **argv);
+bench_part bench_make;
+
+#endif
