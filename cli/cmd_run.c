@@ -12,7 +12,6 @@
 #include "base/rng.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
-#include "cli/hub.h"
 #include "cli/input.h"
 #include "cli/session.h"
 #include "cli/stream.h"
@@ -20,7 +19,7 @@
 
 struct options {
     struct session_options session;
-    const char *hf, *prompt, *file;
+    const char *prompt, *file;
     int64_t n, seed, top_k, repeat_last_n;
     double temp, top_p, min_p, repeat, presence, frequency;
     struct flag_list bias, stops;
@@ -29,7 +28,6 @@ struct options {
 
 static const struct flag flags[] = {
     MODEL_FLAG(struct options, session),
-    HUB_FLAG(struct options, hf),
     {"prompt", "p", FLAG_TEXT, offsetof(struct options, prompt), "", 0, 0, "TEXT", "the text to continue"},
     {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE",
      "the text to continue, without a newline at its end; - = standard input"},
@@ -230,13 +228,11 @@ int cmd_run(int argc, char **argv) {
         .about = "Writes the prompt and its continuation on stdout.  Flags mean what they mean in llama.cpp.\n"};
     struct writer w = {.o = &o};
     struct error e;
-    char path[HUB_PATH];
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; the text comes with --prompt", a.rest[0]);
     if (o.file && args_given(&a, "prompt")) return args_wrong(&a, "--prompt and --file: give one of them");
-    enum status s = hub_choose(o.hf, &o.session.model, path, &e);
-    if (!s) s = open_writer(&w, &o, &e);
+    enum status s = open_writer(&w, &o, &e);
     if (!s) s = run(&w, &e);
     code = s ? args_failed(&a, e.text) : EXIT_GOOD;
     close_writer(&w);
