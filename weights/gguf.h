@@ -50,7 +50,8 @@ struct gguf;
  * tensors that are really there, never to a count.
  * A file that is cut short by someone else while it is open gives SIGBUS at the next touch of the lost pages, as with
  * every mapping: replace model files by rename (as gguf_write does), never in place. */
-enum status gguf_open(const char *path, struct gguf **out, struct error *e); /* the first part of a split model opens all */
+enum status gguf_open(const char *path, struct gguf **out, struct error *e); /* the first part of a split model opens all; a
+                                                                                 folder is opened by hf_open of weights/hf.h */
 enum status gguf_open_memory(const void *data, size_t size_bytes, const char *name, struct gguf **out, struct error *e);
 void gguf_close(struct gguf **g);
 
@@ -78,6 +79,10 @@ double gguf_array_f64(const struct gguf *g, const char *key, size_t i);
 
 /* Prints every key with its value (arrays: kind, count and first elements) and every tensor: `ponder inspect`. */
 void gguf_print(const struct gguf *g, FILE *to);
+/* The same as one JSON object: name, version, bytes, keys, tensors.  Arrays are {"kind","n","first"}. */
+void gguf_print_json(const struct gguf *g, FILE *to);
+/* Bytes before the tensors: keys, vocabulary, names. */
+size_t gguf_header_bytes(const struct gguf *g);
 
 /* The way out.  Collect, then write: temporary file beside `path`, fsync, rename, fsync of the folder; on failure the
  * old file is as it was and the temporary one is gone.  Strings are copied, tensor data is borrowed until gguf_write.
@@ -92,6 +97,7 @@ void gguf_add_bool(struct gguf_writer *w, const char *key, bool v);
 void gguf_add_string(struct gguf_writer *w, const char *key, const char *v);
 void gguf_add_strings(struct gguf_writer *w, const char *key, const char *const *v, size_t n);
 void gguf_add_i32s(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
+void gguf_add_bools(struct gguf_writer *w, const char *key, const bool *v, size_t n);
 void gguf_add_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n);
 /* All keys of a file as they are, but those named in `except` (ends in NULL). */
 void gguf_add_keys(struct gguf_writer *w, const struct gguf *from, const char *const *except);

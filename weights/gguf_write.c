@@ -140,6 +140,11 @@ void gguf_add_i32s(struct gguf_writer *w, const char *key, const int32_t *v, siz
     done(w, key, begin_array(w, key, GGUF_I32, n) && append(&w->keys, v, n * sizeof *v));
 }
 
+void gguf_add_bools(struct gguf_writer *w, const char *key, const bool *v, size_t n) {
+    _Static_assert(sizeof *v == 1, "a bool is the format's byte");
+    done(w, key, begin_array(w, key, GGUF_BOOL, n) && append(&w->keys, v, n));
+}
+
 void gguf_add_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n) {
     done(w, key, begin_array(w, key, GGUF_F32, n) && append(&w->keys, v, n * sizeof *v));
 }
@@ -277,13 +282,19 @@ static bool write_rows(int fd, const struct payload *p) {
     return good;
 }
 
+struct header {
+    char magic[4];
+    uint32_t version;
+    uint64_t n_tensors, n_keys;
+};
+_Static_assert(sizeof(struct header) == 24, "no padding");
+
+static struct header header_of(const struct gguf_writer *w) {
+    return (struct header){{'G', 'G', 'U', 'F'}, 3, w->n_tensors, w->n_keys};
+}
+
 static bool write_body(const struct gguf_writer *w, int fd) {
-    struct {
-        char magic[4];
-        uint32_t version;
-        uint64_t n_tensors, n_keys;
-    } header = {{'G', 'G', 'U', 'F'}, 3, w->n_tensors, w->n_keys};
-    _Static_assert(sizeof header == 24, "no padding");
+    const struct header header = header_of(w);
     bool good = write_fully(fd, &header, sizeof header) && write_fully(fd, w->keys.data, w->keys.size) &&
                 write_fully(fd, w->infos.data, w->infos.size) &&
                 write_padding(fd, sizeof header + w->keys.size + w->infos.size);
@@ -353,4 +364,26 @@ enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e)
     enum status s = check_unique(path, "key", &w->keys, &w->key_at, e);
     if (s == OK) s = check_unique(path, "tensor", &w->infos, &w->info_at, e);
     return s == OK ? write_file(w, path, e) : s;
+}
+
+enum status gguf_describe(const struct gguf_writer *w, const char *name, struct gguf_outside *o, size_t *head_bytes,
+                          struct error *e) {
+    const struct header header = header_of(w);
+    const struct payload *p = w->payloads.data;
+    *o = (struct gguf_outside){0};
+    if (w->failed) return error_set(e, w->failed, "%s: %s", gguf_short_name(name), w->error.text);
+    *head_bytes = sizeof header + w->keys.size + w->infos.size;
+    uint8_t *head = o->head = mem_new(*head_bytes, 1);
+    o->data = mem_new(w->n_tensors, sizeof *o->data);
+    if (!o->head || !o->data) {
+        mem_free(o->head);
+        mem_free(o->data);
+        *o = (struct gguf_outside){0};
+        return error_set(e, ERR_MEMORY, "%s: no memory for %zu bytes of its index", gguf_short_name(name), *head_bytes);
+    }
+    memcpy(head, &header, sizeof header);
+    if (w->keys.size) memcpy(head + sizeof header, w->keys.data, w->keys.size);
+    if (w->infos.size) memcpy(head + sizeof header + w->keys.size, w->infos.data, w->infos.size);
+    for (size_t i = 0; i < w->n_tensors; i++) o->data[i] = p[i].data;
+    return OK;
 }
