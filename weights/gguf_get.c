@@ -236,3 +236,9 @@ double gguf_array_f64(const struct gguf *g, const char *key, size_t i) {
     assert(k && k->kind == GGUF_ARRAY && k->element != GGUF_STRING && i < k->n);
     return gguf_key_number(k, i);
 }
+
+size_t gguf_header_bytes(const struct gguf *g) {
+    size_t bytes = g->data_at;
+    for (size_t i = 0; i < g->n_parts; i++) bytes += g->parts[i]->data_at;
+    return bytes;
+}
