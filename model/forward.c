@@ -150,13 +150,29 @@ static void ffn_block(const struct share *s, const struct layer *y) {
 static void finish_logits(const struct share *s, float *logits, uint32_t n) {
     const struct model *m = s->pass->model;
     uint32_t lo, hi;
-    if (m->head.rows != m->config.n_vocab) return;
+    if (!m->lm_head) return;
     part_of(s, 0, m->head.rows, 8, &lo, &hi);
     for (uint32_t j = 0; j < n; j++) {
         float *mine = logits + (size_t)j * m->head.rows + lo;
         scale_by(mine, m->config.logit_scale, hi - lo);
         if (m->config.final_softcap > 0) ops_get()->softcap(mine, m->config.final_softcap, hi - lo);
     }
+}
+
+/* ReLU(head_hidden x) of all outputs, in delta, whose rows have been used up; x: their final norms.  Returns where
+ * output 0 would stand. */
+static float *hidden_layer(const struct share *s, const float *x) {
+    const struct matrix *w = &s->pass->model->head_hidden;
+    float *y = s->pass->delta + ((ptrdiff_t)s->row0 - (ptrdiff_t)s->output0) * (ptrdiff_t)w->rows;
+    uint32_t lo, hi;
+    multiply(s, w, x + (size_t)s->output0 * w->cols, w->cols, y + (size_t)s->output0 * w->rows, w->rows,
+             s->output1 - s->output0);
+    part_of(s, 0, w->rows, 8, &lo, &hi); /* the columns that this thread has just made */
+    for (uint32_t i = s->output0; i < s->output1; i++)
+        for (uint32_t k = lo; k < hi; k++)
+            y[(size_t)i * w->rows + k] = y[(size_t)i * w->rows + k] < 0 ? 0 : y[(size_t)i * w->rows + k];
+    barrier(s);
+    return y;
 }
 
 /* Final norm and head on the rows that are asked for.  Outputs that lie one after another are made by one matmul. */
@@ -174,6 +190,7 @@ static void head_block(const struct share *s) {
         ops->rms_norm(norm + i * d, p->x + p->outputs[i].row * d, m->output_norm, d, m->config.rms_eps);
     }
     barrier(s);
+    if (m->head_hidden.rows) norm = hidden_layer(s, norm);
     for (uint32_t i = s->output0; i < s->output1;) {
         uint32_t run = 1;
         while (i + run < s->output1 && p->outputs[i + run].to == p->outputs[i].to + run * n_out) run++;
