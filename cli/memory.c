@@ -27,6 +27,16 @@ size_t memory_resident(void) {
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+size_t memory_peak(void) {
+    size_t kb = 0;
+    char line[256];
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %zu kB", &kb) == 1) break;
+    if (f) fclose(f);
+    return kb << 10;
+}
+
 static void add(struct memory_figure *f, const char *name, size_t bytes, const char *what) {
     f->lines[f->n++] = (struct memory_line){name, bytes, what};
     f->total += bytes;
@@ -35,6 +45,7 @@ static void add(struct memory_figure *f, const char *name, size_t bytes, const c
 void memory_of_run(const struct model *m, uint32_t ctx, size_t tok_bytes, size_t program_bytes,
                    struct memory_figure *f) {
     enum { ROWS = 512, COPIES = 3 }; /* as cmd_run.c asks: rows of a pass; logits, probabilities and their ids */
+    const size_t RUNNING = 3 << 20;  /* code and stacks that a run touches and `inspect` does not; measured */
     struct engine_params p = {.n_pages = (ctx + KV_PAGE - 1) / KV_PAGE, .max_tokens = ctx, .max_rows = ROWS};
     struct engine_memory engine = engine_memory(m, &p);
     size_t weights = 0;
@@ -45,5 +56,5 @@ void memory_of_run(const struct model *m, uint32_t ctx, size_t tok_bytes, size_t
     add(f, "buffers", engine.buffers, "one pass of 512 rows, and the angles of all positions");
     add(f, "logits", (size_t)m->head.rows * COPIES * sizeof(float), "and what sampling needs");
     add(f, "vocabulary", gguf_header_bytes(m->file) + tok_bytes, "the keys of the file, and tables made of them");
-    add(f, "program", program_bytes, "ponder and its libraries");
+    add(f, "program", program_bytes + RUNNING, "ponder, its libraries and the stacks of its threads");
 }

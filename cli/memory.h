@@ -23,9 +23,10 @@ struct memory_figure {
     size_t total;
 };
 
-/* Bytes this process has from the allocator, and bytes resident; 0 where the system does not tell. */
+/* Bytes this process has from the allocator; bytes resident; 0 where the system does not tell. */
 size_t memory_heap(void);
 size_t memory_resident(void);
+size_t memory_peak(void); /* the most that was ever resident */
 
 /* `ponder run` with a context of ctx tokens, K and V as f16.  tok_bytes: what tok_open took (by memory_heap); program_bytes: what
  * was resident before anything was opened. */
