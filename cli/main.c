@@ -23,6 +23,7 @@ static const struct {
     {"label", "make labels for a reward model: rollouts of a policy", cmd_label},
     {"logits", "write the logits of given tokens", cmd_logits},
     {"inspect", "show what is in a model file, and its memory at a context length", cmd_inspect},
+    {"convert", "write a safetensors folder as one GGUF file", cmd_convert},
     {"quantize", "write a model file with smaller weights", cmd_quantize},
     {"tokenize", "print the token ids of a text", cmd_tokenize},
     {"detokenize", "print the text of token ids", cmd_detokenize},
