@@ -41,6 +41,21 @@ double samples_median(const struct samples *s) {
     return quantile(&r, 0.5);
 }
 
+void samples_report(json_t *row, const char *name, const char *prefix, const struct samples *s) {
+    const struct samples r = sorted(s);
+    const struct {
+        const char *name;
+        double value;
+    } more[] = {
+        {"spread", quantile(&r, 0.75) - quantile(&r, 0.25)}, {"min", quantile(&r, 0)}, {"max", quantile(&r, 1)}};
+    json_object_set_new(row, name, json_real(quantile(&r, 0.5)));
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "%s%s", prefix, more[i].name);
+        json_object_set_new(row, key, json_real(more[i].value));
+    }
+}
+
 int bench_threads(const struct bench_options *o) { return o->threads ? (int)o->threads : cpu_count(); }
 
 const char *bench_cpu(void) {
@@ -63,15 +78,13 @@ void bench_out_open(struct bench_out *out, const struct bench_options *o) {
     *out = (struct bench_out){o, json_array()};
 }
 
-void bench_row(struct bench_out *out, json_t *row, const char *name, const struct samples *s) {
-    struct samples r = sorted(s);
-    double median = quantile(&r, 0.5);
-    json_object_set_new(row, name, json_real(median));
-    json_object_set_new(row, "median", json_real(median));
-    json_object_set_new(row, "spread", json_real(quantile(&r, 0.75) - quantile(&r, 0.25)));
-    json_object_set_new(row, "min", json_real(quantile(&r, 0)));
-    json_object_set_new(row, "max", json_real(quantile(&r, 1)));
-    json_object_set_new(row, "rounds", json_integer(r.n));
+void bench_metric(json_t *row, const char *name, const struct samples *s) {
+    samples_report(row, name, "", s);
+    json_object_set_new(row, "median", json_real(samples_median(s)));
+    json_object_set_new(row, "rounds", json_integer(s->n));
+}
+
+void bench_row(struct bench_out *out, json_t *row) {
     json_object_set_new(row, "threads", json_integer(bench_threads(out->options)));
     json_object_set_new(row, "isa", json_string(ops_get()->name));
     json_object_set_new(row, "cpu", json_string(bench_cpu()));
@@ -87,6 +100,7 @@ void bench_row(struct bench_out *out, json_t *row, const char *name, const struc
 static const char *cell(const json_t *v, char text[200]) {
     if (!v || json_is_null(v)) return "";
     if (json_is_string(v)) return json_string_value(v);
+    if (json_is_boolean(v)) return json_is_true(v) ? "yes" : "no";
     if (json_is_integer(v)) snprintf(text, 200, "%lld", (long long)json_integer_value(v));
     else snprintf(text, 200, json_real_value(v) < 1000 ? "%.4g" : "%.0f", json_number_value(v));
     return text;
@@ -142,13 +156,27 @@ static bool is_common(const json_t *rows, const char *key) {
     return true;
 }
 
-/* Columns that never are the point of a table; "median" stands there under its own name already. */
-static bool is_setting(const char *key) {
-    static const char *const settings[] = {"bench", "model", "rounds", "threads", "isa", "cpu", "commit", NULL};
-    for (int i = 0; settings[i]; i++)
-        if (!strcmp(settings[i], key)) return true;
-    return false;
+static bool is_word(const char *const *words, const char *key) {
+    while (*words && strcmp(*words, key)) words++;
+    return *words;
 }
+
+/* Columns that go above a table when all rows agree; those that only the other forms have. */
+static const char *const settings[] = {"bench",
+                                       "model",
+                                       "rounds",
+                                       "threads",
+                                       "isa",
+                                       "cpu",
+                                       "commit",
+                                       "peer",
+                                       "peer_flash_attention",
+                                       "read_gb_per_second",
+                                       "ghz",
+                                       "vector_ops_per_cycle",
+                                       NULL};
+static const char *const details[] = {"median",   "min",       "max",       "peer_spread", "peer_min",
+                                      "peer_max", "ratio_min", "ratio_max", NULL};
 
 static void print_md_line(const json_t *columns, const json_t *row, const int *width) {
     char text[200];
@@ -167,8 +195,8 @@ static void print_md_table(const json_t *rows) {
     const char *between = "";
     for (size_t c = 0; c < json_array_size(all); c++) {
         const char *key = json_string_value(json_array_get(all, c));
-        if (!strcmp(key, "median")) continue;
-        if (!is_setting(key) || !is_common(rows, key)) {
+        if (is_word(details, key)) continue;
+        if (!is_word(settings, key) || !is_common(rows, key)) {
             json_array_append(columns, json_array_get(all, c));
             continue;
         }

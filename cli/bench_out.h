@@ -37,6 +37,8 @@ struct samples {
 };
 void samples_add(struct samples *s, double x);
 double samples_median(const struct samples *s);
+/* Adds the median under `name`, and under PREFIXspread, PREFIXmin and PREFIXmax the distance between the quartiles and the ends. */
+void samples_report(json_t *row, const char *name, const char *prefix, const struct samples *s);
 
 /* Rows as they come: jsonl at once, the others at the end. */
 struct bench_out {
@@ -45,9 +47,11 @@ struct bench_out {
 };
 void bench_out_open(struct bench_out *out, const struct bench_options *o);
 
-/* Takes over `row`, an object of what was measured, and adds under `name` ("tokens_per_second") the median of s; "median" (the
- * same), "spread" (the distance between its quartiles), "min", "max", "rounds"; and cpu, isa, threads, commit. */
-void bench_row(struct bench_out *out, json_t *row, const char *name, const struct samples *s);
+/* What a row is about: samples_report under `name` ("tokens_per_second"), "median" (the same number) and "rounds". */
+void bench_metric(json_t *row, const char *name, const struct samples *s);
+
+/* Takes over `row` and adds cpu, isa, threads and commit. */
+void bench_row(struct bench_out *out, json_t *row);
 
 /* Prints what is not printed yet; the exit code. */
 int bench_out_close(struct bench_out *out);

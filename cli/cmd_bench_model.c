@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/bench.h"
 #include "cli/bench_run.h"
+#include "cli/peer.h"
 #include "cli/session.h"
 
 enum { MAX_CASES = 32, PROBE_BYTES = 1 << 28 };
@@ -17,6 +19,7 @@ struct options {
     struct bench_options common;
     struct session_options session; /* only its model */
     const char *prompt, *depth, *branches;
+    const char *llama_bench, *batched_bench;
     int64_t gen, ubatch;
 };
 
@@ -29,18 +32,22 @@ struct options {
 #define PROMPT_FLAG                                                                                                    \
     { "prompt", "p", FLAG_TEXT, offsetof(struct options, prompt), "512", 0, 0, "N[,N...]", "tokens of the prompt" }
 
+#define LLAMA_BENCH_FLAG                                                                                               \
+    {                                                                                                                  \
+        "vs-llama-bench", NULL, FLAG_TEXT, offsetof(struct options, llama_bench), NULL, 0, 0, "PATH",                  \
+            "compare with this llama-bench, in turn"                                                                   \
+    }
+
 static const struct flag decode_flags[] = {
     MODEL_FLAGS,
     {"depth", "d", FLAG_TEXT, offsetof(struct options, depth), "0", 0, 0, "N[,N...]", "tokens that are there before"},
     GEN_FLAG("64"),
+    LLAMA_BENCH_FLAG,
     BENCH_FLAGS(struct options, common, "5"),
     {0},
 };
 static const struct flag prefill_flags[] = {
-    MODEL_FLAGS,
-    PROMPT_FLAG,
-    BENCH_FLAGS(struct options, common, "5"),
-    {0},
+    MODEL_FLAGS, PROMPT_FLAG, LLAMA_BENCH_FLAG, BENCH_FLAGS(struct options, common, "5"), {0},
 };
 static const struct flag tree_flags[] = {
     MODEL_FLAGS,
@@ -48,6 +55,8 @@ static const struct flag tree_flags[] = {
     {"branches", "b", FLAG_TEXT, offsetof(struct options, branches), "1,4,16,32,64", 0, 0, "N[,N...]",
      "branches that share the prompt"},
     GEN_FLAG("32"),
+    {"vs-batched-bench", NULL, FLAG_TEXT, offsetof(struct options, batched_bench), NULL, 0, 0, "PATH",
+     "compare with this llama-batched-bench, in turn"},
     BENCH_FLAGS(struct options, common, "3"),
     {0},
 };
@@ -75,9 +84,28 @@ struct bench {
     size_t n_cases;
     struct subject subject;
     struct probe_memory memory;
-    struct samples *rates; /* [n_cases] */
+    struct peer peer;
+    struct rates {
+        struct samples ours, theirs, ratio; /* theirs and ratio: only with a peer; one ratio a round */
+    } * rates;                              /* [n_cases] */
     struct samples read, ghz, vector;
 };
+
+static enum status open_peer(struct bench *b, struct error *e) {
+    const struct options *o = b->o;
+    struct peer *p = &b->peer;
+    *p = (struct peer){.kind = o->llama_bench     ? PEER_LLAMA_BENCH
+                               : o->batched_bench ? PEER_BATCHED_BENCH
+                                                  : PEER_NONE,
+                       .path = o->llama_bench ? o->llama_bench : o->batched_bench,
+                       .model = gguf_name(b->subject.model->file),
+                       .threads = bench_threads(&o->common),
+                       .ubatch = (uint32_t)o->ubatch};
+    if (!p->kind) return OK;
+    if (access(p->model, R_OK))
+        return error_set(e, ERR_INPUT, "%s: not a file that another program could read; give --model FILE", p->model);
+    return peer_prepare(p, b->cases, b->n_cases, e);
+}
 
 static enum status open_bench(struct bench *b, struct error *e) {
     b->rates = mem_new(b->n_cases, sizeof *b->rates);
@@ -86,6 +114,7 @@ static enum status open_bench(struct bench *b, struct error *e) {
     if (!s)
         s = subject_open(&b->subject, b->o->session.model, bench_threads(&b->o->common), (uint32_t)b->o->ubatch,
                          b->cases, b->n_cases, e);
+    if (!s) s = open_peer(b, e);
     return s ? s : subject_warm(&b->subject, e);
 }
 
@@ -101,16 +130,38 @@ static void probe(struct bench *b) {
     samples_add(&b->vector, probe_vector_rate());
 }
 
-static enum status run_rounds(struct bench *b, struct error *e) {
+/* One run of every case: rates [n_cases] grow by it. */
+static enum status run_ours(struct bench *b, double *rates, struct error *e) {
     enum status s = OK;
-    for (int r = 0; !s && r < b->o->common.rounds; r++) {
-        probe(b);
-        for (size_t i = 0; !s && i < b->n_cases; i++) {
-            double rate;
-            s = subject_run(&b->subject, &b->cases[i], &rate, e);
-            samples_add(&b->rates[i], rate);
-        }
+    for (size_t i = 0; !s && i < b->n_cases; i++) {
+        double rate;
+        s = subject_run(&b->subject, &b->cases[i], &rate, e);
+        samples_add(&b->rates[i].ours, rate);
+        rates[i] += rate;
     }
+    return s;
+}
+
+static enum status run_theirs(struct bench *b, double *rates, struct error *e) {
+    double once[MAX_CASES];
+    enum status s = peer_measure(&b->peer, b->cases, b->n_cases, once, e);
+    for (size_t i = 0; !s && i < b->n_cases; i++) {
+        samples_add(&b->rates[i].theirs, once[i]);
+        rates[i] += once[i];
+    }
+    return s;
+}
+
+/* With a peer: ours, theirs, theirs, ours, so that neither gains when the computer slows down or speeds up. */
+static enum status run_round(struct bench *b, struct error *e) {
+    double ours[MAX_CASES] = {0}, theirs[MAX_CASES] = {0};
+    probe(b);
+    enum status s = run_ours(b, ours, e);
+    if (s || !b->peer.kind) return s;
+    s = run_theirs(b, theirs, e);
+    if (!s) s = run_theirs(b, theirs, e);
+    if (!s) s = run_ours(b, ours, e);
+    for (size_t i = 0; !s && i < b->n_cases; i++) samples_add(&b->rates[i].ratio, ours[i] / theirs[i]);
     return s;
 }
 
@@ -129,6 +180,13 @@ static void add_machine(json_t *row, const struct bench *b, const struct bench_c
 
 static const char *base_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
 
+static void add_peer(json_t *row, const struct bench *b, const struct rates *r) {
+    json_object_set_new(row, "peer", json_string(b->peer.version));
+    json_object_set_new(row, "peer_flash_attention", json_boolean(b->peer.flash));
+    samples_report(row, "peer_tokens_per_second", "peer_", &r->theirs);
+    samples_report(row, "ratio", "ratio_", &r->ratio);
+}
+
 static void add_row(struct bench_out *out, const struct bench *b, size_t i) {
     const struct bench_case *c = &b->cases[i];
     json_t *row = json_object();
@@ -138,15 +196,17 @@ static void add_row(struct bench_out *out, const struct bench *b, size_t i) {
     else json_object_set_new(row, "prompt", json_integer(c->prompt ? c->prompt : c->depth));
     if (!strcmp(c->bench, "tree")) json_object_set_new(row, "branches", json_integer(c->branches));
     if (c->gen) json_object_set_new(row, "gen", json_integer(c->gen));
-    add_machine(row, b, c, samples_median(&b->rates[i]));
-    bench_row(out, row, "tokens_per_second", &b->rates[i]);
+    bench_metric(row, "tokens_per_second", &b->rates[i].ours);
+    if (b->peer.kind) add_peer(row, b, &b->rates[i]);
+    add_machine(row, b, c, samples_median(&b->rates[i].ours));
+    bench_row(out, row);
 }
 
 static int run_bench(const struct args *a, struct bench *b) {
     struct error e;
     struct bench_out out;
     enum status s = open_bench(b, &e);
-    if (!s) s = run_rounds(b, &e);
+    for (int r = 0; !s && r < b->o->common.rounds; r++) s = run_round(b, &e);
     if (!s) {
         bench_out_open(&out, &b->o->common);
         for (size_t i = 0; i < b->n_cases; i++) add_row(&out, b, i);
