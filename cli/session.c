@@ -144,15 +144,16 @@ static enum status new_engine(const struct session_options *o, const struct sess
                          (unsigned long long)most * KV_PAGE);
     if (pages > most) pages = most;
     if (pages > UINT32_MAX / 2) pages = UINT32_MAX / 2;
+    uint32_t per_branch = s->verifier == VERIFIER_PTRUE && l == &s->policy ? 2 : 1; /* P(True) is asked on a fork */
     struct engine_params p = {.n_pages = (uint32_t)pages,
-                              .n_seqs = size->branches + 1,
+                              .n_seqs = per_branch * size->branches + 1,
                               .max_tokens = s->ctx,
                               .max_rows = size->max_rows,
                               .kv_f32 = f32};
     return engine_new(l->model, s->team, &p, &l->engine, e);
 }
 
-/* The reward model reads the policy's token ids: both must mean the same. */
+/* A reward model that reads the policy's token ids: both must mean the same. */
 static enum status check_same_tokens(const struct session *s, struct error *e) {
     struct tok *other;
     enum status st = tok_open(s->prm.model->file, &other, e);
@@ -165,8 +166,15 @@ static enum status check_same_tokens(const struct session *s, struct error *e) {
     tok_close(&other);
     if (same) return OK;
     return error_set(e, ERR_INPUT,
-                     "%s: the reward model reads another vocabulary than the policy; give --prm FILE or --prm none",
+                     "%s: the reward model reads another vocabulary than the policy; give --prm FILE, or --verifier "
+                     "ptrue, logprob or none",
                      gguf_name(s->prm.model->file));
+}
+
+static enum verifier verifier_named(const char *name) {
+    if (!name || !strcmp(name, "prm")) return VERIFIER_PRM;
+    if (!strcmp(name, "ptrue")) return VERIFIER_PTRUE;
+    return strcmp(name, "logprob") ? VERIFIER_NONE : VERIFIER_LOGPROB;
 }
 
 static enum status open_prm(const struct session_options *o, struct session *s, struct error *e) {
@@ -176,18 +184,20 @@ static enum status open_prm(const struct session_options *o, struct session *s, 
         return OK;
     }
     enum status st = session_open_model(o->prm, "prm", &s->prm.model, e);
-    if (!st) st = prm_info_read(s->prm.model, &s->prm_info, e);
-    if (!st) st = check_same_tokens(s, e);
-    return st;
+    if (!st) st = prm_reader_open(s->prm.model, o->prm_kind, &s->reader, e);
+    if (st) return st;
+    s->prm_info.agg = prm_reader_agg(s->reader);
+    return prm_reads_policy_tokens(s->reader) ? check_same_tokens(s, e) : OK;
 }
 
 enum status session_open(const struct session_options *o, const struct session_size *size, struct session *s,
                          struct error *e) {
-    *s = (struct session){.threads = o->threads ? (int)o->threads : cpu_count()};
+    *s = (struct session){.threads = o->threads ? (int)o->threads : cpu_count(),
+                          .verifier = verifier_named(o->verifier)};
     enum status st = session_open_model(o->model, "policy", &s->policy.model, e);
     if (st) return st;
     if ((st = tok_open(s->policy.model->file, &s->tok, e))) return st;
-    if (size->with_prm && (st = open_prm(o, s, e))) return st;
+    if (size->with_prm && s->verifier == VERIFIER_PRM && (st = open_prm(o, s, e))) return st;
     if ((st = choose_ctx(o, size, s, e))) return st;
     if ((st = team_new(s->threads, &s->team, e))) return st;
     if ((st = new_engine(o, size, s, &s->policy, e))) return st;
@@ -202,6 +212,7 @@ static void close_loaded(struct loaded *l) {
 void session_close(struct session *s) {
     close_loaded(&s->policy);
     close_loaded(&s->prm);
+    prm_reader_close(&s->reader);
     if (s->tok) tok_close(&s->tok);
     if (s->team) team_free(&s->team);
 }

@@ -7,11 +7,11 @@
 #include "cli/args.h"
 #include "cli/hub.h"
 #include "model/engine.h"
-#include "prm/prm.h"
-#include "tokenizer/tok.h"
+#include "search/eval_model.h"
 
 struct session_options {
-    const char *model, *prm;
+    const char *model, *prm, *prm_kind;
+    const char *verifier; /* NULL: prm */
     int64_t threads, ctx, kv_mb;
     const char *cache_k, *cache_v; /* "f16" or "f32", the same in both; NULL: the command's choice */
 };
@@ -28,9 +28,23 @@ struct session_options {
      "policy: a GGUF file, or hf:USER/MODEL[:QUANT]"},                                                                 \
         HUB_FLAGS(type, field.model)
 #define PRM_FLAG(type, field)                                                                                          \
+    {"prm",                                                                                                            \
+     NULL,                                                                                                             \
+     FLAG_TEXT,                                                                                                        \
+     offsetof(type, field.prm),                                                                                        \
+     "embedded",                                                                                                       \
+     0,                                                                                                                \
+     0,                                                                                                                \
+     "FILE",                                                                                                           \
+     "reward model, or none, or oracle (exact: cheats)"},                                                              \
     {                                                                                                                  \
-        "prm", NULL, FLAG_TEXT, offsetof(type, field.prm), "embedded", 0, 0, "FILE",                                   \
-            "reward model, or none, or oracle (exact: cheats)"                                                         \
+        "prm-kind", NULL, FLAG_TEXT, offsetof(type, field.prm_kind), NULL, 0, 0, "NAME",                               \
+            "how it is asked: value, qwen, skywork, shepherd, rlhflow (default: what its file says)"                   \
+    }
+#define VERIFIER_FLAG(type, field)                                                                                     \
+    {                                                                                                                  \
+        "verifier", NULL, FLAG_CHOICE, offsetof(type, field.verifier), NULL, 0, 0, "prm|ptrue|logprob|none",           \
+            "values from the reward model, or the policy's own P(True), or its mean log-probability"                   \
     }
 #define COMPUTE_FLAGS(type, field)                                                                                     \
     {"threads", "t", FLAG_INT, offsetof(type, field.threads), NULL, 1, 256, "N", "threads (default: all CPUs)"},       \
@@ -73,6 +87,8 @@ struct session {
     struct loaded policy, prm; /* prm.model NULL: none, or the oracle */
     bool oracle;
     struct tok *tok;
+    enum verifier verifier;
+    struct prm_reader *reader; /* how prm.model is asked; NULL without one */
     struct prm_info prm_info;
 };
 
