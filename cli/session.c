@@ -190,13 +190,25 @@ static enum status open_prm(const struct session_options *o, struct session *s, 
     return prm_reads_policy_tokens(s->reader) ? check_same_tokens(s, e) : OK;
 }
 
+/* Its outputs are to be drawn from, and its tokens to be read. */
+static enum status check_policy(const struct session *s, const struct session_size *size, struct error *e) {
+    const struct model *m = s->policy.model;
+    if (!m->lm_head && !size->any_head)
+        return error_set(e, ERR_INPUT, "%s: a reward model, which predicts no tokens; --model wants a policy",
+                         gguf_name(m->file));
+    if (tok_n_vocab(s->tok) > m->config.n_vocab)
+        return error_set(e, ERR_INPUT, "%s: tokenizer.ggml.tokens has %u tokens, tensor token_embd.weight %u rows",
+                         gguf_name(m->file), tok_n_vocab(s->tok), m->config.n_vocab);
+    return OK;
+}
+
 enum status session_open(const struct session_options *o, const struct session_size *size, struct session *s,
                          struct error *e) {
     *s = (struct session){.threads = o->threads ? (int)o->threads : cpu_count(),
                           .verifier = verifier_named(o->verifier)};
     enum status st = session_open_model(o->model, "policy", &s->policy.model, e);
     if (st) return st;
-    if ((st = tok_open(s->policy.model->file, &s->tok, e))) return st;
+    if ((st = tok_open(s->policy.model->file, &s->tok, e)) || (st = check_policy(s, size, e))) return st;
     if (size->with_prm && s->verifier == VERIFIER_PRM && (st = open_prm(o, s, e))) return st;
     if ((st = choose_ctx(o, size, s, e))) return st;
     if ((st = team_new(s->threads, &s->team, e))) return st;

@@ -99,7 +99,8 @@ struct session_size {
     uint32_t branches, max_rows;
     uint32_t usual_ctx; /* --ctx-size -1 gives no more; 0: SESSION_CTX */
     bool with_prm;
-    bool kv_f32; /* what the KV cache holds when no flag says it */
+    bool kv_f32;   /* what the KV cache holds when no flag says it */
+    bool any_head; /* the policy may be a reward model: its outputs are wanted, not tokens */
 };
 
 /* s is defined (and closable) on failure too. */
