@@ -49,13 +49,14 @@ struct gguf;
  * (`name`, for error texts, is copied).  *out is NULL on failure.  The index takes memory in proportion to the keys and
  * tensors that are really there, never to a count.
  * A file that is cut short by someone else while it is open gives SIGBUS at the next touch of the lost pages, as with
- * every mapping: replace model files by rename (as gguf_write does), never in place. */
+ * every mapping (the binary ends with the file's name: cli/sigbus.h): replace model files by rename, as gguf_write does,
+ * never in place. */
 enum status gguf_open(const char *path, struct gguf **out, struct error *e); /* the first part of a split model opens all; a
                                                                                  folder is opened by hf_open of weights/hf.h */
 enum status gguf_open_memory(const void *data, size_t size_bytes, const char *name, struct gguf **out, struct error *e);
 void gguf_close(struct gguf **g);
 
-const char *gguf_name(const struct gguf *g); /* path or name, for error texts */
+const char *gguf_name(const struct gguf *g); /* path or name for error texts; of a very long one the end */
 size_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
 const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name); /* NULL when absent; hashed */

@@ -21,7 +21,7 @@ static const struct {
 const char *gguf_kind_name(uint32_t kind) { return kind <= GGUF_F64 ? kinds[kind].name : NULL; }
 size_t gguf_kind_size(uint32_t kind) { return kind <= GGUF_F64 ? kinds[kind].size : 0; }
 
-const char *gguf_name(const struct gguf *g) { return g->name; }
+const char *gguf_name(const struct gguf *g) { return gguf_short_name(g->name); }
 size_t gguf_n_tensors(const struct gguf *g) { return g->n_tensors; }
 
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i) {
