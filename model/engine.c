@@ -46,6 +46,18 @@ static bool alloc_int8(struct pass *p, const struct model_config *c, size_t n) {
            (p->ff8 = mem_new(n * (c->n_ff / 32), sizeof *p->ff8));
 }
 
+/* The sum of what alloc_pass, alloc_rope and kv_new take, small change apart; test_memory.c compares. */
+struct engine_memory engine_memory(const struct model *m, const struct engine_params *p) {
+    const struct model_config *c = &m->config;
+    size_t heads = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim;
+    size_t row = 3 * (size_t)c->n_embd + (heads + 2 * kv) + heads + 2 * (size_t)c->n_ff; /* floats */
+    size_t row8 = model_wants_int8(m, p->exact) ? c->n_embd / 32 + heads / 32 + c->n_ff / 32 : 0; /* blocks */
+    size_t angles = (size_t)p->max_tokens * c->rope_dim * (m->n_local ? 2 : 1);
+    return (struct engine_memory){
+        .kv = (size_t)p->n_pages * KV_PAGE * 2 * kv * c->n_layer * (p->kv_f32 ? sizeof(float) : sizeof(uint16_t)),
+        .buffers = (p->max_rows * row + angles) * sizeof(float) + p->max_rows * row8 * sizeof(struct act_block)};
+}
+
 static bool alloc_pass(struct engine *en) {
     const struct model_config *c = &en->model->config;
     struct pass *p = &en->pass;

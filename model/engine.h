@@ -20,6 +20,13 @@ struct engine_params {
 
 struct engine;
 
+/* What engine_new takes, in bytes.  KV memory is touched page by page as sequences grow, all else at once. */
+struct engine_memory {
+    size_t kv;
+    size_t buffers; /* of a pass, and the angles of all positions */
+};
+struct engine_memory engine_memory(const struct model *m, const struct engine_params *p);
+
 /* model (packed here: model_pack) and team are borrowed; engines may share a team. */
 enum status engine_new(struct model *m, struct team *team, const struct engine_params *p, struct engine **out, struct error *e);
 void engine_free(struct engine **en);

@@ -180,13 +180,29 @@ static void ffn_block(const struct share *s, const struct layer *y) {
 static void finish_logits(const struct share *s, float *logits, uint32_t n) {
     const struct model *m = s->pass->model;
     uint32_t lo, hi;
-    if (m->head.rows != m->config.n_vocab) return;
+    if (!m->lm_head) return;
     part_of(s, 0, m->head.rows, UNIT, &lo, &hi);
     for (uint32_t j = 0; j < n; j++) {
         float *mine = logits + (size_t)j * m->head.rows + lo;
         scale_by(mine, m->config.logit_scale, hi - lo);
         if (m->config.final_softcap > 0) ops_get()->softcap(mine, m->config.final_softcap, hi - lo);
     }
+}
+
+/* ReLU(head_hidden x) of all outputs, in delta, whose rows have been used up; x: their final norms.  Returns where
+ * output 0 would stand. */
+static float *hidden_layer(const struct share *s, const float *x, struct act_block *norm8) {
+    const struct matrix *w = &s->pass->model->head_hidden;
+    float *y = s->pass->delta + ((ptrdiff_t)s->row0 - (ptrdiff_t)s->output0) * (ptrdiff_t)w->rows;
+    uint32_t lo, hi;
+    const struct rows in = {x + (size_t)s->output0 * w->cols, w->cols, at8(norm8, s->output0, w->cols)};
+    multiply(s, w, in, y + (size_t)s->output0 * w->rows, w->rows, s->output1 - s->output0);
+    part_of(s, 0, w->rows, UNIT, &lo, &hi); /* the columns that this thread has just made */
+    for (uint32_t i = s->output0; i < s->output1; i++)
+        for (uint32_t k = lo; k < hi; k++)
+            y[(size_t)i * w->rows + k] = y[(size_t)i * w->rows + k] < 0 ? 0 : y[(size_t)i * w->rows + k];
+    barrier(s);
+    return y;
 }
 
 /* Final norm and head on the rows that are asked for.  Outputs that lie one after another are made by one matmul. */
@@ -204,9 +220,10 @@ static void head_block(const struct share *s) {
         add_delta(p, p->outputs[i].row, m->layers[m->config.n_layer - 1].ffn_post_norm);
         /* My i-th row of norm is free: outputs are in row order, so it is not behind the output's own row. */
         ops->rms_norm(norm + i * d, p->x + p->outputs[i].row * d, m->output_norm, d, m->config.rms_eps);
-        quantize(wants_int8(&m->head), at8(norm8, i, d), norm + i * d, 0, (uint32_t)d);
+        quantize(wants_int8(&m->head) || wants_int8(&m->head_hidden), at8(norm8, i, d), norm + i * d, 0, (uint32_t)d);
     }
     barrier(s);
+    if (m->head_hidden.rows) norm = hidden_layer(s, norm, norm8);
     for (uint32_t i = s->output0; i < s->output1;) {
         uint32_t run = 1;
         while (i + run < s->output1 && p->outputs[i + run].to == p->outputs[i].to + run * n_out) run++;
