@@ -13,12 +13,14 @@
 #include "cli/memory.h"
 #include "cli/sampling.h"
 #include "cli/session.h"
+#include "cli/speculative.h"
 #include "cli/stream.h"
 
 struct options {
     struct session_options session;
     const char *prompt, *file;
     struct sampling_options sampling;
+    struct speculative_options speculative;
     bool special, escape, no_escape, hide_prompt;
 };
 
@@ -35,6 +37,7 @@ static const struct flag flags[] = {
     {"no-display-prompt", NULL, FLAG_YES, offsetof(struct options, hide_prompt), NULL, 0, 0, NULL,
      "write the continuation only"},
     SAMPLING_FLAGS(struct options, sampling),
+    SPECULATIVE_FLAGS(struct options, speculative),
     COMPUTE_FLAGS(struct options, session),
     {0},
 };
@@ -47,9 +50,10 @@ struct writer {
     char *file;       /* what --file holds, or NULL */
     const char *text; /* [n_text] the prompt */
     size_t n_text;
-    int32_t *ids; /* [n_ids] of ctx: prompt and continuation */
-    size_t n_ids, n_prompt;
+    int32_t *ids; /* [n_ids] of ctx + 1: prompt and continuation, then what is known already */
+    size_t n_ids, n_prompt, n_known;
     struct sampling sampling;
+    struct speculative speculative; /* without a speculator: token by token */
     struct stream stream;
     const char *why; /* the text ended, where the reader cannot see it */
 };
@@ -70,13 +74,13 @@ static enum status read_prompt(struct writer *w, struct error *e) {
     size_t ctx = w->session.ctx;
     enum status s = read_text(w, e);
     if (s) return s;
-    if (!(w->ids = mem_new(ctx, sizeof *w->ids))) return error_set(e, ERR_MEMORY, "no memory for %zu tokens", ctx);
+    if (!(w->ids = mem_new(ctx + 1, sizeof *w->ids))) return error_set(e, ERR_MEMORY, "no memory for %zu tokens", ctx);
     s = tok_encode(tok, w->text, w->n_text, w->o->special, tok_adds_bos(tok), w->ids, ctx, &w->n_prompt, e);
     if (s) return s;
     if (!w->n_prompt) return error_set(e, ERR_INPUT, "--prompt: empty, and the model has no token to begin with");
     if (w->n_prompt > ctx)
         return error_set(e, ERR_INPUT, "--prompt: %zu tokens, the context has %zu", w->n_prompt, ctx);
-    w->n_ids = w->n_prompt;
+    w->n_ids = w->n_known = w->n_prompt;
     return OK;
 }
 
@@ -87,10 +91,13 @@ static enum status open_writer(struct writer *w, const struct options *o, struct
     w->stream =
         (struct stream){.to = stdout, .stops = o->sampling.stops.values, .n_stops = (size_t)o->sampling.stops.n};
     w->seq = engine_seq_new(w->session.policy.engine);
-    return sampling_open(&o->sampling, w->session.tok, engine_n_out(w->session.policy.engine), &w->sampling, e);
+    s = sampling_open(&o->sampling, w->session.tok, engine_n_out(w->session.policy.engine), &w->sampling, e);
+    if (s || !speculative_wanted(&o->speculative)) return s;
+    return speculative_open(&o->speculative, &w->session, &w->sampling, w->seq, &w->speculative, e);
 }
 
 static void close_writer(struct writer *w) {
+    speculative_close(&w->speculative);
     session_close(&w->session);
     sampling_close(&w->sampling);
     mem_free(w->ids), mem_free(w->file);
@@ -98,8 +105,24 @@ static void close_writer(struct writer *w) {
 
 static enum status feed(struct writer *w, const int32_t *tokens, size_t n, struct error *e) {
     struct span span = {
-        .seq = w->seq, .n_tokens = (uint32_t)n, .n_out = 1, .tokens = tokens, .out = w->sampling.logits};
+        .seq = w->seq, .n_tokens = (uint32_t)n, .n_out = n > 0, .tokens = tokens, .out = w->sampling.logits};
     return engine_run(w->session.policy.engine, &span, 1, NULL, e);
+}
+
+/* One pass a token, or several tokens from one pass; n: tokens written so far. */
+static enum status next_token(struct writer *w, uint64_t n, int32_t *id, struct error *e) {
+    enum status s = OK;
+    size_t cap = (size_t)w->session.ctx + 1, more = 0;
+    int64_t most = w->o->sampling.n;
+    if (!w->speculative.speculator) {
+        if (w->n_ids > w->n_prompt) s = feed(w, w->ids + w->n_ids - 1, 1, e);
+        return s ? s : sampling_next(&w->sampling, w->ids, w->n_ids, id, e);
+    }
+    if (most >= 0 && cap > w->n_ids + ((uint64_t)most - n)) cap = w->n_ids + ((uint64_t)most - n);
+    if (w->n_known == w->n_ids) s = speculate_step(w->speculative.speculator, w->ids, w->n_ids, cap, &more, e);
+    w->n_known += more;
+    *id = w->ids[w->n_ids];
+    return s;
 }
 
 /* Until the end token, a stop string, -n, the context, Ctrl-C or a reader that went away. */
@@ -110,7 +133,7 @@ static enum status write_text(struct writer *w, uint64_t *n, struct error *e) {
     bool stopped = false;
     int32_t id;
     while (!s && (most < 0 || *n < (uint64_t)most) && !*cancel && !ferror(stdout)) {
-        s = sampling_next(&w->sampling, w->ids, w->n_ids, &id, e);
+        s = next_token(w, *n, &id, e);
         if (s || tok_is_end(w->session.tok, id)) break;
         ++*n;
         struct gguf_string piece = tok_piece(w->session.tok, id, w->o->special);
@@ -121,7 +144,6 @@ static enum status write_text(struct writer *w, uint64_t *n, struct error *e) {
             break;
         }
         w->ids[w->n_ids++] = id;
-        if (!s) s = feed(w, &id, 1, e);
     }
     stream_end(&w->stream);
     putchar('\n');
@@ -130,7 +152,8 @@ static enum status write_text(struct writer *w, uint64_t *n, struct error *e) {
 
 static enum status run(struct writer *w, struct error *e) {
     uint64_t n = 0, start = clock_ns();
-    enum status s = feed(w, w->ids, w->n_prompt, e);
+    /* Who guesses reads the last token of the prompt together with the first guesses. */
+    enum status s = feed(w, w->ids, w->n_prompt - (w->speculative.speculator != NULL), e);
     double prompt_s = (double)(clock_ns() - start) / 1e9;
     if (s) return s;
     if (!w->o->hide_prompt) fwrite(w->text, 1, w->n_text, stdout);
@@ -140,6 +163,7 @@ static enum status run(struct writer *w, struct error *e) {
     fprintf(stderr, "prompt: %zu tokens, %.1f tok/s; text: %llu tokens, %.1f tok/s; %.1f MB%s\n", w->n_prompt,
             (double)w->n_prompt / prompt_s, (unsigned long long)n, (double)n / text_s, (double)memory_peak() / 1e6,
             w->why ? w->why : "");
+    if (w->speculative.speculator) speculative_report(&w->speculative, n);
     return s;
 }
 

@@ -53,16 +53,25 @@ enum status sampling_open(const struct sampling_options *o, const struct tok *to
 
 void sampling_close(struct sampling *s) { mem_free(s->logits), mem_free(s->scratch.p), mem_free(s->scratch.ids); }
 
-enum status sampling_next(struct sampling *s, const int32_t *ids, size_t n, int32_t *id, struct error *e) {
+struct sample_params sampling_params(const struct sampling *s) {
+    const struct sampling_options *o = s->o;
+    return (struct sample_params){
+        .temperature = (float)o->temp, .top_k = (uint32_t)o->top_k, .top_p = (float)o->top_p, .min_p = (float)o->min_p};
+}
+
+void sampling_adjust(struct sampling *s, const int32_t *ids, size_t n, float *logits) {
     const struct sampling_options *o = s->o;
     size_t last = o->repeat_last_n < 0 || (size_t)o->repeat_last_n > n ? n : (size_t)o->repeat_last_n;
     struct sample_penalties penalties = {(float)o->repeat, (float)o->presence, (float)o->frequency};
-    struct sample_params sp = {
-        .temperature = (float)o->temp, .top_k = (uint32_t)o->top_k, .top_p = (float)o->top_p, .min_p = (float)o->min_p};
-    sample_add_bias(s->bias, (size_t)o->bias.n, s->logits, s->n_vocab);
+    sample_add_bias(s->bias, (size_t)o->bias.n, logits, s->n_vocab);
     for (uint32_t i = 0; o->ignore_eos && i < s->n_vocab; i++)
-        if (tok_is_end(s->tok, (int32_t)i)) s->logits[i] = -INFINITY;
-    sample_penalize(&penalties, ids + n - last, last, s->scratch.ids, s->logits, s->n_vocab);
+        if (tok_is_end(s->tok, (int32_t)i)) logits[i] = -INFINITY;
+    sample_penalize(&penalties, ids + n - last, last, s->scratch.ids, logits, s->n_vocab);
+}
+
+enum status sampling_next(struct sampling *s, const int32_t *ids, size_t n, int32_t *id, struct error *e) {
+    struct sample_params sp = sampling_params(s);
+    sampling_adjust(s, ids, n, s->logits);
     *id = sample_token(&sp, s->logits, s->n_vocab, s->key, s->counter++, &s->scratch, NULL);
     if (*id >= 0) return OK;
     return error_set(e, ERR_INPUT, "no usable distribution (NaN, or every token forbidden) for token %llu",

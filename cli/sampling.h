@@ -128,7 +128,10 @@ enum status sampling_open(const struct sampling_options *o, const struct tok *to
                           struct error *e);
 void sampling_close(struct sampling *s);
 
-/* Biases, penalties over the last of ids [n] (the whole text so far), the draw.  ERR_INPUT: no usable distribution. */
+struct sample_params sampling_params(const struct sampling *s);
+/* Biases, penalties over the last of ids [n] (the whole text so far), on any logits of the next token. */
+void sampling_adjust(struct sampling *s, const int32_t *ids, size_t n, float *logits);
+/* These on s->logits, and the draw.  ERR_INPUT: no usable distribution. */
 enum status sampling_next(struct sampling *s, const int32_t *ids, size_t n, int32_t *id, struct error *e);
 
 #endif

@@ -153,18 +153,24 @@ static enum status new_engine(const struct session_options *o, const struct sess
     return engine_new(l->model, s->team, &p, &l->engine, e);
 }
 
-/* A reward model that reads the policy's token ids: both must mean the same. */
-static enum status check_same_tokens(const struct session *s, struct error *e) {
+enum status session_same_tokens(const struct tok *tok, struct gguf *file, bool *same, struct error *e) {
     struct tok *other;
-    enum status st = tok_open(s->prm.model->file, &other, e);
+    enum status st = tok_open(file, &other, e);
     if (st) return st;
-    bool same = tok_n_vocab(other) == tok_n_vocab(s->tok);
-    for (uint32_t i = 0; same && i < tok_n_vocab(other); i++) {
-        struct gguf_string a = tok_piece(s->tok, (int32_t)i, true), b = tok_piece(other, (int32_t)i, true);
-        same = a.size == b.size && !memcmp(a.data, b.data, a.size);
+    *same = tok_n_vocab(other) == tok_n_vocab(tok);
+    for (uint32_t i = 0; *same && i < tok_n_vocab(other); i++) {
+        struct gguf_string a = tok_piece(tok, (int32_t)i, true), b = tok_piece(other, (int32_t)i, true);
+        *same = a.size == b.size && !memcmp(a.data, b.data, a.size);
     }
     tok_close(&other);
-    if (same) return OK;
+    return OK;
+}
+
+/* A reward model that reads the policy's token ids: both must mean the same. */
+static enum status check_same_tokens(const struct session *s, struct error *e) {
+    bool same;
+    enum status st = session_same_tokens(s->tok, s->prm.model->file, &same, e);
+    if (st || same) return st;
     return error_set(e, ERR_INPUT,
                      "%s: the reward model reads another vocabulary than the policy; give --prm FILE, or --verifier "
                      "ptrue, logprob or none",

@@ -113,6 +113,9 @@ void session_close(struct session *s);
 enum status session_open_file(const char *name, const char *role, struct gguf **out, struct error *e);
 enum status session_open_model(const char *name, const char *role, struct model **out, struct error *e);
 
+/* Do the ids of a model file mean what those of tok mean? */
+enum status session_same_tokens(const struct tok *tok, struct gguf *file, bool *same, struct error *e);
+
 /* FNV-1a of a file's bytes, so that results name exactly what made them; `name` and `role` as above. */
 enum status session_hash(const char *name, const char *role, uint64_t *hash, struct error *e);
 uint64_t hash_bytes(const void *data, size_t size);
