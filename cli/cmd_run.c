@@ -88,12 +88,12 @@ static enum status open_writer(struct writer *w, const struct options *o, struct
     struct session_size size = {.branches = 1, .max_rows = 512};
     enum status s = session_open(&o->session, &size, &w->session, e);
     if (s || (s = read_prompt(w, e))) return s;
+    if ((s = speculative_open(&o->speculative, &w->session, &w->speculative, e))) return s;
     w->stream =
         (struct stream){.to = stdout, .stops = o->sampling.stops.values, .n_stops = (size_t)o->sampling.stops.n};
     w->seq = engine_seq_new(w->session.policy.engine);
     s = sampling_open(&o->sampling, w->session.tok, engine_n_out(w->session.policy.engine), &w->sampling, e);
-    if (s || !speculative_wanted(&o->speculative)) return s;
-    return speculative_open(&o->speculative, &w->session, &w->sampling, w->seq, &w->speculative, e);
+    return s ? s : speculative_begin(&w->speculative, &w->sampling, w->seq, e);
 }
 
 static void close_writer(struct writer *w) {

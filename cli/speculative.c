@@ -28,16 +28,20 @@ static void adjust(void *arg, const int32_t *ids, size_t n_ids, float *logits) {
     sampling_adjust(arg, ids, n_ids, logits);
 }
 
-enum status speculative_open(const struct speculative_options *o, const struct session *session,
-                             struct sampling *sampling, uint32_t seq, struct speculative *s, struct error *e) {
-    *s = (struct speculative){0};
+enum status speculative_open(const struct speculative_options *o, const struct session *session, struct speculative *s,
+                             struct error *e) {
+    *s = (struct speculative){.o = o, .session = session};
     if (o->model && o->lookup) return error_set(e, ERR_INPUT, "--model-draft and --lookup: give one of them");
     if (o->least > o->most)
         return error_set(e, ERR_INPUT, "--draft-min %lld: more than --draft-max %lld", (long long)o->least,
                          (long long)o->most);
-    enum status st = o->model ? open_draft(o->model, session, &s->draft, e) : OK;
-    if (st) return st;
-    struct speculate_params p = {.target = session->policy.engine,
+    return o->model ? open_draft(o->model, session, &s->draft, e) : OK;
+}
+
+enum status speculative_begin(struct speculative *s, struct sampling *sampling, uint32_t seq, struct error *e) {
+    const struct speculative_options *o = s->o;
+    if (!o->model && !o->lookup) return OK;
+    struct speculate_params p = {.target = s->session->policy.engine,
                                  .draft = s->draft.engine,
                                  .seq = seq,
                                  .sampling = sampling_params(sampling),

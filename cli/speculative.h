@@ -51,15 +51,17 @@ struct speculative_options {
     }
 
 struct speculative {
-    struct loaded draft; /* both NULL: lookup */
-    struct speculator *speculator;
+    const struct speculative_options *o; /* borrowed, and so is session */
+    const struct session *session;
+    struct loaded draft;           /* both NULL: lookup */
+    struct speculator *speculator; /* NULL: not begun, or not wanted */
 };
 
-static inline bool speculative_wanted(const struct speculative_options *o) { return o->model || o->lookup; }
-
-/* For a text of session's policy in `seq`; sampling and session are borrowed.  s is defined (and closable) on failure too. */
-enum status speculative_open(const struct speculative_options *o, const struct session *session,
-                             struct sampling *sampling, uint32_t seq, struct speculative *s, struct error *e);
+/* Checks the flags and opens the draft model, if one is wanted.  s is defined (and closable) on failure too. */
+enum status speculative_open(const struct speculative_options *o, const struct session *session, struct speculative *s,
+                             struct error *e);
+/* For the text of session's policy in `seq`, drawn as `sampling` (borrowed) says.  Nothing when no flag asked for it. */
+enum status speculative_begin(struct speculative *s, struct sampling *sampling, uint32_t seq, struct error *e);
 void speculative_close(struct speculative *s);
 
 /* One line on stderr: guesses made and right, tokens per pass. */
