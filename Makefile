@@ -20,7 +20,7 @@ LDLIBS := -lopenblas -lpcre2-8 -ljansson -lm -pthread
 ROOMS := base ops weights tokenizer model prm search tasks train
 SRC   := $(sort $(foreach d,$(ROOMS),$(wildcard $(d)/*.c)))
 ifneq ($(ARCH),x86_64)
-SRC   := $(filter-out %_avx2.c,$(SRC))
+SRC   := $(filter-out %_avx2.c %_avx512.c,$(SRC))
 endif
 ifneq ($(ARCH),aarch64)
 SRC   := $(filter-out %_neon.c,$(SRC))
@@ -87,7 +87,7 @@ ARM_CC ?= aarch64-linux-gnu-gcc
 arm:
 	@mkdir -p $(B)
 	$(ARM_CC) -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -ffp-contract=off -I. -static base/rng.c \
-	  $(filter-out %_avx2.c,$(wildcard ops/*.c)) tests/ops_selftest.c -lm -o $(B)/ops_selftest
+	  $(filter-out %_avx2.c %_avx512.c,$(wildcard ops/*.c)) tests/ops_selftest.c -lm -o $(B)/ops_selftest
 	qemu-aarch64 $(B)/ops_selftest
 
 FUZZ_SECONDS ?= 60
@@ -119,6 +119,7 @@ clean:
 
 # Instruction sets by file: nothing outside these files may need more than the base CPU.
 $(B)/%_avx2.c.o: private CFLAGS += -mavx2 -mfma -mf16c
+$(B)/%_avx512.c.o: private CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
 $(B)/cli/version.c.o: private CFLAGS += -DPONDER_COMMIT='"$(COMMIT)"'
 $(B)/cli/version.c.o: $(B)/commit
 $(B)/weights/embedded.c.o: private CFLAGS += $(if $(EMBED),-DPONDER_EMBED)

@@ -51,10 +51,10 @@ static void matmul_part(void *arg, int index, int count) {
         const struct layer *a = &w->m->layers[l];
         const struct matrix *all[] = {&a->q, &a->k, &a->v, &a->out, &a->gate, &a->up, &a->down};
         for (int i = 0; i < 7; i++)
-            ops->matmul[all[i]->type](y, w->widest, all[i]->data, all[i]->row_bytes, x, w->widest, all[i]->rows, all[i]->cols, hi - lo);
+            ops->matmul(y, w->widest, &all[i]->panels, 0, all[i]->rows, x, w->widest, NULL, 0, hi - lo);
     }
     const struct matrix *h = &w->m->head;
-    ops->matmul[h->type](y, w->widest, h->data, h->row_bytes, x, w->widest, h->rows, h->cols, hi - lo);
+    ops->matmul(y, w->widest, &h->panels, 0, h->rows, x, w->widest, NULL, 0, hi - lo);
 }
 
 /* One decoding step of n branches with sampling, against its multiplications alone. */

@@ -33,13 +33,15 @@ static bool is_word_of(const char *list, const char *word) {
 }
 
 /* Writes the value into the options; false when it is none of the flag's. */
-static bool set_value(const struct args *a, const struct flag *f, const char *text) {
+static bool set_value(struct args *a, const struct flag *f, const char *text) {
     char *field = (char *)a->options + f->at, *end = NULL;
     errno = 0;
     switch (f->kind) {
     case FLAG_YES: *(bool *)field = true; return true;
     case FLAG_TEXT: *(const char **)field = text; return true;
     case FLAG_CHOICE: *(const char **)field = text; return is_word_of(f->value, text);
+    case FLAG_ENV: return !setenv(f->value, "1", 1);
+    case FLAG_HUB: *(const char **)field = a->hub; return snprintf(a->hub, sizeof a->hub, "hf:%s", text) < FLAG_HUB_CAP;
     case FLAG_LIST: {
         struct flag_list *list = (struct flag_list *)field;
         if (list->n == FLAG_LIST_CAP) return false;
@@ -65,6 +67,8 @@ static int wrong_value(const struct args *a, const struct flag *f, const char *t
     case FLAG_INT:
         return args_wrong(a, "--%s: \"%.60s\" is not a whole number from %.0f to %.0f", f->name, text, f->lo, f->hi);
     case FLAG_REAL: return args_wrong(a, "--%s: \"%.60s\" is not a number from %g to %g", f->name, text, f->lo, f->hi);
+    case FLAG_HUB: return args_wrong(a, "--%s: \"%.60s...\" is too long for a name", f->name, text);
+    case FLAG_ENV: return args_wrong(a, "--%s: the environment takes no more", f->name);
     case FLAG_LIST: return args_wrong(a, "--%s: given more than %d times", f->name, FLAG_LIST_CAP);
     default: return args_wrong(a, "--%s: \"%.60s\" is none of %s", f->name, text, f->value);
     }
@@ -84,9 +88,11 @@ static const struct flag *find_flag(const struct args *a, const char *word, cons
     return NULL;
 }
 
+static bool takes_value(const struct flag *f) { return f->kind != FLAG_YES && f->kind != FLAG_ENV; }
+
 /* How a flag is written: "-n, --predict N". */
 static int flag_form(const struct flag *f, char *text, size_t cap) {
-    bool has_value = f->kind != FLAG_YES;
+    bool has_value = takes_value(f);
     return snprintf(text, cap, "%s%s%s--%s%s%s", f->brief ? "-" : "    ", f->brief ? f->brief : "",
                     f->brief ? ", " : "", f->name, has_value ? " " : "", has_value ? f->value : "");
 }
@@ -111,8 +117,8 @@ static int take_flag(struct args *a, int argc, char **argv, int *i) {
     const char *word = argv[*i], *value;
     const struct flag *f = find_flag(a, word, &value);
     if (!f) return args_wrong(a, "unknown flag %.60s; the flags are in: ponder %s --help", word, a->command);
-    if (f->kind == FLAG_YES && value) return args_wrong(a, "--%s takes no value, found \"%.60s\"", f->name, value);
-    if (f->kind != FLAG_YES && !value) {
+    if (!takes_value(f) && value) return args_wrong(a, "--%s takes no value, found \"%.60s\"", f->name, value);
+    if (takes_value(f) && !value) {
         if (*i + 1 >= argc) return args_wrong(a, "--%s: a value is missing: %s", f->name, f->value);
         value = argv[++*i];
     }

@@ -15,9 +15,11 @@ enum flag_kind {
     FLAG_TEXT,   /* const char *, borrowed from argv */
     FLAG_CHOICE, /* const char *, one of the words of `value`, "a|b|c" */
     FLAG_LIST,   /* struct flag_list: may be given several times */
+    FLAG_HUB, /* const char *: "hf:" and the value, kept in struct args: a model by its name in the hub (cli/hub.h) */
+    FLAG_ENV, /* no value, no field: sets the environment variable named in `value` to 1 */
 };
 
-enum { FLAG_LIST_CAP = 32 };
+enum { FLAG_LIST_CAP = 32, FLAG_HUB_CAP = 800 };
 struct flag_list {
     int n;
     const char *values[FLAG_LIST_CAP]; /* borrowed from argv */
@@ -43,7 +45,8 @@ struct args {
     void *options;
     /* out */
     uint64_t given; /* bit i: flags[i] was on the command line */
-    char **rest;    /* [n_rest] what is no flag, in order */
+    char hub[FLAG_HUB_CAP];
+    char **rest; /* [n_rest] what is no flag, in order */
     int n_rest;
 };
 

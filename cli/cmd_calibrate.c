@@ -65,14 +65,13 @@ static int is_reachable(const struct cd_problem *p, const char *text, int n_step
 /* Samples chains of one problem in lockstep; every new step is scored and judged. */
 static enum status judge_problem(const struct eval_params *ep, const struct problem *p, const struct options *o,
                                  struct pool *pool, struct error *e) {
-    char prompt[CD_TEXT];
     struct eval_model *m;
     struct evaluator ev;
     struct step steps[CHAINS];
     branch_id branches[CHAINS];
     float values[CHAINS];
-    uint64_t key = rng_fold((uint64_t)o->seed, hash_bytes(prompt, p->task->prompt(p, prompt, sizeof prompt)));
-    enum status s = eval_model_open(ep, prompt, &m, &ev, e);
+    uint64_t key = rng_fold((uint64_t)o->seed, hash_bytes(p->text, strlen(p->text)));
+    enum status s = eval_model_open(ep, p->text, &m, &ev, e);
     if (s) return s;
     size_t n = (size_t)o->chains;
     for (size_t i = 0; i < n && !s; i++) s = ev.fork(ev.self, ev.root, &branches[i], e);
@@ -129,7 +128,9 @@ static enum status run(const struct options *o, const struct session *s, const s
     for (long number = 1; !st && n < o->limit && !*cancel && fgets(line, sizeof line, in); number++) {
         struct problem p;
         if (!line[strspn(line, " \t\r\n")]) continue;
-        if (!(st = task->parse(task, line, number, &p, e))) st = judge_problem(&ep, &p, o, pool, e), n++;
+        if ((st = task->parse(task, line, number, &p, e))) break;
+        st = judge_problem(&ep, &p, o, pool, e), n++;
+        problem_free(&p);
     }
     return st;
 }
@@ -145,7 +146,7 @@ int cmd_calibrate(int argc, char **argv) {
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
     const struct task *task = task_find(o.task);
-    if (!task) return args_wrong(&a, "--task: \"%.60s\", allowed game24 or countdown", o.task);
+    if (!task || !task->oracle) return args_wrong(&a, "--task: \"%.60s\", allowed game24 or countdown", o.task);
     if (!o.input) return args_wrong(&a, "--input: a file of problems is needed");
     FILE *in = fopen(o.input, "r");
     if (!in) return args_wrong(&a, "--input: %.300s cannot be opened", o.input);

@@ -8,12 +8,13 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/input.h"
 #include "cli/talk.h"
 
 struct options {
     struct talk_options talk;
     const char *prompt;
-    bool single;
+    bool single, no_escape;
 };
 
 static const struct flag flags[] = {
@@ -21,24 +22,16 @@ static const struct flag flags[] = {
     {"system-prompt", "sys", FLAG_TEXT, offsetof(struct options, talk.system), NULL, 0, 0, "TEXT",
      "the system message"},
     {"prompt", "p", FLAG_TEXT, offsetof(struct options, prompt), NULL, 0, 0, "TEXT", "the first message of the user"},
-    {"single-turn", "st", FLAG_YES, offsetof(struct options, single), NULL, 0, 0, "", "one answer, then the end"},
+    {"single-turn", "st", FLAG_YES, offsetof(struct options, single), NULL, 0, 0, NULL, "one answer, then the end"},
     {"chat-template", NULL, FLAG_TEXT, offsetof(struct options, talk.template_name), NULL, 0, 0, "NAME",
      "llama3, granite, gemma, phi4, chatml, phi3, zephyr, llama2 or mistral (default: the file's own)"},
     {"chat-template-file", NULL, FLAG_TEXT, offsetof(struct options, talk.template_file), NULL, 0, 0, "FILE",
      "a Jinja template"},
     {"reasoning-budget", NULL, FLAG_INT, offsetof(struct options, talk.reasoning_budget), "-1", -1, 1e9, "N",
      "tokens of thinking before it is ended; 0 = none, -1 = any number"},
-    {"predict", "n", FLAG_INT, offsetof(struct options, talk.n), "-1", -1, 1e9, "N",
-     "tokens of one answer; -1 = until the end or the context is full"},
-    {"temp", NULL, FLAG_REAL, offsetof(struct options, talk.temp), "0.8", 0, 100, "X",
-     "temperature; 0 = always the likeliest token"},
-    {"top-k", NULL, FLAG_INT, offsetof(struct options, talk.top_k), "40", 0, 1e9, "N", "only the N likeliest; 0 = all"},
-    {"top-p", NULL, FLAG_REAL, offsetof(struct options, talk.top_p), "0.95", 0, 1, "X",
-     "only the likeliest with together this probability; 1 = all"},
-    {"min-p", NULL, FLAG_REAL, offsetof(struct options, talk.min_p), "0.05", 0, 1, "X",
-     "only tokens this likely, the best one being 1; 0 = all"},
-    {"seed", "s", FLAG_INT, offsetof(struct options, talk.seed), "-1", -1, 9e15, "N",
-     "same seed, same text; -1 = a new one"},
+    {"no-escape", NULL, FLAG_YES, offsetof(struct options, no_escape), NULL, 0, 0, NULL,
+     "\\n and the like in --prompt and --reverse-prompt are taken as they are"},
+    SAMPLING_FLAGS(struct options, talk.sampling),
     COMPUTE_FLAGS(struct options, talk.session),
     {0},
 };
@@ -130,6 +123,9 @@ int cmd_chat(int argc, char **argv) {
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; a first message comes with --prompt", a.rest[0]);
     if (o.talk.template_name && o.talk.template_file)
         return args_wrong(&a, "--chat-template and --chat-template-file exclude each other");
+    if (!o.no_escape && o.prompt) input_unescape((char *)o.prompt);
+    for (int i = 0; !o.no_escape && i < o.talk.sampling.stops.n; i++)
+        input_unescape((char *)o.talk.sampling.stops.values[i]);
     enum status s = talk_open(&o.talk, &t, &e);
     if (!s) s = converse(t, &o, &e);
     talk_close(&t);

@@ -19,7 +19,7 @@ struct options {
 
 static const struct flag flags[] = {
     {"input", "i", FLAG_TEXT, offsetof(struct options, input), NULL, 0, 0, "FILE",
-     "problems: one puzzle a line, or JSONL"},
+     "problems: one puzzle a line, or JSONL (puzzles, or question and answer)"},
     {"out", "o", FLAG_TEXT, offsetof(struct options, out), NULL, 0, 0, "FILE",
      "one JSON line a problem; an unfinished file is continued"},
     {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL,
@@ -125,7 +125,7 @@ static void print_table(const struct eval_run *r, const struct summary *sum) {
     printf("stopped  ");
     for (int w = WHY_DONE; w <= WHY_ERROR; w++)
         if (sum->by_why[w]) printf(" %s %u", why_name((enum why_stopped)w), sum->by_why[w]);
-    printf("\nper puzzle %.1f ms (median), %.1f ms (95%%)\n", sum->median_ms, sum->p95_ms);
+    printf("\nper problem %.1f ms (median), %.1f ms (95%%)\n", sum->median_ms, sum->p95_ms);
     report_cost(&sum->cost, r->seconds, stdout);
 }
 
@@ -165,6 +165,18 @@ static int evaluate(const struct args *a, const struct options *o, struct eval_r
     return code;
 }
 
+/* Problems at a time.  Those in words have chains enough to fill a pass with one or two problems, and each costs memory. */
+static int in_flight(const struct options *o, const struct solver *s) {
+    int threads = o->session.threads ? (int)o->session.threads : cpu_count();
+    int most = 4 * threads < 256 ? 4 * threads : 256;
+    uint64_t chains = s->params.budget.simulations;
+    if (o->in_flight) return (int)o->in_flight;
+    if (!task_has_words(s->task)) return most;
+    if (!chains || chains > s->params.batch) chains = s->params.batch;
+    int enough = 16 / (int)(chains < 16 ? chains : 16);
+    return enough < most ? enough : most;
+}
+
 int cmd_eval(int argc, char **argv) {
     struct options o = {0};
     struct args a = {.command = "eval",
@@ -180,17 +192,24 @@ int cmd_eval(int argc, char **argv) {
     if (code != ARGS_GO_ON) return code;
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; the problems come with --input FILE", a.rest[0]);
     if (!o.input) return args_wrong(&a, "--input is missing: a file of problems");
-    if ((code = solver_setup(&a, &o.search, &solver)) != ARGS_GO_ON) return code;
+    if ((code = solver_setup(&a, &o.search, o.session.model, &solver)) != ARGS_GO_ON) return code;
     if (problems_read(o.input, solver.task, (uint64_t)o.limit, (uint64_t)o.sample, solver.seed, &problems, &e))
         return args_failed(&a, e.text);
+    for (uint32_t i = 0; i < problems.n; i++)
+        if (solver.task->check(&problems.items[i], "") == VERDICT_NONE) {
+            code = args_wrong(&a, "%s: problem %s has no answer to compare with", o.input, problems.items[i].id);
+            problems_free(&problems);
+            return code;
+        }
+    if (task_has_words(solver.task) && !args_given(&a, "prm")) o.session.prm = "none";
     struct eval_run run = {.solver = &solver, .problems = &problems};
-    int threads = o.session.threads ? (int)o.session.threads : cpu_count();
-    run.in_flight = o.in_flight ? (int)o.in_flight : 4 * threads < 256 ? 4 * threads : 256;
+    run.in_flight = in_flight(&o, &solver);
     struct session_size size = {
         .branches = (uint32_t)run.in_flight * solver_branches(&solver), .max_rows = 512, .with_prm = true};
     enum status s = session_open(&o.session, &size, &session, &e);
-    if (!s) s = solver_attach(&solver, &a, &session, &e);
+    if (!s) s = solver_attach(&solver, &session, &e);
     code = s ? args_failed(&a, e.text) : evaluate(&a, &o, &run);
+    solver_close(&solver);
     session_close(&session);
     problems_free(&problems);
     return code;

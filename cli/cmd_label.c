@@ -42,7 +42,7 @@ static const struct flag flags[] = {
 
 enum { STREAM_LABELS = 8 }; /* of --seed */
 
-static enum status label(const struct options *o, const struct model *policy, const struct tok *tok, struct error *e) {
+static enum status label(const struct options *o, struct model *policy, const struct tok *tok, struct error *e) {
     struct label_params p = {
         .policy = policy,
         .tok = tok,

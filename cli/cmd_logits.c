@@ -61,11 +61,12 @@ static enum status run(const struct session *s, const int32_t *ids, uint32_t n, 
 
 int cmd_logits(int argc, char **argv) {
     struct options o = {0};
-    struct args a = {.command = "logits",
-                     .usage = "",
-                     .flags = flags,
-                     .options = &o,
-                     .about = "Writes the logits at every position; K and V are kept as f32 unless --cache-type-k says otherwise.\n"};
+    struct args a = {
+        .command = "logits",
+        .usage = "",
+        .flags = flags,
+        .options = &o,
+        .about = "Writes the logits at every position; K and V are kept as f32 unless --cache-type-k says otherwise.\n"};
     struct session session;
     struct error e;
     int code = args_parse(&a, argc, argv);
@@ -79,8 +80,9 @@ int cmd_logits(int argc, char **argv) {
         mem_free(ids);
         return args_wrong(&a, "--tokens: \"%.60s\" is not a list of ids like 1,2,3", o.tokens);
     }
-    if (!o.session.ctx) o.session.ctx = (int64_t)n; /* no memory for a whole context */
-    enum status s = session_open(&o.session, &(struct session_size){.branches = 1, .max_rows = 512, .kv_type = KV_F32}, &session, &e);
+    struct session_size size = {
+        .branches = 1, .max_rows = 512, .usual_ctx = (uint32_t)n, .kv_type = KV_F32, .any_head = true};
+    enum status s = session_open(&o.session, &size, &session, &e);
     if (!s && n > session.ctx) s = error_set(&e, ERR_INPUT, "--tokens: %zu ids, the context has %u", n, session.ctx);
     if (!s) s = run(&session, ids, (uint32_t)n, o.out, &e);
     code = s ? args_failed(&a, e.text) : EXIT_GOOD;

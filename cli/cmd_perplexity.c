@@ -13,7 +13,6 @@
 #include "base/mem.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
-#include "cli/hub.h"
 #include "cli/input.h"
 #include "cli/session.h"
 #include "cli/terminal.h"
@@ -22,13 +21,12 @@ enum { DEFAULT_CTX = 512, ROWS = 64 }; /* ROWS: logits held at once; a whole chu
 
 struct options {
     struct session_options session;
-    const char *hf, *file;
+    const char *file;
     int64_t chunks;
 };
 
 static const struct flag flags[] = {
     MODEL_FLAG(struct options, session),
-    HUB_FLAG(struct options, hf),
     {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE", "the text; - = standard input"},
     {"chunks", NULL, FLAG_INT, offsetof(struct options, chunks), "-1", -1, 1e9, "N", "at most N chunks; -1 = all"},
     COMPUTE_FLAGS(struct options, session),
@@ -135,18 +133,9 @@ static enum status read_text(struct text *t, struct error *e) {
     return s;
 }
 
-/* The usual 512, or all that a smaller model has. */
-static enum status choose_ctx(struct options *o, struct error *e) {
-    struct model *m;
-    enum status s = session_open_model(o->session.model, "policy", &m, e);
-    if (s) return s;
-    o->session.ctx = m->config.n_ctx < DEFAULT_CTX ? (int64_t)m->config.n_ctx : DEFAULT_CTX;
-    model_close(&m);
-    return OK;
-}
-
 static enum status open_text(struct text *t, const struct options *o, struct error *e) {
-    enum status s = session_open(&o->session, &(struct session_size){.branches = 1, .max_rows = 512}, &t->session, e);
+    struct session_size size = {.branches = 1, .max_rows = 512, .usual_ctx = DEFAULT_CTX};
+    enum status s = session_open(&o->session, &size, &t->session, e);
     if (s) return s;
     if (t->session.ctx < 4) return error_set(e, ERR_INPUT, "--ctx-size %u: at least 4", t->session.ctx);
     if (tok_n_vocab(t->session.tok) > engine_n_out(t->session.policy.engine))
@@ -176,15 +165,12 @@ int cmd_perplexity(int argc, char **argv) {
     struct text t = {.o = &o};
     struct score score = {0};
     struct error e;
-    char path[HUB_PATH];
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; the text comes with --file", a.rest[0]);
     if (!o.file) return args_wrong(&a, "--file is missing");
     if (!o.chunks) return args_wrong(&a, "--chunks 0: nothing to do");
-    enum status s = hub_choose(o.hf, &o.session.model, path, &e);
-    if (!s && !args_given(&a, "ctx-size")) s = choose_ctx(&o, &e);
-    if (!s) s = open_text(&t, &o, &e);
+    enum status s = open_text(&t, &o, &e);
     if (!s) s = score_text(&t, &score, &e);
     if (!s) print_result(&score);
     code = s ? args_failed(&a, e.text) : EXIT_GOOD;

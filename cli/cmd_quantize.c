@@ -6,6 +6,7 @@
 
 #include "cli/args.h"
 #include "cli/command.h"
+#include "cli/session.h"
 #include "weights/quantize.h"
 
 struct options {
@@ -15,6 +16,7 @@ struct options {
 static const struct flag flags[] = {
     {"allow-requantize", NULL, FLAG_YES, offsetof(struct options, requantize), NULL, 0, 0, NULL,
      "take weights that are quantised already: their errors add up"},
+    {"offline", NULL, FLAG_ENV, 0, NULL, 0, 0, "HF_HUB_OFFLINE", "download nothing (as HF_HUB_OFFLINE=1)"},
     {"quiet", "q", FLAG_YES, offsetof(struct options, quiet), NULL, 0, 0, NULL, "no line per tensor"},
     {0},
 };
@@ -41,6 +43,7 @@ int cmd_quantize(int argc, char **argv) {
     char names[160], about[400];
     snprintf(about, sizeof about,
              "Writes OUT.gguf with the weights of IN.gguf in TYPE:\n%s.\n"
+             "IN.gguf may be hf:USER/MODEL[:QUANT].  "
              "Rows that do not fit a type's blocks get the next larger type; norms and vectors stay.\n",
              recipe_names(names, sizeof names));
     struct args a = {
@@ -53,7 +56,7 @@ int cmd_quantize(int argc, char **argv) {
     if (a.n_rest != 3) return args_wrong(&a, "expected IN.gguf OUT.gguf TYPE, found %d words", a.n_rest);
     const struct quant_recipe *r = quantize_recipe(a.rest[2]);
     if (!r) return args_wrong(&a, "\"%.60s\" is no type to write; there are %s", a.rest[2], names);
-    enum status s = gguf_open(a.rest[0], &in, &e);
+    enum status s = session_open_file(a.rest[0], "policy", &in, &e);
     if (s) return args_failed(&a, e.text);
     struct quantize_options options = {r, o.requantize, o.quiet ? NULL : show_tensor};
     s = quantize_write(in, &options, a.rest[1], &sizes, &e);

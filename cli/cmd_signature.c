@@ -23,22 +23,23 @@ static const char *const puzzles[] = {"4 7 8 8", "3 3 8 8", "2 3 5 12"};
 static const char *const searches[] = {"greedy", "bon", "beam", "mcts"};
 
 static enum status add_search(const struct session *session, const char *name, uint64_t *hash, struct error *e) {
-    struct solver s = {.session = session,
-                       .task = task_find("game24"),
-                       .strategy = strategy_find(name),
-                       .params = search_defaults(name),
-                       .seed = 1};
+    struct solver s;
+    solver_init(&s, task_find("game24"), strategy_find(name));
     s.params.max_nodes = 2048;
-    s.agg = session->prm.model ? session->prm_info.agg : AGG_LAST;
+    enum status st = solver_attach(&s, session, e);
+    if (st) return st;
     for (size_t i = 0; i < sizeof puzzles / sizeof *puzzles; i++) {
         struct problem p;
         struct outcome o;
-        enum status st = solver_parse(s.task, puzzles[i], &p, e);
-        if (!st) st = solver_run(&s, &p, NULL, NULL, &o, e);
-        if (st) return st;
+        if ((st = solver_parse(s.task, puzzles[i], &p, e))) break;
+        st = solver_run(&s, &p, NULL, NULL, &o, e);
+        problem_free(&p);
+        if (st) break;
         *hash = rng_fold(*hash, o.signature);
+        outcome_free(&o);
     }
-    return OK;
+    solver_close(&s);
+    return st;
 }
 
 int cmd_signature(int argc, char **argv) {

@@ -1,16 +1,19 @@
-/* cmd_solve.c: the main job: a puzzle, the greedy answer, the search with its tree, the verified answer and what it cost.
+/* cmd_solve.c: the main job: a problem, the greedy answer, the search with its tree, the verified answer and what it cost.
  * Not a measurement: cmd_eval.c runs over files.
  * Next: solver.c. */
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "cli/command.h"
 #include "cli/draw.h"
+#include "cli/input.h"
 #include "cli/report.h"
 
 struct options {
     struct session_options session;
     struct search_options search;
+    const char *file;
     bool json, quiet;
 };
 
@@ -18,6 +21,8 @@ static const struct flag flags[] = {
     MODEL_FLAG(struct options, session),
     PRM_FLAG(struct options, session),
     SEARCH_FLAGS(struct options, search),
+    {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE",
+     "the problem, instead of words behind the flags; - = standard input"},
     {"quiet", "q", FLAG_YES, offsetof(struct options, quiet), NULL, 0, 0, NULL, "no greedy answer first, no tree"},
     {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL,
      "the outcome as one JSON object on stdout"},
@@ -26,13 +31,15 @@ static const struct flag flags[] = {
 };
 
 static void print_answer(const struct outcome *o, const struct terminal *term, FILE *to) {
+    static const char *const verdicts[] = {"wrong", "right", ""}, *const colors[] = {"31", "32", "0"};
     if (!o->finished) {
         fprintf(to, "no answer (stopped: %s)\n", why_name(o->why));
         return;
     }
-    fprintf(to, "%s   ", o->answer);
-    if (term->color) fprintf(to, "\033[1;%sm", o->correct ? "32" : "31");
-    fprintf(to, "%s%s\n", o->correct ? "right" : "wrong", term->color ? "\033[0m" : "");
+    fprintf(to, "%s", *o->answer ? o->answer : "the text names no answer");
+    if (o->verdict != VERDICT_NONE) fprintf(to, "   ");
+    if (term->color) fprintf(to, "\033[1;%sm", colors[o->verdict]);
+    fprintf(to, "%s%s\n", verdicts[o->verdict], term->color ? "\033[0m" : "");
 }
 
 /* The same policy without search, for comparison. */
@@ -43,21 +50,20 @@ static enum status show_greedy(const struct solver *s, const struct problem *p, 
     greedy.strategy = strategy_find("greedy");
     greedy.params = search_defaults("greedy");
     greedy.params.max_nodes = s->params.max_nodes;
+    greedy.params.max_depth = s->params.max_depth;
     greedy.params.cancel = s->params.cancel;
     enum status st = solver_run(&greedy, p, NULL, NULL, &o, e);
     if (st) return st;
     fprintf(stderr, "greedy: ");
     print_answer(&o, &term, stderr);
+    outcome_free(&o);
     return OK;
 }
 
 /* Search with the tree on stderr, unless quiet. */
 static enum status search_drawn(const struct solver *s, const struct problem *p, bool quiet, struct outcome *o,
                                 struct error *e) {
-    char title[CD_TEXT];
-    size_t size = p->task->prompt(p, title, sizeof title);
-    while (size && title[size - 1] == '\n') title[--size] = 0;
-    struct draw d = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = title};
+    struct draw d = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = p->text};
     if (!quiet) fprintf(stderr, "%s:\n", s->strategy->name);
     enum status st = solver_run(s, p, quiet ? NULL : draw_event, &d, o, e);
     draw_free(&d);
@@ -73,10 +79,23 @@ static int print_outcome(const struct solver *s, const struct problem *p, const 
         putchar('\n');
         json_decref(object);
     } else {
+        if (task_has_words(p->task) && o->text) printf("%s\n\nanswer: ", o->text + strspn(o->text, " \n"));
         print_answer(o, &term, stdout);
         report_cost(&o->cost, o->ms / 1e3, stdout);
     }
-    return o->correct ? EXIT_GOOD : EXIT_FAILED;
+    return o->finished && *o->answer && o->verdict != VERDICT_WRONG ? EXIT_GOOD : EXIT_FAILED;
+}
+
+static enum status solve_open(const struct options *o, const struct solver *s, const struct problem *p,
+                              struct outcome *out, struct error *e) {
+    enum status st = OK;
+    if (!o->quiet && strcmp(s->strategy->name, "greedy")) st = show_greedy(s, p, e);
+    if (!st) st = search_drawn(s, p, o->quiet, out, e);
+    if (!st && *out->trouble) {
+        st = error_set(e, ERR_INPUT, "%s", out->trouble);
+        outcome_free(out);
+    }
+    return st;
 }
 
 static int solve(const struct args *a, const struct options *o, struct solver *s, const struct problem *p) {
@@ -85,35 +104,64 @@ static int solve(const struct args *a, const struct options *o, struct solver *s
     struct error e;
     struct session_size size = {.branches = solver_branches(s), .max_rows = 512, .with_prm = true};
     enum status st = session_open(&o->session, &size, &session, &e);
-    if (!st) st = solver_attach(s, a, &session, &e);
-    if (!st && !o->quiet && strcmp(s->strategy->name, "greedy")) st = show_greedy(s, p, &e);
-    if (!st) st = search_drawn(s, p, o->quiet, &out, &e);
+    if (!st) st = solver_attach(s, &session, &e);
+    if (!st) st = solve_open(o, s, p, &out, &e);
     int code = st ? args_failed(a, e.text) : print_outcome(s, p, &out, o->json);
+    if (!st) outcome_free(&out);
+    solver_close(s);
     session_close(&session);
     return code;
+}
+
+/* From the words behind the flags, or from --file: for mem_free; NULL after one line on stderr. */
+static char *read_problem(const struct args *a, const struct options *o, int *code) {
+    enum { MOST = 1 << 20 };
+    char *text = NULL;
+    size_t size;
+    struct error e;
+    if (o->file && a->n_rest) {
+        *code = args_wrong(a, "--file and \"%.60s\": give one of them", a->rest[0]);
+    } else if (o->file) {
+        if (input_read(strcmp(o->file, "-") ? o->file : NULL, &text, &size, &e)) *code = args_failed(a, e.text);
+        else if (strlen(text) == size) return text;
+        else *code = args_failed(a, "--file: holds a NUL byte");
+    } else if (!(text = mem_new(MOST, 1))) {
+        *code = args_failed(a, "no memory for the problem");
+    } else {
+        if (!args_join(a, text, MOST)) *code = args_wrong(a, "the problem has more than %d bytes", MOST - 1);
+        else if (!*text) *code = args_wrong(a, "a puzzle is missing, as in: ponder solve \"4 7 8 8\"");
+        else return text;
+    }
+    mem_free(text);
+    return NULL;
 }
 
 int cmd_solve(int argc, char **argv) {
     struct options o = {0};
     struct args a = {
         .command = "solve",
-        .usage = "PUZZLE",
+        .usage = "PROBLEM",
         .flags = flags,
         .options = &o,
-        .about = "PUZZLE: four numbers to reach 24, \"4 7 8 8\"; or three to six and a target, \"4 7 8 -> 20\".\n"
-                 "The answer is checked after the search; exit code 0 when it is right, 1 when not.\n"};
+        .about = "PROBLEM: four numbers to reach 24, \"4 7 8 8\"; or three to six and a target, \"4 7 8 -> 20\".\n"
+                 "With the model of someone else (-m FILE): a problem in words, given through its chat template.\n"
+                 "The answer is checked after the search; exit code 0 when it is right (in words: when there is\n"
+                 "one), 1 when not.\n"};
     struct solver s;
     struct problem p;
     struct error e;
-    char puzzle[512];
     int code = args_parse(&a, argc, argv);
-    if (code != ARGS_GO_ON) return code;
-    if (!args_join(&a, puzzle, sizeof puzzle))
-        return args_wrong(&a, "the puzzle has more than %zu bytes", sizeof puzzle - 1);
-    if (!*puzzle) return args_wrong(&a, "a puzzle is missing, as in: ponder solve \"4 7 8 8\"");
-    bool has_target = strpbrk(puzzle, ">=") != NULL;
-    if (has_target && !args_given(&a, "task")) o.search.task = "countdown";
-    if ((code = solver_setup(&a, &o.search, &s)) != ARGS_GO_ON) return code;
-    if (solver_parse(s.task, puzzle, &p, &e)) return args_wrong(&a, "%s", e.text);
-    return solve(&a, &o, &s, &p);
+    char *text = code == ARGS_GO_ON ? read_problem(&a, &o, &code) : NULL;
+    if (!text) return code;
+    code = solver_setup(&a, &o.search, o.session.model, &s);
+    if (code == ARGS_GO_ON && !task_has_words(s.task) && !args_given(&a, "task") && strpbrk(text, ">="))
+        s.task = task_find("countdown");
+    if (code == ARGS_GO_ON && task_has_words(s.task) && !args_given(&a, "prm")) o.session.prm = "none";
+    if (code == ARGS_GO_ON && solver_parse(s.task, text, &p, &e)) code = args_wrong(&a, "%s", e.text);
+    else if (code == ARGS_GO_ON) {
+        code = solve(&a, &o, &s, &p);
+        problem_free(&p);
+    }
+    mem_free(text);
+    return code;
 }

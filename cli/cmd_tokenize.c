@@ -9,20 +9,19 @@
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/command.h"
-#include "cli/hub.h"
 #include "cli/input.h"
+#include "cli/session.h"
 #include "tokenizer/tok.h"
-#include "weights/embedded.h"
 
 struct options {
-    const char *model, *hf, *prompt, *file;
+    const char *model, *prompt, *file;
     bool from_stdin, special, bos;
 };
 
 #define VOCABULARY_FLAGS                                                                                               \
     {"model", "m", FLAG_TEXT, offsetof(struct options, model), "embedded",                                             \
      0,       0,   "FILE",    "a GGUF file with a vocabulary"},                                                        \
-        HUB_FLAG(struct options, hf)
+        HUB_FLAGS(struct options, model)
 
 static const struct flag tokenize_flags[] = {
     VOCABULARY_FLAGS,
@@ -45,19 +44,9 @@ static const struct flag detokenize_flags[] = {
 
 /* The vocabulary is copied, so the file is closed again. */
 static enum status open_vocabulary(const struct options *o, struct tok **tok, struct error *e) {
-    char path[HUB_PATH];
-    const char *name = o->model;
-    struct gguf *file = NULL;
-    enum status s = hub_choose(o->hf, &name, path, e);
+    struct gguf *file;
+    enum status s = session_open_file(o->model, "policy", &file, e);
     *tok = NULL;
-    if (s) return s;
-    if (!strcmp(name, "embedded")) {
-        const struct embedded *m = embedded_find("game24-policy");
-        if (!m) return error_set(e, ERR_INPUT, "this binary was built without a model inside; give --model FILE");
-        s = gguf_open_memory(m->data, m->size_bytes, m->name, &file, e);
-    } else {
-        s = gguf_open(name, &file, e);
-    }
     if (s) return s;
     s = tok_open(file, tok, e);
     gguf_close(&file);

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "tokenizer/pretok.h"
 
 enum { MAX_DEPTH = 16, MAX_SHOWN = 8, MAX_TEXT = 56, NUMBERS = 24 }; /* NUMBERS: columns right of the text */
 
@@ -45,12 +46,35 @@ static void put(struct canvas *c, const char *format, ...) {
     if (c->size >= sizeof c->text) c->size = sizeof c->text - 1;
 }
 
-/* Text of a model, which may hold anything: at most `columns` of it, the rest of them blank. */
+/* Columns of the character at text, 0: not to be shown as it is. */
+static int character_columns(const struct canvas *c, const char *text, size_t size) {
+    if (size == 1) return *text >= ' ' && *text <= '~';
+    if (!size || !c->d->term.utf8 || (size == 2 && *text == '\xC2' && (unsigned char)text[1] < 0xA0)) return 0;
+    /* Below U+1100 all are narrow, and so are the signs from U+2000 to U+2DFF; of the rest most are wide. */
+    bool narrow = size == 2 || (size == 3 && ((unsigned char)*text == 0xE0 || (*text == '\xE2' && text[1] <= '\xB7')));
+    return narrow ? 1 : 2;
+}
+
+/* Text of a model, which may hold anything: at most `columns` of it, the rest of them blank.  Line ends are blanks. */
 static void put_text(struct canvas *c, const char *text, int columns) {
-    int n = 0;
-    while (*text == ' ') text++;
-    for (; *text && n < columns; n++, text++) put(c, "%c", *text >= ' ' && *text <= '~' ? *text : '?');
-    if (*text && c->size && columns > 0) c->text[c->size - 1] = '>'; /* cut */
+    int n = 0, last = 0;
+    size_t last_size = c->size, size;
+    text += strspn(text, " \n\t");
+    for (size_t left = strlen(text); left; text += size, left -= size) {
+        size = utf8_char(text, left);
+        int width = character_columns(c, text, size);
+        if (n + (width ? width : 1) > columns) break;
+        if (!size) size = 1;
+        last = n, last_size = c->size;
+        if (width) put(c, "%.*s", (int)size, text);
+        else put(c, "%c", *text == '\n' || *text == '\t' ? ' ' : '?');
+        n += width ? width : 1;
+    }
+    if (text[strspn(text, " \n\t")] && columns > 0) { /* cut */
+        if (n == columns) c->size = last_size, n = last;
+        put(c, ">");
+        n++;
+    }
     put(c, "%*s", columns - n, "");
 }
 

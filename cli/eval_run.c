@@ -77,9 +77,10 @@ static void write_ready(struct crowd *c) {
 
 static void note_outcome(struct crowd *c, uint32_t i, const struct outcome *o) {
     char note[48];
-    c->r->scores[i] = (struct score){.done = true, .correct = o->correct, .why = o->why, .cost = o->cost, .ms = o->ms};
+    bool correct = o->verdict == VERDICT_RIGHT;
+    c->r->scores[i] = (struct score){.done = true, .correct = correct, .why = o->why, .cost = o->cost, .ms = o->ms};
     c->lines[i] = report_outcome(&c->r->problems->items[i], o);
-    c->n_done++, c->n_correct += o->correct;
+    c->n_done++, c->n_correct += correct;
     write_ready(c);
     snprintf(note, sizeof note, "%u of %u right", c->n_correct, c->n_done);
     progress_update(&c->bar, c->n_done, note);
@@ -107,6 +108,7 @@ static void *worker(void *arg) {
         if (!s && o->why != WHY_CANCELLED) note_outcome(c, i, o);
         else if (s && !c->status)
             c->status = error_set(&c->e, s, "problem %s: %s", c->r->problems->items[i].id, e.text);
+        if (!s) outcome_free(o);
     }
     pthread_mutex_unlock(&c->lock);
     mem_free(o);

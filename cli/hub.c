@@ -156,9 +156,9 @@ enum status hub_find(const char *spec, char path[HUB_PATH], struct error *e) {
                      *places ? places : "any cache, as no variable (HF_HOME, HOME, ...) names one");
 }
 
-enum status hub_choose(const char *hf, const char **model, char path[HUB_PATH], struct error *e) {
-    if (!hf) return OK;
-    enum status s = hub_find(hf, path, e);
-    if (!s) *model = path;
+enum status hub_resolve(const char **name, char path[HUB_PATH], struct error *e) {
+    if (strncmp(*name, "hf:", 3)) return OK;
+    enum status s = hub_find(*name + 3, path, e);
+    if (!s) *name = path;
     return s;
 }

@@ -1,5 +1,5 @@
-/* hub.h: models that are already on this computer, in the cache that Hugging Face tools and llama.cpp share.
- * Not a download: nothing here touches a network.
+/* hub.h: models by name: in the cache that Hugging Face tools and llama.cpp share, or fetched into it.
+ * Not the transfer: hub_fetch.h.
  * Next: docs/RUN.md.
  *
  *   CACHE/models--user--model/refs/main                        the newest commit's name
@@ -13,11 +13,20 @@
 
 enum { HUB_PATH = 4096 };
 
-/* For the flag tables of commands that open a model; field: a const char *. */
-#define HUB_FLAG(type, field)                                                                                          \
+/* For the flag tables of commands that open a model; field: the const char * that --model writes.  A name of the hub is
+ * there as "hf:user/model:QUANT", which --model and every other name of a model file take as well. */
+#define HUB_FLAGS(type, field)                                                                                         \
+    {"hf-repo",                                                                                                        \
+     "hf",                                                                                                             \
+     FLAG_HUB,                                                                                                         \
+     offsetof(type, field),                                                                                            \
+     NULL,                                                                                                             \
+     0,                                                                                                                \
+     0,                                                                                                                \
+     "USER/MODEL[:QUANT]",                                                                                             \
+     "the model, from the Hugging Face cache of this computer or downloaded into it (Q4_K_M, else the first file)"},   \
     {                                                                                                                  \
-        "hf-repo", "hf", FLAG_TEXT, offsetof(type, field), NULL, 0, 0, "USER/MODEL[:QUANT]",                           \
-            "policy, from the Hugging Face cache of this computer (Q4_K_M, else the first file)"                       \
+        "offline", NULL, FLAG_ENV, 0, NULL, 0, 0, "HF_HUB_OFFLINE", "download nothing (as HF_HUB_OFFLINE=1)"           \
     }
 
 /* The file of "user/model" or "user/model:QUANT".  Cache folders, first hit wins: $LLAMA_CACHE, $HF_HUB_CACHE,
@@ -27,7 +36,7 @@ enum { HUB_PATH = 4096 };
  * projectors (mmproj) and importance matrices are no models.  ERR_INPUT says where was looked, or what there is. */
 enum status hub_find(const char *spec, char path[HUB_PATH], struct error *e);
 
-/* What a command does with its flags: *model becomes `path` when hf is not NULL. */
-enum status hub_choose(const char *hf, const char **model, char path[HUB_PATH], struct error *e);
+/* For every name of a model file: one that begins with "hf:" becomes the path of that model, any other one stays. */
+enum status hub_resolve(const char **name, char path[HUB_PATH], struct error *e);
 
 #endif

@@ -3,6 +3,7 @@
  * Next: cmd_tokenize.c. */
 #include "cli/input.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,4 +43,28 @@ enum status input_read(const char *path, char **text, size_t *size, struct error
     enum status s = read_all(f, path ? path : "standard input", text, size, e);
     if (path) fclose(f);
     return s;
+}
+
+static int hex_digit(char c) {
+    if (!isxdigit((unsigned char)c)) return -1;
+    return isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+char *input_unescape(char *text) {
+    static const char names[] = "nrt'\"\\", values[] = "\n\r\t'\"\\";
+    char *to = text;
+    for (const char *at = text; *at; at++) {
+        const char *name = *at == '\\' && at[1] ? strchr(names, at[1]) : NULL;
+        if (name) {
+            *to++ = values[name - names];
+            at++;
+        } else if (*at == '\\' && at[1] == 'x' && hex_digit(at[2]) >= 0 && hex_digit(at[3]) >= 0) {
+            *to++ = (char)(16 * hex_digit(at[2]) + hex_digit(at[3]));
+            at += 3;
+        } else {
+            *to++ = *at;
+        }
+    }
+    *to = 0;
+    return text;
 }

@@ -12,4 +12,8 @@
  * the caller with mem_free; NULL on failure.  At most 1 GiB. */
 enum status input_read(const char *path, char **text, size_t *size, struct error *e);
 
+/* \n \r \t \' \" \\ and \xHH become the characters they stand for, in place, as llama.cpp does with prompts; other backslashes
+ * stay.  \x00 ends the text.  Returns the text. */
+char *input_unescape(char *text);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "cli/args.h"
 #include "cli/command.h"
+#include "cli/sigbus.h"
 
 static const struct {
     const char *name, *summary; /* without summary: for developers, not listed */
@@ -22,10 +23,12 @@ static const struct {
     {"label", "make labels for a reward model: rollouts of a policy", cmd_label},
     {"logits", "write the logits of given tokens", cmd_logits},
     {"inspect", "show what is in a model file, and its memory at a context length", cmd_inspect},
+    {"convert", "write a safetensors folder as one GGUF file", cmd_convert},
     {"quantize", "write a model file with smaller weights", cmd_quantize},
     {"tokenize", "print the token ids of a text", cmd_tokenize},
     {"detokenize", "print the text of token ids", cmd_detokenize},
     {"perplexity", "how well a model predicts a text, in llama.cpp's way of counting", cmd_perplexity},
+    {"bench", "measure speed on this computer; make models of known shapes for it", cmd_bench},
     {"signature", NULL, cmd_signature},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -60,6 +63,7 @@ static int dispatch(int argc, char **argv) {
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); /* a closed reader is an error of write, so that files beside stdout are finished */
     signal(SIGXFSZ, SIG_IGN); /* and so is a file at its size limit */
+    sigbus_install();
     int code = dispatch(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout)) return code;
     if (errno != EPIPE) fprintf(stderr, "ponder: stdout: %s\n", strerror(errno));

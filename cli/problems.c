@@ -36,7 +36,7 @@ static enum status read_all(FILE *f, const char *path, const struct task *t, uin
         if (!*first || *first == '#') continue;
         if (strlen(line) != (size_t)size) s = error_set(e, ERR_INPUT, "%s: line %ld: holds a NUL byte", path, number);
         else if ((s = t->parse(t, line, number, &p, &why))) error_set(e, s, "%s: %s", path, why.text);
-        else s = add(out, &cap, &p, e);
+        else if ((s = add(out, &cap, &p, e))) problem_free(&p);
     }
     if (!s && ferror(f)) s = error_set(e, ERR_IO, "%s: %s", path, strerror(errno));
     free(line);
@@ -60,8 +60,11 @@ static enum status check_ids(const struct problems *p, const char *path, struct 
 /* Selection sampling (Knuth, TAOCP 2, algorithm S): every subset is equally likely, and the order stays. */
 static void keep_sample(struct problems *p, uint64_t sample, uint64_t seed) {
     uint32_t kept = 0, n = p->n;
-    for (uint32_t i = 0; i < n && kept < sample; i++)
-        if (rng_below(rng_fold(seed, 0x73616d706c65), i, n - i) < sample - kept) p->items[kept++] = p->items[i];
+    for (uint32_t i = 0; i < n; i++) {
+        bool keep = kept < sample && rng_below(rng_fold(seed, 0x73616d706c65), i, n - i) < sample - kept;
+        if (keep) p->items[kept++] = p->items[i];
+        else problem_free(&p->items[i]);
+    }
     p->n = kept;
 }
 
@@ -82,15 +85,16 @@ enum status problems_read(const char *path, const struct task *t, uint64_t limit
     if (!s) s = check_ids(out, path, e);
     if (!s && sample && sample < out->n) keep_sample(out, sample, seed);
     for (uint32_t i = 0; !s && i < out->n; i++) {
-        char prompt[CD_TEXT];
-        t->prompt(&out->items[i], prompt, sizeof prompt);
-        out->hash = hash_text(hash_text(out->hash, out->items[i].id), prompt);
+        const struct problem *p = &out->items[i];
+        out->hash = hash_text(hash_text(out->hash, p->id), p->text);
+        if (*p->reference) out->hash = hash_text(out->hash, p->reference);
     }
     if (s) problems_free(out);
     return s;
 }
 
 void problems_free(struct problems *p) {
+    for (uint32_t i = 0; i < p->n; i++) problem_free(&p->items[i]);
     mem_free(p->items);
     p->items = NULL, p->n = 0;
 }

@@ -9,7 +9,7 @@
 struct problems {
     struct problem *items; /* [n] in the order of the file */
     uint32_t n;
-    uint64_t hash; /* of every id and prompt, in order */
+    uint64_t hash; /* of every id, text and known answer, in order */
 };
 
 /* Reads plain lines or JSONL (empty lines and lines that begin with # are passed over); errors name file and line.  Then keeps

@@ -33,17 +33,18 @@ void report_cost(const struct ledger *l, double seconds, FILE *to) {
 }
 
 json_t *report_outcome(const struct problem *p, const struct outcome *o) {
-    char prompt[CD_TEXT];
-    size_t size = p->task->prompt(p, prompt, sizeof prompt);
-    while (size && prompt[size - 1] == '\n') prompt[--size] = 0;
+    size_t size = strlen(p->text);
+    while (size && p->text[size - 1] == '\n') size--;
     json_t *object = json_object();
     json_object_set_new(object, "id", json_string(p->id));
-    json_object_set_new(object, "problem", json_string(prompt + (*prompt == ' ')));
+    json_object_set_new(object, "problem", json_stringn(p->text + (*p->text == ' '), size - (*p->text == ' ')));
     json_object_set_new(object, "answer", o->finished ? json_string(o->answer) : json_null());
-    json_object_set_new(object, "correct", json_boolean(o->correct));
+    json_object_set_new(object, "correct", o->verdict == VERDICT_NONE ? json_null() : json_boolean(o->verdict));
     json_object_set_new(object, "value", json_real((double)o->value));
     json_object_set_new(object, "why", json_string(why_name(o->why)));
     json_object_set_new(object, "finished", json_integer(o->n_finished));
+    if (*o->trouble) json_object_set_new(object, "trouble", json_string(o->trouble));
+    if (task_has_words(p->task) && o->text) json_object_set_new(object, "text", json_string(o->text));
     report_add_ledger(object, &o->cost);
     json_object_set_new(object, "ms", json_real(o->ms));
     return object;
@@ -52,13 +53,25 @@ json_t *report_outcome(const struct problem *p, const struct outcome *o) {
 json_t *report_settings(const struct solver *s) {
     const struct search_params *p = &s->params;
     const char *picks[] = {"best", "weighted", "majority", "visits"};
-    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:i,s:i,s:f,s:f,s:f,s:s,s:s,s:f,s:s,s:b,s:i}", "task",
-                     s->task->name, "search", s->strategy->name, "budget", (json_int_t)p->budget.simulations,
-                     "max_tokens", (json_int_t)p->budget.tokens, "max_flops", (json_int_t)p->budget.flops, "max_ns",
-                     (json_int_t)p->budget.ns, "seed", (json_int_t)s->seed, "temp", (double)p->temperature, "batch",
-                     (int)p->batch, "beam_width", (int)p->beam_width, "c_puct", (double)p->c_puct, "widen_c",
-                     (double)p->widen_c, "widen_alpha", (double)p->widen_alpha, "backup",
-                     p->backup == BACKUP_MAX ? "max" : "mean", "pick", picks[p->pick], "stop_value",
-                     (double)p->stop_value, "agg", prm_agg_name(s->agg), "check", s->check, "ctx",
-                     (int)s->session->ctx);
+    json_t *settings =
+        json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:i,s:i,s:f,s:f,s:f,s:s,s:s,s:f,s:s,s:b,s:i}", "task",
+                  s->task->name, "search", s->strategy->name, "budget", (json_int_t)p->budget.simulations, "max_tokens",
+                  (json_int_t)p->budget.tokens, "max_flops", (json_int_t)p->budget.flops, "max_ns",
+                  (json_int_t)p->budget.ns, "seed", (json_int_t)s->seed, "temp", (double)p->temperature, "batch",
+                  (int)p->batch, "beam_width", (int)p->beam_width, "c_puct", (double)p->c_puct, "widen_c",
+                  (double)p->widen_c, "widen_alpha", (double)p->widen_alpha, "backup",
+                  p->backup == BACKUP_MAX ? "max" : "mean", "pick", picks[p->pick], "stop_value", (double)p->stop_value,
+                  "agg", prm_agg_name(s->agg), "check", s->check, "ctx", (int)s->session->ctx);
+    if (!task_has_words(s->task)) return settings;
+    json_t *more = json_pack("{s:s,s:i,s:i,s:i,s:f,s:f,s:s,s:s}", "step_delimiter", s->delimiter, "max_step_tokens",
+                             (int)s->max_step_tokens, "max_depth", (int)(s->max_depth ? s->max_depth : p->max_depth),
+                             "top_k", (int)s->sampling.top_k, "top_p", (double)s->sampling.top_p, "min_p",
+                             (double)s->sampling.min_p, "prompt",
+                             s->prompter.raw    ? "raw"
+                             : s->prompter.chat ? "chat"
+                                                : "plain",
+                             "system", s->prompter.system ? s->prompter.system : "");
+    json_object_update(settings, more);
+    json_decref(more);
+    return settings;
 }

@@ -35,8 +35,11 @@ static enum status without_models(const char *role, struct error *e) {
 
 enum status session_open_file(const char *name, const char *role, struct gguf **out, struct error *e) {
     const struct embedded *m = embedded_of(name, role);
+    char path[HUB_PATH];
     *out = NULL;
     if (m) return gguf_open_memory(m->data, m->size_bytes, m->name, out, e);
+    enum status s = hub_resolve(&name, path, e);
+    if (s) return s;
     return strcmp(name, "embedded") ? gguf_open(name, out, e) : without_models(role, e);
 }
 
@@ -71,20 +74,22 @@ static enum status hash_file(const char *path, uint64_t *hash, struct error *e) 
 
 enum status session_hash(const char *name, const char *role, uint64_t *hash, struct error *e) {
     const struct embedded *m = embedded_of(name, role);
+    char path[HUB_PATH];
+    enum status s = m ? OK : hub_resolve(&name, path, e);
+    if (s) return s;
     if (!m) return hash_file(name, hash, e);
     *hash = hash_bytes(m->data, m->size_bytes);
     return OK;
 }
 
-static struct kv_shape shape_of(const struct model_config *c, enum kv_type type) {
-    return (struct kv_shape){c->n_layer, c->n_head_kv, c->head_dim, type};
+/* K and V of one page. */
+static size_t page_bytes(const struct model_config *c, enum kv_type type) {
+    return kv_shape_bytes((struct kv_shape){c->n_layer, c->n_head_kv, c->head_dim, type});
 }
 
 static uint32_t pages_of(uint32_t n_tokens) { return (n_tokens + KV_PAGE - 1) / KV_PAGE; }
 
-size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) {
-    return pages_of(n_tokens) * kv_shape_bytes(shape_of(c, KV_F16));
-}
+size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) { return pages_of(n_tokens) * page_bytes(c, KV_F16); }
 
 /* f32 costs twice the memory and speed; it is for comparing numbers with other programs.  q8_0 takes about half. */
 static enum status choose_cache(const struct session_options *o, const struct session_size *size, enum kv_type *type,
@@ -98,6 +103,34 @@ static enum status choose_cache(const struct session_options *o, const struct se
     return error_set(e, ERR_INPUT, "--cache-type-k %s and --cache-type-v %s: K and V must be of one type", k, v);
 }
 
+/* Pages that --kv-mb holds. */
+static uint64_t most_pages(const struct session_options *o, const struct model_config *c, enum kv_type type) {
+    return ((uint64_t)o->kv_mb << 20) / page_bytes(c, type);
+}
+
+/* --ctx-size: a number, all that the models have, or a usual length that fits.  A reward model reads what the policy writes,
+ * so that the shorter context of both holds. */
+static enum status choose_ctx(const struct session_options *o, const struct session_size *size, struct session *s,
+                              struct error *e) {
+    const struct loaded *both[] = {&s->policy, &s->prm};
+    uint64_t usual = size->usual_ctx ? size->usual_ctx : SESSION_CTX;
+    enum kv_type type;
+    enum status st = choose_cache(o, size, &type, e);
+    if (st) return st;
+    if (o->ctx > s->policy.model->config.n_ctx)
+        return error_set(e, ERR_INPUT, "--ctx-size %lld: the model was trained for %u tokens", (long long)o->ctx,
+                         s->policy.model->config.n_ctx);
+    s->ctx = o->ctx > 0 ? (uint32_t)o->ctx : UINT32_MAX;
+    for (int i = 0; i < 2 && both[i]->model; i++) {
+        const struct model_config *c = &both[i]->model->config;
+        uint64_t fits = most_pages(o, c, type) * KV_PAGE;
+        if (o->ctx < 0 && fits && fits < usual) usual = fits;
+        if (c->n_ctx < s->ctx) s->ctx = c->n_ctx;
+    }
+    if (o->ctx < 0 && usual < s->ctx) s->ctx = (uint32_t)usual;
+    return OK;
+}
+
 /* Pages for every branch at full length, if that fits --kv-mb; searches need far less, because branches share. */
 static enum status new_engine(const struct session_options *o, const struct session_size *size, struct session *s,
                               struct loaded *l, struct error *e) {
@@ -105,35 +138,52 @@ static enum status new_engine(const struct session_options *o, const struct sess
     enum kv_type type;
     enum status st = choose_cache(o, size, &type, e);
     if (st) return st;
-    size_t page_bytes = kv_shape_bytes(shape_of(c, type));
-    uint64_t most = ((uint64_t)o->kv_mb << 20) / page_bytes,
-             pages = (uint64_t)(size->branches + 1) * pages_of(s->ctx);
+    uint64_t most = most_pages(o, c, type), pages = (uint64_t)(size->branches + 1) * pages_of(s->ctx);
     if (most < pages_of(s->ctx))
         return error_set(e, ERR_INPUT,
-                         "--kv-mb %lld: one branch of %u tokens needs %.1f MB; allow more, or lower --ctx-size",
-                         (long long)o->kv_mb, s->ctx, (double)pages_of(s->ctx) * (double)page_bytes / 1048576);
+                         "--kv-mb %lld: the KV cache of %u tokens needs %.1f MB; allow more, or take a shorter context "
+                         "with -c (%llu tokens fit)",
+                         (long long)o->kv_mb, s->ctx, (double)(pages_of(s->ctx) * page_bytes(c, type)) / 1048576,
+                         (unsigned long long)most * KV_PAGE);
     if (pages > most) pages = most;
     if (pages > UINT32_MAX / 2) pages = UINT32_MAX / 2;
-    struct engine_params p = {
-        .n_pages = (uint32_t)pages, .n_seqs = size->branches + 1, .max_tokens = s->ctx, .max_rows = size->max_rows, .kv_type = type};
+    uint32_t per_branch = s->verifier == VERIFIER_PTRUE && l == &s->policy ? 2 : 1; /* P(True) is asked on a fork */
+    struct engine_params p = {.n_pages = (uint32_t)pages,
+                              .n_seqs = per_branch * size->branches + 1,
+                              .max_tokens = s->ctx,
+                              .max_rows = size->max_rows,
+                              .kv_type = type};
     return engine_new(l->model, s->team, &p, &l->engine, e);
 }
 
-/* The reward model reads the policy's token ids: both must mean the same. */
-static enum status check_same_tokens(const struct session *s, struct error *e) {
+enum status session_same_tokens(const struct tok *tok, struct gguf *file, bool *same, struct error *e) {
     struct tok *other;
-    enum status st = tok_open(s->prm.model->file, &other, e);
+    enum status st = tok_open(file, &other, e);
     if (st) return st;
-    bool same = tok_n_vocab(other) == tok_n_vocab(s->tok);
-    for (uint32_t i = 0; same && i < tok_n_vocab(other); i++) {
-        struct gguf_string a = tok_piece(s->tok, (int32_t)i, true), b = tok_piece(other, (int32_t)i, true);
-        same = a.size == b.size && !memcmp(a.data, b.data, a.size);
+    *same = tok_n_vocab(other) == tok_n_vocab(tok);
+    for (uint32_t i = 0; *same && i < tok_n_vocab(other); i++) {
+        struct gguf_string a = tok_piece(tok, (int32_t)i, true), b = tok_piece(other, (int32_t)i, true);
+        *same = a.size == b.size && !memcmp(a.data, b.data, a.size);
     }
     tok_close(&other);
-    if (same) return OK;
+    return OK;
+}
+
+/* A reward model that reads the policy's token ids: both must mean the same. */
+static enum status check_same_tokens(const struct session *s, struct error *e) {
+    bool same;
+    enum status st = session_same_tokens(s->tok, s->prm.model->file, &same, e);
+    if (st || same) return st;
     return error_set(e, ERR_INPUT,
-                     "%s: the reward model reads another vocabulary than the policy; give --prm FILE or --prm none",
+                     "%s: the reward model reads another vocabulary than the policy; give --prm FILE, or --verifier "
+                     "ptrue, logprob or none",
                      gguf_name(s->prm.model->file));
+}
+
+static enum verifier verifier_named(const char *name) {
+    if (!name || !strcmp(name, "prm")) return VERIFIER_PRM;
+    if (!strcmp(name, "ptrue")) return VERIFIER_PTRUE;
+    return strcmp(name, "logprob") ? VERIFIER_NONE : VERIFIER_LOGPROB;
 }
 
 static enum status open_prm(const struct session_options *o, struct session *s, struct error *e) {
@@ -143,24 +193,33 @@ static enum status open_prm(const struct session_options *o, struct session *s, 
         return OK;
     }
     enum status st = session_open_model(o->prm, "prm", &s->prm.model, e);
-    if (!st) st = prm_info_read(s->prm.model, &s->prm_info, e);
-    if (!st) st = check_same_tokens(s, e);
-    if (!st && s->prm.model->config.n_ctx < s->ctx) s->ctx = s->prm.model->config.n_ctx;
-    return st;
+    if (!st) st = prm_reader_open(s->prm.model, o->prm_kind, &s->reader, e);
+    if (st) return st;
+    s->prm_info.agg = prm_reader_agg(s->reader);
+    return prm_reads_policy_tokens(s->reader) ? check_same_tokens(s, e) : OK;
+}
+
+/* Its outputs are to be drawn from, and its tokens to be read. */
+static enum status check_policy(const struct session *s, const struct session_size *size, struct error *e) {
+    const struct model *m = s->policy.model;
+    if (!m->lm_head && !size->any_head)
+        return error_set(e, ERR_INPUT, "%s: a reward model, which predicts no tokens; --model wants a policy",
+                         gguf_name(m->file));
+    if (tok_n_vocab(s->tok) > m->config.n_vocab)
+        return error_set(e, ERR_INPUT, "%s: tokenizer.ggml.tokens has %u tokens, tensor token_embd.weight %u rows",
+                         gguf_name(m->file), tok_n_vocab(s->tok), m->config.n_vocab);
+    return OK;
 }
 
 enum status session_open(const struct session_options *o, const struct session_size *size, struct session *s,
                          struct error *e) {
-    *s = (struct session){.threads = o->threads ? (int)o->threads : cpu_count()};
+    *s = (struct session){.threads = o->threads ? (int)o->threads : cpu_count(),
+                          .verifier = verifier_named(o->verifier)};
     enum status st = session_open_model(o->model, "policy", &s->policy.model, e);
     if (st) return st;
-    const struct model_config *c = &s->policy.model->config;
-    if (o->ctx > c->n_ctx)
-        return error_set(e, ERR_INPUT, "--ctx-size %lld: the model was trained for %u tokens", (long long)o->ctx,
-                         c->n_ctx);
-    s->ctx = o->ctx ? (uint32_t)o->ctx : c->n_ctx;
-    if ((st = tok_open(s->policy.model->file, &s->tok, e))) return st;
-    if (size->with_prm && (st = open_prm(o, s, e))) return st;
+    if ((st = tok_open(s->policy.model->file, &s->tok, e)) || (st = check_policy(s, size, e))) return st;
+    if (size->with_prm && s->verifier == VERIFIER_PRM && (st = open_prm(o, s, e))) return st;
+    if ((st = choose_ctx(o, size, s, e))) return st;
     if ((st = team_new(s->threads, &s->team, e))) return st;
     if ((st = new_engine(o, size, s, &s->policy, e))) return st;
     return s->prm.model ? new_engine(o, size, s, &s->prm, e) : OK;
@@ -174,6 +233,7 @@ static void close_loaded(struct loaded *l) {
 void session_close(struct session *s) {
     close_loaded(&s->policy);
     close_loaded(&s->prm);
+    prm_reader_close(&s->reader);
     if (s->tok) tok_close(&s->tok);
     if (s->team) team_free(&s->team);
 }

@@ -4,40 +4,32 @@
 #ifndef PONDER_SOLVER_H
 #define PONDER_SOLVER_H
 
+#include "cli/prompt.h"
 #include "cli/session.h"
 #include "search/eval_model.h"
 #include "tasks/task.h"
 
 struct search_options {
-    const char *task, *search, *agg, *pick, *backup;
-    int64_t budget, seed, batch, beam_width, max_tokens, max_ms;
-    double temp, c_puct, widen_c, widen_alpha, stop_value, max_gflops;
-    bool check;
+    const char *task, *search, *agg, *pick, *backup, *delimiter, *system;
+    int64_t budget, seed, batch, beam_width, max_tokens, max_ms, max_depth, max_step_tokens, top_k;
+    double temp, c_puct, widen_c, widen_alpha, stop_value, max_gflops, top_p, min_p;
+    bool check, raw;
 };
 
-/* Without a default here, the strategy's own holds. */
-#define SEARCH_FLAGS(type, field)                                                                                        \
+/* Without a default here, the strategy's own holds, or the task's.  SEARCH_FLAGS are those of solve and eval; run has names of its
+ * own for some, and takes SEARCH_CORE_FLAGS. */
+/* What run has too. */
+#define SEARCH_CORE_FLAGS(type, field)                                                                                   \
     {"search",                                                                                                           \
      NULL,                                                                                                               \
      FLAG_TEXT,                                                                                                          \
      offsetof(type, field.search),                                                                                       \
-     "mcts",                                                                                                             \
+     NULL,                                                                                                               \
      0,                                                                                                                  \
      0,                                                                                                                  \
      "NAME",                                                                                                             \
-     "greedy, bon, weighted, maj, beam or mcts"},                                                                        \
+     "greedy, bon, weighted, maj, beam or mcts (default: mcts; maj for problems in words)"},                             \
         {"budget", NULL, FLAG_INT, offsetof(type, field.budget), NULL, 1, 1e6, "N", "chains, beams or tree expansions"}, \
-        {"seed", "s", FLAG_INT, offsetof(type, field.seed), "1", 0, 9e15, "N", "same seed, same search"},                \
-        {"task", NULL, FLAG_TEXT, offsetof(type, field.task), "game24", 0, 0, "NAME", "game24 or countdown"},            \
-        {"check",                                                                                                        \
-         NULL,                                                                                                           \
-         FLAG_YES,                                                                                                       \
-         offsetof(type, field.check),                                                                                    \
-         NULL,                                                                                                           \
-         0,                                                                                                              \
-         0,                                                                                                              \
-         NULL,                                                                                                           \
-         "let the search ask the task's checker"},                                                                       \
         {"max-tokens",                                                                                                   \
          NULL,                                                                                                           \
          FLAG_INT,                                                                                                       \
@@ -58,7 +50,6 @@ struct search_options {
          1e9,                                                                                                            \
          "N",                                                                                                            \
          "stop after so many milliseconds (then timing decides)"},                                                       \
-        {"temp", NULL, FLAG_REAL, offsetof(type, field.temp), NULL, 0, 100, "X", "temperature of sampled steps"},        \
         {"batch", NULL, FLAG_INT, offsetof(type, field.batch), NULL, 1, 4096, "N", "steps extended together"},           \
         {"beam-width",                                                                                                   \
          NULL,                                                                                                           \
@@ -100,9 +91,90 @@ struct search_options {
          0,                                                                                                              \
          "best|weighted|majority|visits",                                                                                \
          "finished chains -> one answer"},                                                                               \
+        {"agg",                                                                                                          \
+         NULL,                                                                                                           \
+         FLAG_CHOICE,                                                                                                    \
+         offsetof(type, field.agg),                                                                                      \
+         NULL,                                                                                                           \
+         0,                                                                                                              \
+         0,                                                                                                              \
+         "last|min|product|mean",                                                                                        \
+         "step values -> value of a chain (default: the model's)"},                                                      \
+        {"step-delimiter",                                                                                               \
+         NULL,                                                                                                           \
+         FLAG_TEXT,                                                                                                      \
+         offsetof(type, field.delimiter),                                                                                \
+         NULL,                                                                                                           \
+         0,                                                                                                              \
+         0,                                                                                                              \
+         "TEXT",                                                                                                         \
+         "what ends a step; \\n and \\t are read (default: the line end; a blank line for problems in words)"},          \
+        {"max-step-tokens",                                                                                              \
+         NULL,                                                                                                           \
+         FLAG_INT,                                                                                                       \
+         offsetof(type, field.max_step_tokens),                                                                          \
+         NULL,                                                                                                           \
+         1,                                                                                                              \
+         1 << 20,                                                                                                        \
+         "N",                                                                                                            \
+         "longer steps are given up (default 64; 256 for problems in words)"},                                           \
     {                                                                                                                    \
-        "agg", NULL, FLAG_CHOICE, offsetof(type, field.agg), NULL, 0, 0, "last|min|product|mean",                        \
-            "step values -> value of a chain (default: the model's)"                                                     \
+        "max-depth", NULL, FLAG_INT, offsetof(type, field.max_depth), NULL, 1, 1 << 16, "N",                             \
+            "steps of a chain (default: as many as a puzzle can have; 32 for problems in words)"                         \
+    }
+#define SEARCH_FLAGS(type, field)                                                                                      \
+    SEARCH_CORE_FLAGS(type, field),                                                                                    \
+        {"seed", "s", FLAG_INT, offsetof(type, field.seed), "1", 0, 9e15, "N", "same seed, same search"},              \
+        {"task",                                                                                                       \
+         NULL,                                                                                                         \
+         FLAG_TEXT,                                                                                                    \
+         offsetof(type, field.task),                                                                                   \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         "NAME",                                                                                                       \
+         "game24, countdown, math or gsm8k (default: game24; math for models of others)"},                             \
+        {"check",                                                                                                      \
+         NULL,                                                                                                         \
+         FLAG_YES,                                                                                                     \
+         offsetof(type, field.check),                                                                                  \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         NULL,                                                                                                         \
+         "let the search ask the task's checker"},                                                                     \
+        {"temp", NULL, FLAG_REAL, offsetof(type, field.temp), NULL, 0, 100, "X", "temperature of sampled steps"},      \
+        {"top-k", NULL, FLAG_INT, offsetof(type, field.top_k), NULL, 0, 1e9, "N", "only the N likeliest; 0 = all"},    \
+        {"top-p",                                                                                                      \
+         NULL,                                                                                                         \
+         FLAG_REAL,                                                                                                    \
+         offsetof(type, field.top_p),                                                                                  \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         1,                                                                                                            \
+         "X",                                                                                                          \
+         "only the likeliest with together this probability (default 1; 0.95 for problems in words)"},                 \
+        {"min-p",                                                                                                      \
+         NULL,                                                                                                         \
+         FLAG_REAL,                                                                                                    \
+         offsetof(type, field.min_p),                                                                                  \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         1,                                                                                                            \
+         "X",                                                                                                          \
+         "only tokens this likely, the best one being 1; 0 = all"},                                                    \
+        {"raw",                                                                                                        \
+         NULL,                                                                                                         \
+         FLAG_YES,                                                                                                     \
+         offsetof(type, field.raw),                                                                                    \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         NULL,                                                                                                         \
+         "problems in words: the text alone is the prompt, without chat template and instruction"},                    \
+    {                                                                                                                  \
+        "system-prompt", "sys", FLAG_TEXT, offsetof(type, field.system), NULL, 0, 0, "TEXT",                           \
+            "problems in words: the system message"                                                                    \
     }
 
 struct solver { /* constant once set up: any number of threads may use it */
@@ -112,23 +184,36 @@ struct solver { /* constant once set up: any number of threads may use it */
     struct search_params params; /* .seed: of the run; each problem derives its own */
     uint64_t seed;
     enum prm_agg agg;
+    bool agg_given; /* by the user: else the reward model says it */
     bool check;
+    struct sample_params sampling; /* the temperature is in params */
+    uint32_t max_step_tokens;
+    uint32_t max_depth; /* as the user said, 0: as the problem or the task says */
+    char delimiter[64]; /* text that ends a step */
+    bool one_token;     /* it is a token, and no other text holds it */
+    struct prompter prompter;
 };
 
-/* Reads the flags into s, before there is a session.  ARGS_GO_ON, or the exit code after one line on stderr. */
-int solver_setup(const struct args *a, const struct search_options *o, struct solver *s);
-/* Once the session is open: takes it, and the reward model's own aggregation unless --agg was given.  ERR_INPUT when the strategy
- * needs a reward model and there is none. */
-enum status solver_attach(struct solver *s, const struct args *a, const struct session *session, struct error *e);
+/* The defaults of a task and a strategy. */
+void solver_init(struct solver *s, const struct task *task, const struct strategy *strategy);
+/* Reads the flags into s, before there is a session; `model`: the policy's name, which decides what the task is when no flag
+ * says it.  ARGS_GO_ON, or the exit code after one line on stderr. */
+int solver_setup(const struct args *a, const struct search_options *o, const char *model, struct solver *s);
+/* Once the session is open: takes it, the model's chat template, and the reward model's own aggregation unless --agg was
+ * given.  ERR_INPUT when the strategy needs a reward model and there is none. */
+enum status solver_attach(struct solver *s, const struct session *session, struct error *e);
+void solver_close(struct solver *s);
 /* Branches that one search can have alive. */
 uint32_t solver_branches(const struct solver *s);
+/* Problems in words: the answer is a part of a text that is worth reading. */
+static inline bool task_has_words(const struct task *t) { return t->instruction != NULL; }
 
-enum { ANSWER_TEXT = CD_TEXT + 64 };
 struct outcome {
-    bool finished, correct; /* correct: the task's checker, asked after the search */
-    char steps[CD_TEXT];    /* the chain that was picked, one step a line */
-    char answer
-        [ANSWER_TEXT]; /* for people: "4 * (7 - 8 / 8) = 24"; the steps in one line when they make no expression */
+    bool finished;             /* there is a chain */
+    enum verdict verdict;      /* the task's checker, asked after the search */
+    char *text;                /* owned (outcome_free): the chain that was picked, as it was written; NULL: none */
+    char answer[CD_TEXT + 64]; /* for people, in one line: "4 * (7 - 8 / 8) = 24" */
+    char trouble[160];         /* why it could not be tried: the prompt is too long.  "": it was */
     float value;
     enum why_stopped why;
     uint32_t n_finished;
@@ -136,8 +221,10 @@ struct outcome {
     double ms;
     uint64_t signature;
 };
+void outcome_free(struct outcome *o);
 
-/* Several threads may run several problems at once; each outcome is a function of (solver, problem) only, times apart. */
+/* Several threads may run several problems at once; each outcome is a function of (solver, problem) only, times apart.  A
+ * problem that the context cannot hold is an outcome with .trouble, no error.  o is for outcome_free on success. */
 enum status solver_run(const struct solver *s, const struct problem *p, event_fn *on_event, void *arg,
                        struct outcome *o, struct error *e);
 

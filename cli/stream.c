@@ -52,6 +52,11 @@ static enum status hold(struct stream *s, const char *piece, size_t size, struct
     return OK;
 }
 
+static void write_out(struct stream *s, size_t n) {
+    if (s->to) fwrite(s->held, 1, n, s->to);
+    else if (n) s->write(s->user, s->held, n);
+}
+
 enum status stream_put(struct stream *s, const char *piece, size_t size, bool *stopped, struct error *e) {
     *stopped = false;
     if (!size) return OK;
@@ -60,20 +65,20 @@ enum status stream_put(struct stream *s, const char *piece, size_t size, bool *s
     size_t end = find_stop(s);
     *stopped = end < s->n_held;
     if (*stopped) {
-        fwrite(s->held, 1, end, s->to);
+        write_out(s, end);
         s->n_held = 0;
     } else {
         end = whole_characters(s->held, find_beginning(s));
-        fwrite(s->held, 1, end, s->to);
+        write_out(s, end);
         memmove(s->held, s->held + end, s->n_held - end);
         s->n_held -= end;
     }
-    fflush(s->to);
+    if (s->to) fflush(s->to);
     return OK;
 }
 
 void stream_end(struct stream *s) {
-    if (s->n_held) fwrite(s->held, 1, s->n_held, s->to);
+    if (s->n_held) write_out(s, s->n_held);
     mem_free(s->held);
     s->held = NULL;
     s->n_held = s->cap = 0;

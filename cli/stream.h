@@ -13,7 +13,9 @@
 /*   "... He said St" | "op"      what may still become the stop string "Stop" waits; so do the first
  *        written     | new piece  bytes of a character */
 struct stream {
-    FILE *to;
+    FILE *to;                                                 /* or, when NULL: */
+    void (*write)(void *user, const char *text, size_t size); /* whole characters, but for the end of the text */
+    void *user;
     const char *const *stops; /* [n_stops], borrowed; empty ones are passed over */
     size_t n_stops;
     char *held; /* [n_held] of cap: not written yet */

@@ -12,16 +12,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "cli/cancel.h"
+#include "cli/stream.h"
 #include "cli/terminal.h"
-#include "model/sample.h"
 #include "tokenizer/chat.h"
 #include "tokenizer/chat_stream.h"
 #include "tokenizer/pretok.h"
@@ -42,10 +40,10 @@ struct talk {
     struct bytes text, answer;
     int32_t *end_thinking; /* [n_end] */
     size_t n_end;
-    float *logits; /* [n_vocab] */
-    struct sample_scratch scratch;
-    uint64_t key, counter;
-    struct chat_stream stream;
+    struct sampling sampling;
+    struct stream stops;       /* pieces go through it: stop strings are cut off */
+    struct chat_stream stream; /* and from there to the reader */
+    enum status status;        /* of keeping what was shown */
     bool color, dimmed;
 };
 
@@ -103,25 +101,16 @@ static enum status open_all(struct talk *t, struct error *e) {
     enum status s = session_open(&t->o->session, &size, &t->session, e);
     if (!s) s = open_chat(t, e);
     if (s) return s;
-    uint32_t n_vocab = engine_n_out(t->session.policy.engine);
     t->ids = mem_new(t->session.ctx, sizeof *t->ids);
-    t->logits = mem_new(n_vocab, sizeof *t->logits);
-    t->scratch.p = mem_new(n_vocab, sizeof *t->scratch.p);
-    t->scratch.ids = mem_new(n_vocab, sizeof *t->scratch.ids);
     t->end_thinking = mem_new(sizeof ending, sizeof *t->end_thinking);
-    if (!t->ids || !t->logits || !t->scratch.p || !t->scratch.ids || !t->end_thinking)
-        return error_set(e, ERR_MEMORY, "no memory for %u logits", n_vocab);
+    if (!t->ids || !t->end_thinking) return error_set(e, ERR_MEMORY, "no memory for %u tokens", t->session.ctx);
     s = tok_encode(t->session.tok, ending, sizeof ending - 1, true, false, t->end_thinking, sizeof ending, &t->n_end,
                    e);
     if (s) return s;
     t->seq = engine_seq_new(t->session.policy.engine);
     t->color = terminal_of(STDOUT_FILENO).color;
-    uint64_t seed = (uint64_t)t->o->seed;
-    if (t->o->seed < 0 && getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = clock_ns();
-    if (t->o->seed < 0) seed %= 1000000000u; /* short enough to type again */
-    t->key = rng_fold(seed, 0);
-    if (t->o->temp > 0) fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
-    return talk_reset(t, t->o->system ? t->o->system : "", e);
+    s = sampling_open(&t->o->sampling, t->session.tok, engine_n_out(t->session.policy.engine), &t->sampling, e);
+    return s ? s : talk_reset(t, t->o->system ? t->o->system : "", e);
 }
 
 enum status talk_open(const struct talk_options *o, struct talk **out, struct error *e) {
@@ -140,7 +129,7 @@ void talk_close(struct talk **out) {
     json_decref(t->messages);
     session_close(&t->session);
     mem_free(t->ids), mem_free(t->text.at), mem_free(t->answer.at), mem_free(t->end_thinking);
-    mem_free(t->logits), mem_free(t->scratch.p), mem_free(t->scratch.ids);
+    sampling_close(&t->sampling);
     mem_free(t);
     *out = NULL;
 }
@@ -188,7 +177,8 @@ enum status talk_save(const struct talk *t, const char *path, struct error *e) {
 static enum status feed(struct talk *t, const int32_t *ids, size_t n, const volatile int *cancel, struct error *e) {
     for (size_t i = 0, part; i < n && !*cancel; i += part) {
         part = n - i < 512 ? n - i : 512;
-        struct span span = {.seq = t->seq, .n_tokens = (uint32_t)part, .n_out = 1, .tokens = ids + i, .out = t->logits};
+        struct span span = {
+            .seq = t->seq, .n_tokens = (uint32_t)part, .n_out = 1, .tokens = ids + i, .out = t->sampling.logits};
         enum status s = engine_run(t->session.policy.engine, &span, 1, NULL, e);
         if (s) return s;
         memcpy(t->ids + t->n_ids, ids + i, part * sizeof *ids);
@@ -246,53 +236,62 @@ static enum status read_conversation(struct talk *t, const volatile int *cancel,
 
 /* ---- the answer ---- */
 
-/* Shows one token and keeps its text.  Tags of thinking count as text even where they are control tokens. */
-static enum status put_token(struct talk *t, int32_t id, struct error *e) {
-    struct gguf_string tag = tok_piece(t->session.tok, id, true), piece = tok_piece(t->session.tok, id, false);
+/* What is settled: no part of a stop string. */
+static void show_settled(void *user, const char *text, size_t size) {
+    struct talk *t = user;
+    chat_stream_add(&t->stream, text, size);
+    if (!t->status) t->status = add_bytes(&t->answer, text, size, NULL);
+}
+
+/* Shows one token.  Tags of thinking count as text even where they are control tokens. */
+static enum status put_token(struct talk *t, int32_t id, struct gguf_string *piece, bool *stopped, struct error *e) {
+    struct gguf_string tag = tok_piece(t->session.tok, id, true);
+    *piece = tok_piece(t->session.tok, id, false);
     if ((tag.size == 7 && !memcmp(tag.data, "<think>", 7)) || (tag.size == 8 && !memcmp(tag.data, "</think>", 8)))
-        piece = tag;
-    chat_stream_add(&t->stream, piece.data, piece.size);
+        *piece = tag;
+    enum status s = stream_put(&t->stops, piece->data, piece->size, stopped, e);
     fflush(stdout);
-    return add_bytes(&t->answer, piece.data, piece.size, e);
+    return !s && t->status ? error_set(e, t->status, "no memory for the answer") : s;
 }
 
-/* Into the cache, all of them, and then into its text: from the answer's byte `from` on. */
-static enum status keep_tokens(struct talk *t, const int32_t *ids, size_t n, size_t from, struct error *e) {
+/* Into the cache, and its text with it. */
+static enum status keep_token(struct talk *t, int32_t id, struct gguf_string piece, struct error *e) {
     static const volatile int never = 0;
-    enum status s = feed(t, ids, n, &never, e);
-    return s ? s : add_bytes(&t->text, t->answer.at + from, t->answer.n - from, e);
+    enum status s = feed(t, &id, 1, &never, e);
+    return s ? s : add_bytes(&t->text, piece.data, piece.size, e);
 }
 
-static enum status end_thinking(struct talk *t, uint64_t *n, struct error *e) {
+/* Puts the end of thinking into the model's mouth; without room for it the answer ends. */
+static enum status end_thinking(struct talk *t, bool *stopped, struct error *e) {
+    struct gguf_string piece;
     enum status s = OK;
-    size_t from = t->answer.n;
-    if (t->n_ids + t->n_end >= t->session.ctx) return OK;
-    for (size_t i = 0; !s && i < t->n_end; i++) s = put_token(t, t->end_thinking[i], e);
-    *n += t->n_end;
-    return s ? s : keep_tokens(t, t->end_thinking, t->n_end, from, e);
+    if (t->n_ids + t->n_end >= t->session.ctx) return *stopped = true, OK;
+    for (size_t i = 0; !s && !*stopped && i < t->n_end; i++) {
+        s = put_token(t, t->end_thinking[i], &piece, stopped, e);
+        if (!s) s = keep_token(t, t->end_thinking[i], piece, e);
+    }
+    t->stream.thinking = false;
+    return s;
 }
 
+/* *n: tokens of the model's own. */
 static enum status generate(struct talk *t, const volatile int *cancel, uint64_t *n, struct error *e) {
-    const struct talk_options *o = t->o;
-    struct sample_params sp = {
-        .temperature = (float)o->temp, .top_k = (uint32_t)o->top_k, .top_p = (float)o->top_p, .min_p = (float)o->min_p};
-    int64_t n_thinking = 0;
+    int64_t most = t->o->sampling.n, budget = t->o->reasoning_budget, n_thinking = 0;
+    struct gguf_string piece;
     enum status s = OK;
-    while ((o->n < 0 || *n < (uint64_t)o->n) && !*cancel && !ferror(stdout) && !s) {
-        if (t->stream.thinking && o->reasoning_budget >= 0 && n_thinking++ >= o->reasoning_budget) {
-            s = end_thinking(t, n, e);
-            t->stream.thinking = false;
+    bool stopped = false;
+    while (!s && !stopped && (most < 0 || *n < (uint64_t)most) && !*cancel && !ferror(stdout)) {
+        int32_t id;
+        if (t->stream.thinking && budget >= 0 && n_thinking++ >= budget) {
+            s = end_thinking(t, &stopped, e);
             continue;
         }
-        int32_t id = sample_token(&sp, t->logits, engine_n_out(t->session.policy.engine), t->key, t->counter++,
-                                  &t->scratch, NULL);
-        if (id < 0) return error_set(e, ERR_INPUT, "the model gave no usable distribution (NaN)");
-        if (tok_is_end(t->session.tok, id)) break;
+        s = sampling_next(&t->sampling, t->ids, t->n_ids, &id, e);
+        if (s || tok_is_end(t->session.tok, id)) break;
         ++*n;
-        size_t from = t->answer.n;
-        s = put_token(t, id, e);
-        if (s || t->n_ids + 1 >= t->session.ctx) break;
-        s = keep_tokens(t, &id, 1, from, e);
+        s = put_token(t, id, &piece, &stopped, e);
+        if (stopped || t->n_ids + 1 >= t->session.ctx) break;
+        if (!s) s = keep_token(t, id, piece, e);
     }
     return s;
 }
@@ -313,12 +312,17 @@ enum status talk_answer(struct talk *t, const char *message, struct error *e) {
     uint64_t n = 0, start = clock_ns();
     enum status s = add_message(t->messages, "user", message, strlen(message), e);
     if (s) goto out;
-    t->answer.n = 0;
+    t->answer.n = 0, t->status = OK;
+    t->stops = (struct stream){.write = show_settled,
+                               .user = t,
+                               .stops = t->o->sampling.stops.values,
+                               .n_stops = (size_t)t->o->sampling.stops.n};
     s = read_conversation(t, cancel, e);
     if (s || *cancel) json_array_remove(t->messages, json_array_size(t->messages) - 1);
     if (s || *cancel) goto out;
     uint64_t read = clock_ns();
     s = generate(t, cancel, &n, e);
+    stream_end(&t->stops);
     chat_stream_end(&t->stream);
     if (t->color && t->dimmed) fputs("\033[0m", stdout), t->dimmed = false;
     putchar('\n');
@@ -327,6 +331,8 @@ enum status talk_answer(struct talk *t, const char *message, struct error *e) {
     if (terminal_of(STDERR_FILENO).live)
         fprintf(stderr, "(%llu tokens, %.0f/s; read in %.1f s; context %zu of %u)\n", (unsigned long long)n,
                 answer_s > 0 ? (double)n / answer_s : 0, (double)(read - start) / 1e9, t->n_ids, t->session.ctx);
+    if (t->n_ids + 1 >= t->session.ctx)
+        fputs("ponder chat: the context is full: /reset, or a larger --ctx-size\n", stderr);
     if (!s) s = keep_answer(t, e);
 out:
     cancel_clear();

@@ -4,13 +4,14 @@
 #ifndef PONDER_TALK_H
 #define PONDER_TALK_H
 
+#include "cli/sampling.h"
 #include "cli/session.h"
 
 struct talk_options {
     struct session_options session;
     const char *system, *template_name, *template_file; /* NULL: none */
-    int64_t n, seed, top_k, reasoning_budget;
-    double temp, top_p, min_p;
+    struct sampling_options sampling;
+    int64_t reasoning_budget;
 };
 
 struct talk;

@@ -51,6 +51,7 @@ struct attention_plan {
 struct model;
 bool attention_alloc(struct attention_plan *plan, const struct model *m, uint32_t max_rows, uint32_t max_tokens);
 void attention_free(struct attention_plan *plan);
+size_t attention_bytes(const struct model *m, uint32_t max_rows, uint32_t max_tokens); /* what attention_alloc takes */
 
 /* The plan of segments [segment0, segment1), in a part of the buffers of `all` that belongs to them. */
 struct attention_plan attention_plan(const struct attention_plan *all, const struct pass *p, uint32_t segment0,

@@ -24,6 +24,14 @@ bool attention_alloc(struct attention_plan *plan, const struct model *m, uint32_
            (plan->chunk_o = mem_new(heads * c->head_dim, sizeof *plan->chunk_o));
 }
 
+size_t attention_bytes(const struct model *m, uint32_t max_rows, uint32_t max_tokens) {
+    const struct model_config *c = &m->config;
+    size_t group = c->n_head / c->n_head_kv, slot = sizeof(uint32_t) + 2 * sizeof(size_t), state = 2 * sizeof(float);
+    size_t row = 2 * sizeof(uint32_t) + 2 * sizeof(struct attention_run) + group * slot + c->n_head * state;
+    size_t chunk = max_tokens > ATTENTION_CHUNK ? c->n_head * (state + c->head_dim * sizeof(float)) : 0;
+    return max_rows * (row + chunk);
+}
+
 void attention_free(struct attention_plan *plan) {
     mem_free(plan->order), mem_free(plan->slot0), mem_free(plan->end), mem_free(plan->q_offset),
         mem_free(plan->o_offset);

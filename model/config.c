@@ -51,8 +51,9 @@ static enum status get_layers_u32(const struct gguf *g, const char *arch, const 
     if (n == 0 || kind == GGUF_STRING)
         return error_set(e, ERR_INPUT, "%s: %s is no array of numbers", gguf_name(g), key);
     double first = gguf_array_f64(g, key, 0);
-    if (!(first >= lo && first <= hi))
-        return error_set(e, ERR_INPUT, "%s: %s begins with %g, allowed %u to %u", gguf_name(g), key, first, lo, hi);
+    if (!(first >= lo && first <= hi && first == floor(first)))
+        return error_set(e, ERR_INPUT, "%s: %s begins with %g, allowed are integers from %u to %u", gguf_name(g), key,
+                         first, lo, hi);
     for (size_t i = 1; i < n; i++)
         if (gguf_array_f64(g, key, i) != first)
             return error_set(e, ERR_INPUT, "%s: %s is %g for layer 0 and %g for layer %zu; layers must be alike",
@@ -136,6 +137,9 @@ static enum status read_rope(const struct gguf *g, struct model_config *c, struc
         (s = get_f32(g, a, "rope.scaling.yarn_ext_factor", 0, 1, 1, &y->yarn, e)))
         return s;
     if (factor == 0 || none) factor = 1;
+    if (factor < 1e-6f)
+        return error_set(e, ERR_INPUT, "%s: %s.rope.scaling.factor %g, allowed 0 (none) and 1e-6 and above",
+                         gguf_name(g), a, (double)factor);
     if (!yarn) y->yarn = 0;
     y->freq_scale = 1 / factor;
     y->magnitude = attn_factor * (y->yarn > 0 ? yarn_magnitude(factor, log_multiplier) : 1);

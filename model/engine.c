@@ -38,6 +38,27 @@ struct engine {
     bool leading;
 };
 
+/* Lengths that are no multiple of 32 belong to no matrix that wants int8. */
+static bool alloc_int8(struct pass *p, const struct model_config *c, size_t n) {
+    const size_t q = (size_t)c->n_head * c->head_dim;
+    return (p->norm8 = mem_new(n * (c->n_embd / 32), sizeof *p->norm8)) &&
+           (p->heads8 = mem_new(n * (q / 32), sizeof *p->heads8)) &&
+           (p->ff8 = mem_new(n * (c->n_ff / 32), sizeof *p->ff8));
+}
+
+/* The sum of what alloc_pass, alloc_rope and kv_new take, small change apart; test_memory.c compares. */
+struct engine_memory engine_memory(const struct model *m, const struct engine_params *p) {
+    const struct model_config *c = &m->config;
+    size_t heads = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim;
+    size_t row = 3 * (size_t)c->n_embd + (heads + 2 * kv) + heads + 2 * (size_t)c->n_ff; /* floats */
+    size_t row8 = model_wants_int8(m, p->exact) ? c->n_embd / 32 + heads / 32 + c->n_ff / 32 : 0; /* blocks */
+    size_t angles = (size_t)p->max_tokens * c->rope_dim * (m->n_local ? 2 : 1);
+    return (struct engine_memory){
+        .kv = p->n_pages * kv_shape_bytes((struct kv_shape){c->n_layer, c->n_head_kv, c->head_dim, p->kv_type}),
+        .buffers = (p->max_rows * row + angles) * sizeof(float) + p->max_rows * row8 * sizeof(struct act_block) +
+                   attention_bytes(m, p->max_rows, p->max_tokens)};
+}
+
 static bool alloc_pass(struct engine *en) {
     const struct model_config *c = &en->model->config;
     struct pass *p = &en->pass;
@@ -46,6 +67,7 @@ static bool alloc_pass(struct engine *en) {
            (p->qkv = mem_new(n * (q + 2 * kv), sizeof(float))) && (p->heads = mem_new(n * q, sizeof(float))) &&
            (p->ff = mem_new(n * 2 * c->n_ff, sizeof(float))) && (p->delta = mem_new(n * c->n_embd, sizeof(float))) &&
            (p->segments = mem_new(n, sizeof *p->segments)) && (p->outputs = mem_new(n, sizeof *p->outputs)) &&
+           (!en->model->int8 || alloc_int8(p, c, n)) &&
            (en->tokens = mem_new(n, sizeof *en->tokens)) && (en->needs = mem_new(n, sizeof *en->needs)) &&
            attention_alloc(&p->attention, en->model, en->params.max_rows, en->params.max_tokens);
 }
@@ -63,7 +85,7 @@ static bool alloc_rope(struct engine *en) {
     return true;
 }
 
-enum status engine_new(const struct model *m, struct team *team, const struct engine_params *p, struct engine **out,
+enum status engine_new(struct model *m, struct team *team, const struct engine_params *p, struct engine **out,
                        struct error *e) {
     *out = NULL;
     const struct model_config *c = &m->config;
@@ -76,6 +98,7 @@ enum status engine_new(const struct model *m, struct team *team, const struct en
     pthread_cond_init(&en->changed, NULL);
     struct kv_shape shape = {c->n_layer, c->n_head_kv, c->head_dim, p->kv_type};
     enum status s = kv_new(shape, p->n_pages, p->n_seqs, p->max_tokens, &en->kv, e);
+    if (!s) s = model_pack(m, team, p->exact, e);
     if (!s && (!alloc_pass(en) || !alloc_rope(en)))
         s = error_set(e, ERR_MEMORY, "no memory for passes of %u rows", p->max_rows);
     if (s) {
@@ -92,6 +115,7 @@ void engine_free(struct engine **enp) {
     if (!en) return;
     struct pass *p = &en->pass;
     mem_free(p->x), mem_free(p->norm), mem_free(p->qkv), mem_free(p->heads), mem_free(p->ff), mem_free(p->delta);
+    mem_free(p->norm8), mem_free(p->heads8), mem_free(p->ff8);
     attention_free(&p->attention);
     mem_free(p->segments), mem_free(p->outputs), mem_free(en->tokens), mem_free(en->needs);
     for (int i = 0; i < ROPE_OFF; i++) mem_free(en->rope[i]);

@@ -14,13 +14,21 @@ struct engine_params {
     uint32_t n_seqs;     /* live branches */
     uint32_t max_tokens; /* context of one branch */
     uint32_t max_rows;   /* rows of one pass; longer requests are cut into several passes */
+    bool exact;          /* f32 activations also for quantised weights: slow, for comparisons */
     enum kv_type kv_type; /* f16; f32: twice the memory, for comparisons with other programs; q8_0: about half */
 };
 
 struct engine;
 
-/* model and team are borrowed; engines may share a team. */
-enum status engine_new(const struct model *m, struct team *team, const struct engine_params *p, struct engine **out, struct error *e);
+/* What engine_new takes, in bytes.  KV memory is touched page by page as sequences grow, all else at once. */
+struct engine_memory {
+    size_t kv;
+    size_t buffers; /* of a pass, and the angles of all positions */
+};
+struct engine_memory engine_memory(const struct model *m, const struct engine_params *p);
+
+/* model (packed here: model_pack) and team are borrowed; engines may share a team. */
+enum status engine_new(struct model *m, struct team *team, const struct engine_params *p, struct engine **out, struct error *e);
 void engine_free(struct engine **en);
 const struct model *engine_model(const struct engine *en);
 uint32_t engine_n_out(const struct engine *en); /* outputs per row: n_vocab, or 1 for a reward model */

@@ -38,15 +38,30 @@ static void part_of(const struct share *s, uint32_t begin, uint32_t end, uint32_
     if (*lo > *hi) *lo = *hi;
 }
 
-/* y[row, 0..w.rows) = W x[row] + bias for my columns; x: [n, ldx], y: [n, ldy], first row given. */
-static void multiply(const struct share *s, const struct matrix *w, const float *x, size_t ldx, float *y, size_t ldy,
-                     uint32_t n) {
+/* Rows of activations: as floats, and as int8 for the matrices that want them so (NULL where none does). */
+struct rows {
+    const float *x;
+    size_t ldx;
+    struct act_block *x8;
+};
+
+/* All parts of weights and of what they make are whole groups of so many rows: panels, and blocks of 32 activations. */
+enum { UNIT = 32 };
+
+/* y[row, 0..w.rows) = W x[row] + bias for my columns of n rows; y: [n, ldy]. */
+static void multiply(const struct share *s, const struct matrix *w, struct rows x, float *y, size_t ldy, uint32_t n) {
     uint32_t lo, hi;
-    part_of(s, 0, w->rows, 8, &lo, &hi);
+    part_of(s, 0, w->rows, UNIT, &lo, &hi);
     if (lo == hi || n == 0) return;
-    ops_get()->matmul[w->type](y + lo, ldy, (const char *)w->data + lo * w->row_bytes, w->row_bytes, x, ldx, hi - lo,
-                               w->cols, n);
+    ops_get()->matmul(y, ldy, &w->panels, lo, hi, x.x, x.ldx, x.x8, w->cols / 32, n);
     for (uint32_t j = 0; w->bias && j < n; j++) ops_get()->add(y + j * ldy + lo, w->bias + lo, hi - lo);
+}
+
+static bool wants_int8(const struct matrix *w) { return w->panels.layout == PANEL_INT8; }
+
+/* Columns [lo, hi) of one row as int8, when it is wanted. */
+static void quantize(bool wanted, struct act_block *to, const float *x, uint32_t lo, uint32_t hi) {
+    if (wanted && lo < hi) ops_get()->quantize(to + lo / 32, x + lo, hi - lo);
 }
 
 /* x[i] *= scale, where 0 stands for 1. */
@@ -76,8 +91,9 @@ static void add_delta(const struct pass *p, size_t row, const float *post) {
     ops_get()->add(p->x + row * c->n_embd, delta, c->n_embd);
 }
 
-/* Adds the last block's delta (unless there is none yet), then norm(x) (w NULL: x itself), on my share of the rows. */
-static void add_and_norm(const struct share *s, bool add, const float *post, const float *w) {
+/* Adds the last block's delta (unless there is none yet), then norm(x) (w NULL: x itself), on my share of the rows; also
+ * as int8 when that is wanted. */
+static void add_and_norm(const struct share *s, bool add, const float *post, const float *w, bool int8) {
     const struct pass *p = s->pass;
     const struct ops *ops = ops_get();
     size_t d = p->model->config.n_embd;
@@ -87,6 +103,7 @@ static void add_and_norm(const struct share *s, bool add, const float *post, con
         if (add) add_delta(p, r, post);
         if (w) ops->rms_norm(p->norm + r * d, p->x + r * d, w, d, p->model->config.rms_eps);
         else memcpy(p->norm + r * d, p->x + r * d, d * sizeof(float));
+        quantize(int8, p->norm8 + r * (d / 32), p->norm + r * d, 0, (uint32_t)d);
     }
 }
 
@@ -105,23 +122,33 @@ static void norm_qk_rows(const struct share *s, const struct layer *y) {
     barrier(s);
 }
 
+static struct act_block *at8(struct act_block *x8, size_t row, size_t cols) {
+    return x8 ? x8 + row * (cols / 32) : NULL;
+}
+
 static void attention_block(const struct share *s, const struct layer *y, uint32_t layer) {
     const struct pass *p = s->pass;
     const struct model_config *c = &p->model->config;
     size_t d = c->n_embd, q = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim, ld = q + 2 * kv;
-    uint32_t n = s->row1 - s->row0;
-    const float *x = p->norm + s->row0 * d;
+    uint32_t n = s->row1 - s->row0, lo, hi;
+    const struct rows x = {p->norm + s->row0 * d, d, at8(p->norm8, s->row0, d)};
+    const struct rows heads = {p->heads + s->row0 * q, q, at8(p->heads8, s->row0, q)};
     float *qkv = p->qkv + s->row0 * ld;
-    multiply(s, &y->q, x, d, qkv, ld, n);
-    multiply(s, &y->k, x, d, qkv + q, ld, n);
-    multiply(s, &y->v, x, d, qkv + q + kv, ld, n);
+    multiply(s, &y->q, x, qkv, ld, n);
+    multiply(s, &y->k, x, qkv + q, ld, n);
+    multiply(s, &y->v, x, qkv + q + kv, ld, n);
     barrier(s);
     if (c->kind->qk_norm == QK_NORM_ROW) norm_qk_rows(s, y);
     attention_store(p, s->plan, layer, s->index, s->count);
     if (!attention_by_heads(p, s->count)) barrier(s);
     attention_read(p, s->plan, layer, s->index, s->count);
     barrier(s);
-    multiply(s, &y->out, p->heads + s->row0 * q, q, p->delta + s->row0 * d, d, n);
+    if (wants_int8(&y->out)) {
+        part_of(s, s->row0, s->row1, 1, &lo, &hi);
+        for (uint32_t r = lo; r < hi; r++) quantize(true, p->heads8 + r * (q / 32), p->heads + r * q, 0, (uint32_t)q);
+        barrier(s);
+    }
+    multiply(s, &y->out, heads, p->delta + s->row0 * d, d, n);
     barrier(s);
 }
 
@@ -129,17 +156,20 @@ static void ffn_block(const struct share *s, const struct layer *y) {
     const struct pass *p = s->pass;
     size_t d = p->model->config.n_embd, ff = p->model->config.n_ff;
     uint32_t n = s->row1 - s->row0, lo, hi;
-    const float *x = p->norm + s->row0 * d;
+    const struct rows x = {p->norm + s->row0 * d, d, at8(p->norm8, s->row0, d)};
     float *gate = p->ff + s->row0 * 2 * ff;
-    multiply(s, &y->gate, x, d, gate, 2 * ff, n);
-    multiply(s, &y->up, x, d, gate + ff, 2 * ff, n);
-    part_of(s, 0, (uint32_t)ff, 8, &lo, &hi); /* the columns that this thread has just made */
+    const struct rows hidden = {gate, 2 * ff, at8(p->ff8, s->row0, ff)};
+    multiply(s, &y->gate, x, gate, 2 * ff, n);
+    multiply(s, &y->up, x, gate + ff, 2 * ff, n);
+    part_of(s, 0, (uint32_t)ff, UNIT, &lo, &hi); /* the columns that this thread has just made */
     const struct ops *ops = ops_get();
-    for (uint32_t r = 0; r < n; r++)
-        (p->model->config.kind->gelu ? ops->gelu_mul : ops->silu_mul)(gate + r * 2 * ff + lo, gate + r * 2 * ff + lo,
-                                                                      gate + r * 2 * ff + ff + lo, hi - lo);
+    for (uint32_t r = 0; r < n; r++) {
+        float *g = gate + r * 2 * ff;
+        (p->model->config.kind->gelu ? ops->gelu_mul : ops->silu_mul)(g + lo, g + lo, g + ff + lo, hi - lo);
+        quantize(wants_int8(&y->down), at8(p->ff8, s->row0 + r, ff), g, lo, hi);
+    }
     barrier(s);
-    multiply(s, &y->down, gate, 2 * ff, p->delta + s->row0 * d, d, n);
+    multiply(s, &y->down, hidden, p->delta + s->row0 * d, d, n);
     barrier(s);
 }
 
@@ -147,13 +177,29 @@ static void ffn_block(const struct share *s, const struct layer *y) {
 static void finish_logits(const struct share *s, float *logits, uint32_t n) {
     const struct model *m = s->pass->model;
     uint32_t lo, hi;
-    if (m->head.rows != m->config.n_vocab) return;
-    part_of(s, 0, m->head.rows, 8, &lo, &hi);
+    if (!m->lm_head) return;
+    part_of(s, 0, m->head.rows, UNIT, &lo, &hi);
     for (uint32_t j = 0; j < n; j++) {
         float *mine = logits + (size_t)j * m->head.rows + lo;
         scale_by(mine, m->config.logit_scale, hi - lo);
         if (m->config.final_softcap > 0) ops_get()->softcap(mine, m->config.final_softcap, hi - lo);
     }
+}
+
+/* ReLU(head_hidden x) of all outputs, in delta, whose rows have been used up; x: their final norms.  Returns where
+ * output 0 would stand. */
+static float *hidden_layer(const struct share *s, const float *x, struct act_block *norm8) {
+    const struct matrix *w = &s->pass->model->head_hidden;
+    float *y = s->pass->delta + ((ptrdiff_t)s->row0 - (ptrdiff_t)s->output0) * (ptrdiff_t)w->rows;
+    uint32_t lo, hi;
+    const struct rows in = {x + (size_t)s->output0 * w->cols, w->cols, at8(norm8, s->output0, w->cols)};
+    multiply(s, w, in, y + (size_t)s->output0 * w->rows, w->rows, s->output1 - s->output0);
+    part_of(s, 0, w->rows, UNIT, &lo, &hi); /* the columns that this thread has just made */
+    for (uint32_t i = s->output0; i < s->output1; i++)
+        for (uint32_t k = lo; k < hi; k++)
+            y[(size_t)i * w->rows + k] = y[(size_t)i * w->rows + k] < 0 ? 0 : y[(size_t)i * w->rows + k];
+    barrier(s);
+    return y;
 }
 
 /* Final norm and head on the rows that are asked for.  Outputs that lie one after another are made by one matmul. */
@@ -162,19 +208,23 @@ static void head_block(const struct share *s) {
     const struct model *m = p->model;
     size_t d = m->config.n_embd, n_out = m->head.rows;
     const struct ops *ops = ops_get();
-    float *norm = p->norm + ((ptrdiff_t)s->row0 - (ptrdiff_t)s->output0) * (ptrdiff_t)d;
+    const ptrdiff_t shift = (ptrdiff_t)s->row0 - (ptrdiff_t)s->output0;
+    float *norm = p->norm + shift * (ptrdiff_t)d;
+    struct act_block *norm8 = p->norm8 ? p->norm8 + shift * (ptrdiff_t)(d / 32) : NULL;
     uint32_t lo, hi;
     part_of(s, s->output0, s->output1, 1, &lo, &hi);
     for (uint32_t i = lo; i < hi; i++) {
         add_delta(p, p->outputs[i].row, m->layers[m->config.n_layer - 1].ffn_post_norm);
         /* My i-th row of norm is free: outputs are in row order, so it is not behind the output's own row. */
         ops->rms_norm(norm + i * d, p->x + p->outputs[i].row * d, m->output_norm, d, m->config.rms_eps);
+        quantize(wants_int8(&m->head) || wants_int8(&m->head_hidden), at8(norm8, i, d), norm + i * d, 0, (uint32_t)d);
     }
     barrier(s);
+    if (m->head_hidden.rows) norm = hidden_layer(s, norm, norm8);
     for (uint32_t i = s->output0; i < s->output1;) {
         uint32_t run = 1;
         while (i + run < s->output1 && p->outputs[i + run].to == p->outputs[i].to + run * n_out) run++;
-        multiply(s, &m->head, norm + i * d, d, p->outputs[i].to, n_out, run);
+        multiply(s, &m->head, (struct rows){norm + i * d, d, at8(norm8, i, d)}, p->outputs[i].to, n_out, run);
         finish_logits(s, p->outputs[i].to, run);
         i += run;
     }
@@ -188,12 +238,14 @@ static void run_share(const struct share *s) {
     const struct model *m = p->model;
     embed(s);
     for (uint32_t l = 0; l < m->config.n_layer; l++) {
-        add_and_norm(s, l > 0, l > 0 ? m->layers[l - 1].ffn_post_norm : NULL, m->layers[l].attn_norm);
+        const struct layer *y = &m->layers[l];
+        add_and_norm(s, l > 0, l > 0 ? y[-1].ffn_post_norm : NULL, y->attn_norm,
+                     wants_int8(&y->q) || wants_int8(&y->k) || wants_int8(&y->v));
         barrier(s);
-        attention_block(s, &m->layers[l], l);
-        add_and_norm(s, true, m->layers[l].attn_post_norm, m->layers[l].ffn_norm);
+        attention_block(s, y, l);
+        add_and_norm(s, true, y->attn_post_norm, y->ffn_norm, wants_int8(&y->gate) || wants_int8(&y->up));
         barrier(s);
-        ffn_block(s, &m->layers[l]);
+        ffn_block(s, y);
     }
     head_block(s);
 }

@@ -32,6 +32,8 @@ struct pass {
     float *qkv;   /* [n_rows, (n_head + 2 n_head_kv) * head_dim] */
     float *heads; /* [n_rows, n_head * head_dim] attention output */
     float *ff;    /* [n_rows, 2 n_ff] gate, up */
+    /* The same as int8, a token's blocks one after another; NULL when no matrix wants them. */
+    struct act_block *norm8, *heads8, *ff8; /* [n_rows, n_embd / 32], [n_rows, n_head * head_dim / 32], [n_rows, n_ff / 32] */
     float *delta; /* [n_rows, n_embd] what a block adds to x */
     struct attention_plan attention; /* the buffers; and by weights the plan */
 };

@@ -30,11 +30,6 @@ static bool bind(struct binder *b, const char *name, uint32_t rows, uint32_t col
                   name, (unsigned long long)t->dims[0], (unsigned long long)t->dims[1], cols, rows);
         return false;
     }
-    if (!ops_get()->matmul[t->type]) {
-        error_set(b->e, ERR_INPUT, "%s: tensor %s: no kernel for type %s", gguf_name(file), name,
-                  type_info(t->type)->name);
-        return false;
-    }
     b->used[t - gguf_tensor_at(file, 0)] = true;
     *out = (struct matrix){
         .data = t->data, .row_bytes = type_row_bytes(t->type, cols), .rows = rows, .cols = cols, .type = t->type};
@@ -158,19 +153,39 @@ static enum status check_all_used(const struct binder *b) {
     return OK;
 }
 
+/* One row of [n_embd] and its bias. */
+static enum status bind_value(struct binder *b, const char *weight, const char *bias, struct matrix *to) {
+    if (!bind(b, weight, 1, b->m->config.n_embd, to)) return ERR_INPUT;
+    return bind_vector(b, bias, 1, &to->bias);
+}
+
+/* Two classes behind a hidden layer, under llama.cpp's names. */
+static enum status bind_classes(struct binder *b) {
+    struct model *m = b->m;
+    uint32_t d = m->config.n_embd;
+    if (!bind(b, "cls.weight", d, d, &m->head_hidden)) return ERR_INPUT;
+    enum status s = bind_vector(b, "cls.bias", d, &m->head_hidden.bias);
+    if (s) return s;
+    if (!bind(b, "cls.output.weight", 2, d, &m->head)) return ERR_INPUT;
+    m->size_bytes += m->head_hidden.rows * m->head_hidden.row_bytes;
+    return bind_vector(b, "cls.output.bias", 2, &m->head.bias);
+}
+
 /* The head: a reward model's, an untied one, or the embedding. */
 static enum status bind_head(struct binder *b) {
     struct model *m = b->m;
     const struct model_config *c = &m->config;
     if (gguf_find(m->file, "prm.head.weight")) {
-        float *bias;
-        if (!bind(b, "prm.head.weight", 1, c->n_embd, &m->head)) return ERR_INPUT;
-        enum status s = bind_vector(b, "prm.head.bias", 1, &bias);
+        enum status s = bind_value(b, "prm.head.weight", "prm.head.bias", &m->head);
         if (s) return s;
-        m->head_bias = *bias;
-        mem_free(bias);
+        m->head_bias = *m->head.bias;
+        mem_free(m->head.bias), m->head.bias = NULL;
         return OK;
     }
+    if (gguf_find(m->file, "v_head.summary.weight"))
+        return bind_value(b, "v_head.summary.weight", "v_head.summary.bias", &m->head);
+    if (gguf_find(m->file, "cls.weight")) return bind_classes(b);
+    m->lm_head = true;
     if (!gguf_find(m->file, "output.weight")) {
         m->head = m->embd;
         return OK;
@@ -228,8 +243,9 @@ void model_close(struct model **mp) {
     struct model *m = *mp;
     if (!m) return;
     for (uint32_t l = 0; m->layers && l < m->config.n_layer; l++) free_layer(&m->layers[l], m->config.kind);
+    model_unpack(m);
     mem_free(m->layers);
-    mem_free(m->head.bias);
+    mem_free(m->head.bias), mem_free(m->head_hidden.bias), mem_free(m->head_rows);
     mem_free(m->rope_factors);
     mem_free(m->rope_factors_long);
     mem_free(m->output_norm);
@@ -238,9 +254,33 @@ void model_close(struct model **mp) {
     *mp = NULL;
 }
 
+enum status model_keep_tokens(struct model *m, const int32_t *ids, uint32_t n, struct error *e) {
+    struct matrix kept = m->head;
+    if (!m->lm_head) return error_set(e, ERR_INPUT, "%s: the model has no LM head", gguf_name(m->file));
+    for (uint32_t i = 0; i < n; i++)
+        if (ids[i] < 0 || (uint32_t)ids[i] >= m->head.rows)
+            return error_set(e, ERR_INPUT, "%s: token id %d, allowed 0 to %u", gguf_name(m->file), ids[i],
+                             m->head.rows - 1);
+    char *rows = mem_new(n, m->head.row_bytes);
+    kept.bias = m->head.bias && rows ? mem_new(n, sizeof(float)) : NULL;
+    if (!rows || (m->head.bias && !kept.bias)) {
+        mem_free(rows);
+        return error_set(e, ERR_MEMORY, "no memory for a head of %u tokens", n);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        memcpy(rows + i * kept.row_bytes, (const char *)m->head.data + (size_t)ids[i] * kept.row_bytes, kept.row_bytes);
+        if (kept.bias) kept.bias[i] = m->head.bias[ids[i]];
+    }
+    mem_free(m->head.bias), mem_free(m->head_rows);
+    kept.data = m->head_rows = rows, kept.rows = n;
+    m->head = kept;
+    return OK;
+}
+
 uint64_t model_flops(const struct model *m, uint32_t pos, bool with_head) {
     const struct model_config *c = &m->config;
-    uint64_t head = with_head ? (uint64_t)m->head.rows * m->head.cols : 0;
+    uint64_t hidden = (uint64_t)m->head_hidden.rows * m->head_hidden.cols;
+    uint64_t head = with_head ? hidden + (uint64_t)m->head.rows * m->head.cols : 0;
     uint64_t all = (uint64_t)pos + 1, local = all < c->window ? all : c->window;
     uint64_t seen = (c->n_layer - m->n_local) * all + m->n_local * local;
     return 2 * (m->n_weights + head) + 4 * seen * c->n_head * c->head_dim;

@@ -10,12 +10,12 @@
 #include <assert.h>
 #include <float.h>
 #include <math.h>
-#include <stdbool.h>
+#include <string.h>
 
 #include "base/rng.h"
 #include "ops/ops.h"
 
-enum { BLOCK = 64, LANES = 4 };
+enum { BLOCK = 64, LANES = 4, SLICES = 256 };
 
 /* Sum in double, in a fixed order that vectorises. */
 static double block_sum(const float *w, size_t n) {
@@ -94,13 +94,22 @@ static size_t select_front(const float *logits, const float *w, int32_t *ids, si
     return high;
 }
 
+/* The largest of block i / BLOCK: what is below a bound is passed over 64 tokens at a time. */
+static float block_max(const float *x, uint32_t i, uint32_t n) {
+    return ops_get()->max(x + i, n - i < BLOCK ? n - i : BLOCK);
+}
+
 /* Writes the ids with at least this weight that do not rank after `last` (-1: no last), ascending; returns how many. */
 static uint32_t collect(const float *logits, const float *w, uint32_t n, float least, int32_t last, int32_t *ids) {
     uint32_t n_kept = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        bool kept = w[i] >= least && (last < 0 || !ranks_before(logits, last, (int32_t)i));
-        ids[n_kept] = (int32_t)i;
-        n_kept += kept;
+    for (uint32_t block = 0; block < n; block += BLOCK) {
+        if (last >= 0 && block_max(logits, block, n) < logits[last]) continue;
+        if (least > 0 && block_max(w, block, n) < least) continue;
+        for (uint32_t i = block; i < n && i < block + BLOCK; i++) {
+            bool kept = w[i] >= least && (last < 0 || !ranks_before(logits, last, (int32_t)i));
+            ids[n_kept] = (int32_t)i;
+            n_kept += kept;
+        }
     }
     return n_kept;
 }
@@ -112,34 +121,70 @@ static int32_t last_ranked(const float *logits, const int32_t *ids, size_t n) {
     return last;
 }
 
-/* The k best ids to the front of ids, in no order.  The best k of the block leaders are k tokens, so nothing that ranks
- * after all of them is among the k best; what is left to select from is short. */
-static size_t select_k(const float *logits, const float *w, uint32_t n, uint32_t k, int32_t *ids) {
-    int32_t bound = -1;
-    uint32_t n_blocks = 0;
-    for (uint32_t i = 0; i < n; i++)
-        if (i % BLOCK == 0) ids[n_blocks++] = (int32_t)i;
-        else if (logits[i] > logits[ids[n_blocks - 1]]) ids[n_blocks - 1] = (int32_t)i;
-    if (k < n_blocks) bound = last_ranked(logits, ids, select_front(logits, NULL, ids, n_blocks, k));
-    return select_front(logits, NULL, ids, collect(logits, w, n, 0, bound, ids), k);
+/* The k best ids to the front of ids, in no order.  Each block has a leader, its best; the k best tokens are in the blocks
+ * of the k best leaders, and what is left to select from is short. */
+static size_t select_k(const float *logits, uint32_t n, uint32_t k, int32_t *ids) {
+    uint32_t n_blocks = (n + BLOCK - 1) / BLOCK, n_near = 0;
+    if (n_blocks + (uint64_t)k * BLOCK > n) {
+        for (uint32_t i = 0; i < n; i++) ids[i] = (int32_t)i;
+        return select_front(logits, NULL, ids, n, k);
+    }
+    for (uint32_t b = 0; b < n_blocks; b++) {
+        float max = block_max(logits, b * BLOCK, n);
+        ids[b] = (int32_t)(b * BLOCK);
+        while (logits[ids[b]] != max) ids[b]++;
+    }
+    select_front(logits, NULL, ids, n_blocks, k);
+    int32_t *near = ids + n_blocks, bound = last_ranked(logits, ids, k);
+    for (uint32_t b = 0; b < k; b++) {
+        uint32_t begin = (uint32_t)ids[b] / BLOCK * BLOCK;
+        for (uint32_t i = begin; i < n && i < begin + BLOCK; i++) {
+            near[n_near] = (int32_t)i;
+            n_near += !ranks_before(logits, bound, (int32_t)i);
+        }
+    }
+    memmove(ids, near, n_near * sizeof *ids);
+    return select_front(logits, NULL, ids, n_near, k);
+}
+
+/* Distance from the largest logit, in sixteenths, the last one for all the rest. */
+static int slice_of(float logit, float max) {
+    float distance = (max - logit) * 16;
+    return distance < SLICES - 1 ? (int)distance : SLICES - 1;
+}
+
+/* The token with which the ranking reaches this weight.  The slice in which that happens is found by adding up all of
+ * them, so that only its tokens are selected from. */
+static int32_t last_of_mass(const float *logits, const float *w, uint32_t n, float max, double need, int32_t *ids) {
+    double mass[LANES][SLICES] = {{0}}; /* lanes: a sum need not wait for the one before it */
+    for (uint32_t i = 0; i < n; i++) mass[i % LANES][slice_of(logits[i], max)] += w[i];
+    int slice = 0, last = 0;
+    for (; slice < SLICES; slice++) {
+        double sum = (mass[0][slice] + mass[2][slice]) + (mass[1][slice] + mass[3][slice]);
+        if (sum > 0) last = slice;
+        if (sum >= need) break;
+        need -= sum;
+    }
+    if (slice == SLICES) slice = last, need = INFINITY; /* rounding: then all that weigh anything */
+    uint32_t n_in = 0;
+    for (uint32_t block = 0; block < n; block += BLOCK) {
+        if (slice_of(block_max(logits, block, n), max) > slice) continue;
+        for (uint32_t i = block; i < n && i < block + BLOCK; i++) {
+            ids[n_in] = (int32_t)i;
+            n_in += slice_of(logits[i], max) == slice;
+        }
+    }
+    return last_ranked(logits, ids, select_front(logits, w, ids, n_in, need));
 }
 
 /* The last token in the ranking that top-k and top-p keep, or -1 for all.  w: probabilities times `total`. */
-static int32_t last_kept(const struct sample_params *s, const float *logits, const float *w, uint32_t n, double total,
-                         int32_t *ids) {
-    bool top_k = s->top_k > 0 && s->top_k < n, top_p = s->top_p < 1;
+static int32_t last_kept(const struct sample_params *s, const float *logits, const float *w, uint32_t n, float max,
+                         double total, int32_t *ids) {
     double p = fmaxf(s->top_p, 0), mass = 0;
-    size_t n_kept = n;
-    if (!top_k && !top_p) return -1;
-    if (top_k) {
-        n_kept = select_k(logits, w, n, s->top_k, ids);
-        for (size_t i = 0; i < n_kept; i++) mass += w[ids[i]];
-    } else {
-        /* Tokens below this weigh less than half of 1 - p together, so the set is complete without them. */
-        n_kept = collect(logits, w, n, (float)(0.5 * (1 - p) * total / n), -1, ids);
-        mass = total;
-    }
-    if (top_p) n_kept = select_front(logits, w, ids, n_kept, p * mass);
+    if (s->top_k == 0 || s->top_k >= n) return s->top_p < 1 ? last_of_mass(logits, w, n, max, p * total, ids) : -1;
+    size_t n_kept = select_k(logits, n, s->top_k, ids);
+    for (size_t i = 0; i < n_kept; i++) mass += w[ids[i]];
+    if (s->top_p < 1) n_kept = select_front(logits, w, ids, n_kept, p * mass);
     return last_ranked(logits, ids, n_kept);
 }
 
@@ -150,33 +195,56 @@ static void set_weights(float *w, const float *logits, float max, float temperat
     ops_get()->exp_sum(w, w, fminf(fmaxf(1 / temperature, FLT_MIN), FLT_MAX), 0, n);
 }
 
-int32_t sample_token(const struct sample_params *s, const float *logits, uint32_t n_vocab, uint64_t key,
-                     uint64_t counter, struct sample_scratch *scratch, float *logprob) {
+bool sample_law(const struct sample_params *s, const float *logits, uint32_t n_vocab, struct sample_scratch *scratch,
+                struct sample_law *law) {
     assert(n_vocab <= INT32_MAX);
     float *w = scratch->p, max = ops_get()->max(logits, n_vocab);
-    if (!isfinite(max)) return -1;
-    if (isnan(ops_get()->exp_sum(w, logits, 1, max, n_vocab))) return -1; /* max passes over NaN, the sum does not */
-    double total = total_of(w, n_vocab), mass = total;
-
-    int32_t id = 0;
+    if (!isfinite(max)) return false;
+    if (isnan(ops_get()->exp_sum(w, logits, 1, max, n_vocab))) return false; /* max passes over NaN, the sum does not */
+    double total = total_of(w, n_vocab);
+    *law = (struct sample_law){.w = w, .n = n_vocab, .mass = total, .max = max, .total = total};
     if (!(s->temperature > 0)) {
+        int32_t id = 0;
         while (logits[id] != max) id++;
-    } else {
-        bool filtered = s->top_k > 0 || s->top_p < 1 || s->min_p > 0;
-        int32_t *ids = filtered ? scratch->ids : NULL;
-        uint32_t n = n_vocab;
-        if (filtered) {
-            float least = fminf(fmaxf(s->min_p, 0), 1); /* the largest weight is 1 and stays */
-            n = collect(logits, w, n_vocab, least, last_kept(s, logits, w, n_vocab, total, ids), ids);
-        }
-        if (filtered || s->temperature != 1) {
-            set_weights(w, logits, max, s->temperature, ids, n);
-            mass = total_of(w, n);
-        }
-        id = (int32_t)draw(w, n, mass, rng_uniform(key, counter));
-        if (ids) id = ids[id];
+        law->ids = scratch->ids, law->ids[0] = id;
+        law->w[0] = 1, law->n = 1, law->mass = 1;
+        return true;
     }
-    if (logprob) *logprob = (float)((double)logits[id] - max - log(total));
+    if (s->top_k > 0 || s->top_p < 1 || s->min_p > 0) {
+        float least = fminf(fmaxf(s->min_p, 0), 1); /* the largest weight is 1 and stays */
+        int32_t last = last_kept(s, logits, w, n_vocab, max, total, scratch->ids);
+        law->ids = scratch->ids;
+        law->n = collect(logits, w, n_vocab, least, last, law->ids);
+    }
+    if (law->ids || s->temperature != 1) {
+        set_weights(w, logits, max, s->temperature, law->ids, law->n);
+        law->mass = total_of(w, law->n);
+    }
+    return true;
+}
+
+int32_t sample_draw(const struct sample_law *law, double u) {
+    size_t i = draw(law->w, law->n, law->mass, u);
+    return law->ids ? law->ids[i] : (int32_t)i;
+}
+
+double sample_chance(const struct sample_law *law, int32_t id) {
+    uint32_t low = 0, high = law->n; /* the place of id is in [low, high) */
+    if (!law->ids) return law->w[id] / law->mass;
+    while (high - low > 1) {
+        uint32_t mid = low + (high - low) / 2;
+        if (law->ids[mid] <= id) low = mid;
+        else high = mid;
+    }
+    return law->ids[low] == id ? law->w[low] / law->mass : 0;
+}
+
+int32_t sample_token(const struct sample_params *s, const float *logits, uint32_t n_vocab, uint64_t key,
+                     uint64_t counter, struct sample_scratch *scratch, float *logprob) {
+    struct sample_law law;
+    if (!sample_law(s, logits, n_vocab, scratch, &law)) return -1;
+    int32_t id = sample_draw(&law, rng_uniform(key, counter));
+    if (logprob) *logprob = (float)((double)logits[id] - law.max - log(law.total));
     return id;
 }
 

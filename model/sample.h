@@ -4,6 +4,7 @@
 #ifndef PONDER_SAMPLE_H
 #define PONDER_SAMPLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,13 +16,30 @@ struct sample_params {
     float min_p;       /* drop tokens below min_p * (largest probability) */
 };
 
-/* Token id, or -1 when the logits hold no usable distribution (NaN or +inf, all -inf).  *logprob (may be NULL): log-softmax
- * of the chosen id at temperature 1 over the whole vocabulary.  scratch: n_vocab floats and n_vocab ids that the caller owns.
- * Without top-k/top-p no sorting is done.  Never allocates. */
+/* What the caller owns and all functions overwrite.  Nothing here allocates or sorts the vocabulary. */
 struct sample_scratch {
     float *p;     /* [n_vocab] */
     int32_t *ids; /* [n_vocab] */
 };
+
+/* The distribution of the next token: P(ids[i]) = w[i] / mass.  Lives in the scratch. */
+struct sample_law {
+    float *w;     /* [n] */
+    int32_t *ids; /* [n] ascending; NULL: all tokens, ids[i] = i */
+    uint32_t n;
+    double mass;
+    float max;    /* largest logit */
+    double total; /* sum of exp(logit - max) over the whole vocabulary */
+};
+/* False when the logits hold no usable distribution (NaN or +inf, all -inf). */
+bool sample_law(const struct sample_params *s, const float *logits, uint32_t n_vocab, struct sample_scratch *scratch,
+                struct sample_law *law);
+/* The token at u in [0, 1) of the law, in order of ids; and the probability of a token, 0 when it was dropped. */
+int32_t sample_draw(const struct sample_law *law, double u);
+double sample_chance(const struct sample_law *law, int32_t id);
+
+/* One draw, u being number `counter` of the stream `key`: token id, or -1 as above.  *logprob (may be NULL): log-softmax of the
+ * chosen id at temperature 1 over the whole vocabulary. */
 int32_t sample_token(const struct sample_params *s, const float *logits, uint32_t n_vocab, uint64_t key, uint64_t counter,
                      struct sample_scratch *scratch, float *logprob);
 

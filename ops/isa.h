@@ -8,16 +8,15 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* One matmul_fn per tensor type, each a call of the file's own matmul with the type as a constant. */
-#define EACH_TYPE(X)                                                                                                   \
-    X(TYPE_F32)                                                                                                        \
-    X(TYPE_F16) X(TYPE_BF16) X(TYPE_Q4_0) X(TYPE_Q4_1) X(TYPE_Q5_0) X(TYPE_Q5_1) X(TYPE_Q8_0) X(TYPE_Q2_K)             \
-        X(TYPE_Q3_K) X(TYPE_Q4_K) X(TYPE_Q5_K) X(TYPE_Q6_K) X(TYPE_IQ4_NL) X(TYPE_IQ4_XS)
-
 /* scalar sets every entry; the others replace entries of a table that scalar filled. */
 void ops_fill_scalar(struct ops *t);
 void ops_fill_avx2(struct ops *t); /* x86-64 builds only; the CPU must have avx2, fma and f16c */
+void ops_fill_avx512(
+    struct ops *t); /* x86-64 builds only; on top of avx2; the CPU must have avx512f, bw, dq, vl and vnni */
 void ops_fill_neon(struct ops *t); /* aarch64 builds only */
+
+/* A group of activations whose largest is below this is zeros; 127 / it must be finite. */
+#define ACT_SMALLEST 1e-30f
 
 /* exp(x) = 2^k * e^r with k = round(x / ln 2) and r = x - k*ln 2, |r| <= 0.347; ln 2 in two parts so that r keeps all
  * its bits.  e^r = 1 + r + r^2 (C2 + C3 r + ... + C6 r^4), fitted for the smallest relative error (3e-9).

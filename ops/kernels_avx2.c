@@ -1,16 +1,17 @@
 /* kernels_avx2.c: the lane kernels compiled for AVX2 with FMA and F16C.
  * Not kernels itself: they are in the *_lanes.h, one text for every instruction set.
  * Next: kernels_neon.c. */
-#include "ops/lanes_avx2.h"
+#include "ops/lanes16_avx2.h"
 
 #include "ops/attend_lanes.h"
-#include "ops/matmul_lanes.h"
+#include "ops/panel_lanes.h"
+#include "ops/quantize_avx2.h"
 #include "ops/row_lanes.h"
 
 void ops_fill_avx2(struct ops *t) {
     t->name = "avx2";
-#define FILL(type) t->matmul[type] = matmul_##type;
-    EACH_TYPE(FILL)
+    t->matmul = matmul;
+    t->quantize = quantize;
     t->rms_norm = rms_norm;
     t->rope = rope;
     t->silu_mul = silu_mul;

@@ -4,13 +4,10 @@
 #include "ops/lanes_neon.h"
 
 #include "ops/attend_lanes.h"
-#include "ops/matmul_lanes.h"
 #include "ops/row_lanes.h"
 
 void ops_fill_neon(struct ops *t) {
     t->name = "neon";
-#define FILL(type) t->matmul[type] = matmul_##type;
-    EACH_TYPE(FILL)
     t->rms_norm = rms_norm;
     t->rope = rope;
     t->silu_mul = silu_mul;

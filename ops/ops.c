@@ -13,9 +13,9 @@
 
 #include "ops/isa.h"
 
-enum { SCALAR, AVX2, NEON, N_TABLES };
+enum { SCALAR, AVX2, AVX512, NEON, N_TABLES };
 
-const char *const ops_names[] = {[SCALAR] = "scalar", [AVX2] = "avx2", [NEON] = "neon", [N_TABLES] = NULL};
+const char *const ops_names[] = {[SCALAR] = "scalar", [AVX2] = "avx2", [AVX512] = "avx512", [NEON] = "neon", [N_TABLES] = NULL};
 
 /* Written once under `once`, constant afterwards. */
 static struct ops tables[N_TABLES]; /* name NULL: this CPU or build does not have it */
@@ -35,6 +35,13 @@ static bool cpu_has_avx2(void) {
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C)) return false;
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
+
+/* What the integer products need; 512-bit registers alone are not worth it. */
+static bool cpu_has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 static void fill(void) {
@@ -45,6 +52,11 @@ static void fill(void) {
         ops_fill_scalar(&tables[AVX2]);
         ops_fill_avx2(&tables[AVX2]);
         chosen = &tables[AVX2];
+        if (cpu_has_avx512()) {
+            tables[AVX512] = tables[AVX2];
+            ops_fill_avx512(&tables[AVX512]);
+            chosen = &tables[AVX512];
+        }
     }
 #elif defined(__aarch64__)
     ops_fill_scalar(&tables[NEON]);

@@ -4,27 +4,31 @@
  *
  * The promise that all variants keep: every output element is reduced in ONE fixed order, so the bits are the same for
  * any batch size, tile, thread split and instruction set.
- *  - A sum over n elements ("lane sum"): 8 lanes, lane l takes elements l, l+8, ... in ascending order, each added with
+ *  - A matrix product is one chain of fused multiply-adds over ascending k (matmul below).
+ *  - Any other sum over n elements ("lane sum"): 8 lanes, lane l takes elements l, l+8, ... in ascending order, each added with
  *    fused multiply-add (or plain add when there is no product); then ((l0+l4)+(l2+l6)) + ((l1+l5)+(l3+l7)).
  *    Elements past n count as absent (not as zero products).
  *  - exp is the polynomial of scalar.c, never libm's. */
 #ifndef PONDER_OPS_H
 #define PONDER_OPS_H
 
-#include "ops/quant.h"
+#include "ops/panel.h"
 
 enum { KV_PAGE = 16 }; /* tokens per KV page */
 
 /* Rotary embedding styles: pairs (2i, 2i+1) or halves (i, i + rope_dim/2). */
 enum rope_style { ROPE_NORM, ROPE_NEOX };
 
-/* y[j][r] = dot(W[r,:], x[j]) for r in [0, rows), j in [0, n).
- * W: [rows, cols] of one tensor type, row r at w + r * row_bytes (no alignment needed); x: [n, cols], row j at
- * x + j*ldx; y: row j at y + j*ldy.  cols % block == 0.  Weights are widened to f32 as type_to_f32 does (the
- * formula of widen.h, rounded once) and lane-summed with fma(w, x, lane): the bits of the F32 kernel on those weights.
- * y overlaps nothing.  Never fails, never allocates. */
-typedef void matmul_fn(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx, size_t rows,
-                       size_t cols, size_t n);
+/* y[j*ldy + r] = dot(W[r,:], x[j]) for rows r in [row0, row1) and tokens j in [0, n).  row0 is a multiple of PANEL_ROWS, row1
+ * too or w->rows.  Activations: x, row j at x + j*ldx, for PANEL_FLOAT and PANEL_FILE; a, token j at a + j*lda, for
+ * PANEL_INT8 (the other may be NULL).  Every y is one chain over ascending k, the same for any n, batch and thread split:
+ *   floats    sum = fma(w, x, sum), w widened exactly (widen.h)
+ *   integers  for each 32 k, four groups of 8: i = exact sum of w * q;  t = fma(d3, i3, fma(d2, i2, fma(d1, i1, d0 * i0)));
+ *             sum = fma(t, scale, sum), then sum = fma(-low, sum of x, sum) for Q4_K and Q5_K;
+ *             Q6_K, with two scales for 32 k: t over two groups, sum = fma(t, scale, sum), twice
+ * y overlaps nothing.  Never fails, never allocates; about 40 KB of stack. */
+typedef void matmul_fn(float *y, size_t ldy, const struct panels *w, uint32_t row0, uint32_t row1, const float *x,
+                       size_t ldx, const struct act_block *a, size_t lda, size_t n);
 
 /* What KV pages hold.  One page, one kv head, with groups = head_dim / KV_GROUP rounded up:
  *   f16, f32  K as [head_dim][KV_PAGE], one cell per lane, so that scores need no horizontal sum; V as [KV_PAGE][head_dim]
@@ -57,8 +61,10 @@ struct attend_args {
 typedef void attend_fn(const struct attend_args *a);
 
 struct ops {
-    const char *name;              /* "scalar", "avx2", "neon" */
-    matmul_fn *matmul[TYPE_COUNT]; /* NULL: no kernel for that type */
+    const char *name; /* "scalar", "avx2", "avx512", "neon" */
+    matmul_fn *matmul;
+    /* Activations of one token as panel.h says; n % 32 == 0.  q = x * (127 / max|x|), rounded to nearest even. */
+    void (*quantize)(struct act_block *to, const float *x, size_t n);
     /* y[i] = x[i] * (1 / sqrt(lane_sum(x*x)/n + eps)) * w[i].  y may be x. */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
     /* In place on x: [n_heads, head_dim]; cos_sin: [rope_dim/2][2] for this position; dims past rope_dim untouched.

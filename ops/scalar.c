@@ -2,6 +2,7 @@
  * Not fast: fmaf may be a call.
  * Next: matmul_lanes.h, which computes the same bits eight lanes at a time. */
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -38,27 +39,99 @@ static float exp_scalar(float x) {
     return x == x ? p : x;
 }
 
-/* Widens the row in pieces of one block of the largest type; the last piece may be shorter, in whole blocks. */
-static float dot_row(enum tensor_type type, const uint8_t *row, const float *x, size_t cols) {
+/* ---- products ---- */
+
+/* One row of a panel, or of a file, in pieces of one block of the largest type. */
+static float float_dot(const struct panels *p, uint32_t row, const float *x) {
     enum { PIECE = 256 };
-    const struct type_info *t = type_info(type);
-    float lane[LANES] = {0}, w[PIECE];
-    for (size_t k = 0; k < cols; k += PIECE) {
-        size_t n = cols - k < PIECE ? cols - k : PIECE;
-        type_to_f32(type, row + k / t->block_weights * t->block_bytes, w, n);
-        for (size_t i = 0; i < n; i++) lane[i % LANES] = fmaf(w[i], x[k + i], lane[i % LANES]);
+    const struct type_info *t = type_info(p->type);
+    float sum = 0, w[PIECE];
+    for (size_t k = 0; k < p->cols; k += PIECE) {
+        size_t n = p->cols - k < PIECE ? p->cols - k : PIECE;
+        const uint8_t *from = p->data + row * p->stride + k / t->block_weights * t->block_bytes;
+        if (p->layout == PANEL_FILE) type_to_f32(p->type, from, w, n);
+        for (size_t i = 0; p->layout == PANEL_FLOAT && i < n; i++) {
+            from = p->data + row / PANEL_ROWS * p->stride;
+            type_to_f32(p->type, from + ((k + i) * PANEL_ROWS + row % PANEL_ROWS) * t->block_bytes, &w[i], 1);
+        }
+        for (size_t i = 0; i < n; i++) sum = fmaf(w[i], x[k + i], sum);
     }
-    return lane_tree(lane);
+    return sum;
 }
 
-#define MATMUL(type)                                                                                                   \
-    static void matmul_##type(float *y, size_t ldy, const void *w, size_t row_bytes, const float *x, size_t ldx,       \
-                              size_t rows, size_t cols, size_t n) {                                                    \
-        for (size_t r = 0; r < rows; r++)                                                                              \
-            for (size_t j = 0; j < n; j++)                                                                             \
-                y[j * ldy + r] = dot_row(type, (const uint8_t *)w + r * row_bytes, x + j * ldx, cols);                 \
+/* sum of w * x over groups [g, end) of one row and token, without the weights' scale. */
+static float groups_dot(const int8_t *w, const struct act_block *a, int g, int end) {
+    float sum = 0;
+    for (int first = g; g < end; g++) {
+        int i = 0;
+        for (int k = g * ACT_GROUP; k < (g + 1) * ACT_GROUP; k++) i += w[k] * a->q[k];
+        sum = g == first ? (float)i * a->d[g] : fmaf((float)i, a->d[g], sum);
     }
-EACH_TYPE(MATMUL)
+    return sum;
+}
+
+static float int_dot(const struct panels *p, const struct panel_block *w, uint32_t r, const struct act_block *a,
+                     float sum) {
+    if (p->type == TYPE_Q6_K) {
+        for (int h = 0; h < 2; h++) sum = fmaf(groups_dot(w->w[r], a, 2 * h, 2 * h + 2), w->scale[h][r], sum);
+        return sum;
+    }
+    sum = fmaf(groups_dot(w->w[r], a, 0, ACT_GROUPS), w->scale[0][r], sum);
+    return p->type == TYPE_Q4_K || p->type == TYPE_Q5_K ? fmaf(-w->low[r], a->sum, sum) : sum;
+}
+
+static void int_product(float *y, size_t ldy, const struct panels *p, uint32_t row0, uint32_t row1,
+                        const struct act_block *a, size_t lda, size_t n) {
+    struct panel_block w;
+    for (size_t j = 0; j < n; j++)
+        for (uint32_t row = row0; row < row1; row++) y[j * ldy + row] = 0;
+    for (uint32_t row = row0; row < row1; row += PANEL_ROWS)
+        for (uint32_t b = 0; b < p->cols / 32; b++) {
+            panel_block_read(p, row / PANEL_ROWS, b, &w);
+            for (uint32_t r = 0; r < PANEL_ROWS && row + r < row1; r++)
+                for (size_t j = 0; j < n; j++) {
+                    float *to = &y[j * ldy + row + r];
+                    *to = int_dot(p, &w, r, a + j * lda + b, *to);
+                }
+        }
+}
+
+static void matmul(float *y, size_t ldy, const struct panels *p, uint32_t row0, uint32_t row1, const float *x,
+                   size_t ldx, const struct act_block *a, size_t lda, size_t n) {
+    if (p->layout == PANEL_INT8) {
+        int_product(y, ldy, p, row0, row1, a, lda, n);
+        return;
+    }
+    for (uint32_t row = row0; row < row1; row++)
+        for (size_t j = 0; j < n; j++) y[j * ldy + row] = float_dot(p, row, x + j * ldx);
+}
+
+/* A group of activations to q, their scale and the sum of q. */
+static int32_t quantize_group(int8_t *q, float *d, const float *x) {
+    float most = 0;
+    bool finite = true;
+    int32_t sum = 0;
+    for (int i = 0; i < ACT_GROUP; i++) {
+        most = larger(fabsf(x[i]), most);
+        finite = finite && fabsf(x[i]) <= FLT_MAX;
+    }
+    const float to = finite && most >= ACT_SMALLEST ? 127 / most : 0;
+    for (int i = 0; i < ACT_GROUP; i++) {
+        q[i] = (int8_t)(to > 0 ? nearbyintf(x[i] * to) : 0);
+        sum += q[i];
+    }
+    *d = !finite ? NAN : to > 0 ? most / 127 : 0;
+    return sum;
+}
+
+static void quantize(struct act_block *to, const float *x, size_t n) {
+    for (size_t k = 0; k < n; k += 32, to++)
+        for (int g = 0; g < ACT_GROUPS; g++) {
+            const int32_t sum = quantize_group(to->q + g * ACT_GROUP, &to->d[g], x + k + (size_t)g * ACT_GROUP);
+            to->shift[g] = -128 * sum;
+            to->sum = g ? fmaf(to->d[g], (float)sum, to->sum) : to->d[0] * (float)sum;
+        }
+}
 
 static void rms_norm(float *y, const float *x, const float *w, size_t n, float eps) {
     float lane[LANES] = {0};
@@ -185,6 +258,6 @@ void ops_fill_scalar(struct ops *t) {
                       .max = max,
                       .attend = {[KV_F16] = attend_f16, [KV_F32] = attend_f32, [KV_Q8_0] = attend_q8_0},
                       .store_f16 = store_f16};
-#define FILL(type) t->matmul[type] = matmul_##type;
-    EACH_TYPE(FILL)
+    t->matmul = matmul;
+    t->quantize = quantize;
 }

@@ -1,6 +1,6 @@
 /* prm.c: reward model keys, step values and their aggregation.
  * Not a model pass: model/engine.h.
- * Next: search/eval_model.c. */
+ * Next: protocol.c. */
 #include "prm/prm.h"
 
 #include <math.h>
@@ -38,9 +38,21 @@ float prm_chain_value(const struct prm_chain *c, enum prm_agg agg) {
     return 0;
 }
 
+enum status prm_agg_read(const struct gguf *file, enum prm_agg otherwise, enum prm_agg *out, struct error *e) {
+    struct gguf_string agg;
+    char name[16];
+    enum status s;
+    *out = otherwise;
+    if (!gguf_has(file, "prm.aggregation")) return OK;
+    if ((s = gguf_get_string(file, "prm.aggregation", &agg, e))) return s;
+    snprintf(name, sizeof name, "%.*s", (int)(agg.size < 15 ? agg.size : 15), agg.data);
+    if (prm_agg_from_name(name, out)) return OK;
+    return error_set(e, ERR_INPUT, "%s: prm.aggregation \"%s\" is not known; known: last, min, product, mean",
+                     gguf_name(file), name);
+}
+
 enum status prm_info_read(const struct model *m, struct prm_info *out, struct error *e) {
-    struct gguf_string kind, agg;
-    char name[16] = "last";
+    struct gguf_string kind;
     uint64_t token;
     enum status s;
     if (!gguf_has(m->file, "prm.kind"))
@@ -49,17 +61,10 @@ enum status prm_info_read(const struct model *m, struct prm_info *out, struct er
     if (kind.size != 5 || memcmp(kind.data, "value", 5))
         return error_set(e, ERR_INPUT, "%s: prm.kind \"%.*s\" is not known; known: value", gguf_name(m->file),
                          (int)(kind.size < 40 ? kind.size : 40), kind.data);
-    if (m->head.rows != 1)
-        return error_set(e, ERR_INPUT, "%s: tensor prm.head.weight is missing", gguf_name(m->file));
+    if (m->head.rows != 1) return error_set(e, ERR_INPUT, "%s: tensor prm.head.weight is missing", gguf_name(m->file));
     if ((s = gguf_get_u64(m->file, "prm.step_token_id", 0, m->config.n_vocab - 1, &token, e))) return s;
     out->step_token = (int32_t)token;
-    if (gguf_has(m->file, "prm.aggregation")) {
-        if ((s = gguf_get_string(m->file, "prm.aggregation", &agg, e))) return s;
-        snprintf(name, sizeof name, "%.*s", (int)(agg.size < 15 ? agg.size : 15), agg.data);
-    }
-    if (!prm_agg_from_name(name, &out->agg))
-        return error_set(e, ERR_INPUT, "%s: prm.aggregation \"%s\" is not known; known: last, min, product, mean", gguf_name(m->file), name);
-    return OK;
+    return prm_agg_read(m->file, AGG_LAST, &out->agg, e);
 }
 
 void prm_info_write(const struct prm_info *info, struct gguf_writer *w) {

@@ -1,8 +1,8 @@
-/* prm.h: process reward models: opening, step values, aggregation over a chain.
- * Not the KV of chains: search/eval_model.c keeps one sequence per branch and hands in only what is new.
- * Next: train/labels.h for how one is made.
+/* prm.h: process reward models: keys of our own kind, step values, aggregation over a chain.
+ * Not how models of other kinds are asked: reader.h.
+ * Next: reader.h; train/labels.h for how one is made.
  *
- * File: an ordinary model with the keys prm.kind = "value", prm.step_token_id, prm.aggregation, and in place of the LM head the
+ * File of kind "value": an ordinary model with the keys prm.kind = "value", prm.step_token_id, prm.aggregation, and in place of the LM head the
  * tensors prm.head.weight [1, n_embd] and prm.head.bias [1].  value of a step = sigmoid(head . hidden) at the step's
  * last token (separator or end token). */
 #ifndef PONDER_PRM_H
@@ -25,7 +25,10 @@ struct prm_chain {
 void prm_chain_add(struct prm_chain *c, float step_value);
 float prm_chain_value(const struct prm_chain *c, enum prm_agg agg); /* an empty chain: 0.5 */
 
-/* What the keys of an opened model say.  ERR_INPUT when it is no reward model, or of a kind that is not known. */
+/* The key prm.aggregation of any reward model; `otherwise` when there is none. */
+enum status prm_agg_read(const struct gguf *file, enum prm_agg otherwise, enum prm_agg *out, struct error *e);
+
+/* What the keys of a model of kind "value" say.  ERR_INPUT when it is none. */
 struct prm_info {
     enum prm_agg agg;
     int32_t step_token; /* separator that ends a step */

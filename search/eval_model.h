@@ -1,42 +1,66 @@
 /* eval_model.h: real models behind the seam of search: a policy engine, a reward engine, a tokenizer, and what the task knows.
- * Not a strategy.
+ * Not a strategy, and not how a reward model is asked: prm/reader.h.
  * Next: eval_model.c.
  *
- *   branch = tokens + policy sequence + PRM sequence + running PRM aggregate, forked together
- *   tokens : [prompt ............ step 1 \n step 2 \n]
- *   policy : [....................................]     all but the last token: it is read when the branch is extended
- *   PRM    : [....................................___]  read up to the newest scored step */
+ *   branch = tokens + policy sequence + PRM tokens + PRM sequence + running PRM aggregate, forked together
+ *   tokens     : [prompt ............ step 1 \n step 2 \n]
+ *   policy     : [....................................]     all but the last token: it is read when the branch is extended
+ *   PRM tokens : [prompt for it ..... step 1 x step 2 x]    the same, or what its protocol makes of the text; x: outputs
+ *   PRM        : [...........................__________]    read up to the newest scored step */
 #ifndef PONDER_EVAL_MODEL_H
 #define PONDER_EVAL_MODEL_H
 
 #include "model/sample.h"
-#include "prm/prm.h"
+#include "prm/ptrue.h"
+#include "prm/reader.h"
 #include "search/search.h"
 #include "tokenizer/tok.h"
 
+/* Where the values of chains come from. */
+enum verifier {
+    VERIFIER_PRM,     /* the reward model, if there is one */
+    VERIFIER_PTRUE,   /* the policy's own P(True), asked on a fork: prm/ptrue.h */
+    VERIFIER_LOGPROB, /* exp(mean log-probability of the chain's tokens) */
+    VERIFIER_NONE,
+};
+
 struct eval_params {
     struct engine *policy;
-    struct engine *prm; /* NULL: no reward model */
+    enum verifier verifier;
+    struct engine *prm;              /* NULL: no reward model */
+    const struct prm_reader *reader; /* how it is asked; NULL: prm_value_reader() */
+    const struct ptrue *ptrue;       /* for VERIFIER_PTRUE */
     const struct tok *tok;
     enum prm_agg agg;
-    struct sample_params sampling;  /* temperature comes from each step */
-    uint32_t max_step_tokens;       /* longer steps are truncated */
-    uint32_t max_tokens;            /* of a chain, prompt included */
+    struct sample_params sampling; /* temperature comes from each step */
+    uint32_t max_step_tokens;      /* longer steps are truncated */
+    uint32_t max_tokens;           /* of a chain, prompt included, and the question of P(True) */
+    uint32_t max_prm_tokens; /* of what the reward model reads; 0: max_tokens.  A step that does not fit is truncated */
     uint32_t max_branches;
-    uint32_t max_batch;             /* branches of one extend call; larger calls are cut */
-    int32_t separator;              /* token that ends a step */
+    uint32_t max_batch; /* branches of one extend call; larger calls are cut */
+    int32_t separator;  /* token that ends a step */
+    /* Text that ends a step instead, NULL: the separator does.  A step ends with the token that completes it, wherever in
+     * its tokens it begins and ends; blanks or delimiters before any other text do not end it. */
+    const char *delimiter;
+    const int32_t *prompt_tokens; /* [n_prompt_tokens] read instead of the prompt's text; NULL: the text is read */
+    size_t n_prompt_tokens;
+    const char *problem; /* what a reward model is told the task is; NULL: the prompt */
     /* What the task knows, given the text after the prompt; each may be NULL. */
-    int (*check)(void *arg, const char *text);                             /* only if the user allows it during search */
-    size_t (*answer)(void *arg, const char *text, char *out, size_t cap);  /* canonical answer */
-    float (*oracle)(void *arg, const char *text);                          /* --prm oracle: replaces the reward model */
+    int (*check)(void *arg, const char *text);                            /* only if the user allows it during search */
+    size_t (*answer)(void *arg, const char *text, char *out, size_t cap); /* canonical answer */
+    float (*oracle)(void *arg, const char *text);                         /* --prm oracle: replaces the reward model */
     void *arg;
 };
 
 struct eval_model;
 
 /* Reads the prompt.  ev is filled; ledger is the evaluator's own. */
-enum status eval_model_open(const struct eval_params *p, const char *prompt, struct eval_model **out, struct evaluator *ev, struct error *e);
+enum status eval_model_open(const struct eval_params *p, const char *prompt, struct eval_model **out,
+                            struct evaluator *ev, struct error *e);
 void eval_model_close(struct eval_model **m);
+
+/* What the reward model was or will be given for a live branch, and whether outputs are read at each token: for tests. */
+const int32_t *eval_model_prm_tokens(const struct eval_model *m, branch_id b, uint32_t *n, const uint8_t **scored);
 
 /* Text after the prompt of a live branch, NUL-terminated, owned by the evaluator until its next call. */
 const char *eval_model_text(struct eval_model *m, branch_id b);

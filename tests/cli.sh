@@ -367,6 +367,19 @@ t_run_continues_a_text() {
     "$ponder" run -p ' 3 5' --temp 2 --top-k 0 --top-p 1 --min-p 0 --seed 6 -n 30 >three 2>err
     same one two && ! cmp -s one three
 }
+t_guessing_changes_no_text() {
+    local text=(run -p $' 4 7 8 8 -> 24\n 4 7 8 8 -> 24\n' -n 40 --ignore-eos)
+    expect 0 "$ponder" "${text[@]}" --temp 0 && cp out plain || return 1
+    expect 0 "$ponder" "${text[@]}" --temp 0 --lookup && same out plain && has err 'guessed: ' || return 1
+    expect 0 "$ponder" "${text[@]}" --temp 0 -md game24-policy-small && same out plain || return 1
+    expect 0 "$ponder" "${text[@]}" --temp 0 -md game24-policy --draft-p-min 0 && same out plain &&
+        has err '(100.0 %)' || return 1
+    expect 0 "$ponder" "${text[@]}" -s 3 && cp out plain || return 1
+    expect 0 "$ponder" "${text[@]}" -s 3 --lookup && same out plain || return 1
+    refuses 1 --draft-min "$ponder" "${text[@]}" --lookup --draft-min 17 &&
+        refuses 1 --lookup "$ponder" "${text[@]}" --lookup -md game24-policy-small &&
+        refuses 1 'reward model' "$ponder" "${text[@]}" -md game24-prm
+}
 t_run_stories_as_llama_cpp_does() {
     local model=$here/../../shared/reference/stories260K.gguf
     [ -f "$model" ] || return 0

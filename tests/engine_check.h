@@ -41,7 +41,7 @@ static const struct engine_params small_engine = {.n_pages = 512, .n_seqs = 80, 
 __attribute__((unused)) static const struct engine_params large_engine = {
     .n_pages = 512, .n_seqs = 80, .max_tokens = 100, .max_rows = 2500};
 
-static inline struct bench bench_open(const struct model *m, int threads, struct engine_params p) {
+static inline struct bench bench_open(struct model *m, int threads, struct engine_params p) {
     struct bench b = {.threads = threads};
     struct error e;
     GOOD(team_new(threads, &b.team, &e));
@@ -50,7 +50,7 @@ static inline struct bench bench_open(const struct model *m, int threads, struct
     return b;
 }
 
-__attribute__((unused)) static inline struct bench bench_share(const struct model *m, const struct bench *with,
+__attribute__((unused)) static inline struct bench bench_share(struct model *m, const struct bench *with,
                                                                struct engine_params p) {
     struct bench b = {.team = with->team, .threads = with->threads, .shared = true};
     struct error e;
@@ -82,7 +82,7 @@ struct texts {
 };
 
 /* Texts of 3 to 70 tokens, on both sides of page borders, that begin alike; each read alone in one piece on one thread. */
-static inline struct texts texts_of(const struct model *m, uint64_t key) {
+static inline struct texts texts_of(struct model *m, uint64_t key) {
     static const uint32_t lengths[N_TEXTS] = {3, 15, 16, 17, 32, 33, 49, 70};
     struct texts x = {.n_out = m->head.rows};
     struct engine_params p = small_engine;

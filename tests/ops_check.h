@@ -88,8 +88,7 @@ static void fill_row(enum tensor_type type, const float *row, uint8_t *bytes, si
     switch (type) {
     case TYPE_F32:
     case TYPE_F16:
-    case TYPE_BF16:
-    case TYPE_Q8_0: type_from_f32(type, row, bytes, cols); return;
+    case TYPE_BF16: type_from_f32(type, row, bytes, cols); return;
     case TYPE_Q4_1:
     case TYPE_Q5_1:
     case TYPE_Q4_K:
@@ -113,90 +112,166 @@ static size_t padded_cols(enum tensor_type type, size_t cols) {
     return cols / block * block;
 }
 
-/* One matmul: `extra` bytes between rows, floats between columns, and odd addresses. */
-static bool check_matmul_case(const struct ops *v, enum tensor_type type, size_t rows, size_t cols, size_t n,
-                              size_t extra, bool wild) {
-    const struct ops *scalar = ops_by_name("scalar");
-    size_t row_bytes = type_row_bytes(type, cols) + extra, ldx = cols + extra, ldy = rows + extra;
-    size_t w_bytes = rows ? (rows - 1) * row_bytes + type_row_bytes(type, cols) : 0;
-    size_t n_x = n ? (n - 1) * ldx + cols : 0, n_y = n ? (n - 1) * ldy + rows : 0;
-    uint64_t key = rng_fold(rng_fold(rng_fold(7, rows), cols), n);
-    struct fence w = fence_new(w_bytes, extra & 1), x = fence_new(n_x * 4, 4 * (extra & 1));
-    struct fence y = fence_new(n_y * 4, 4), want = fence_new(n_y * 4, 0);
+/* What is multiplied: a kind of values, and what makes the integer sums as large as they can be. */
+enum values { VALUES_PLAIN, VALUES_WILD, VALUES_HIGHEST, VALUES_LOWEST };
+
+/* A matrix of one type in file rows and as panels. */
+struct matrix_case {
+    struct fence file, packed;
+    size_t row_bytes;
+    struct panels panels;
+};
+
+/* All quants at one end, scales 1: 15 or 0 of 4 bits, 127 or -128 of 8. */
+static void fill_extreme(enum tensor_type type, uint8_t *bytes, size_t cols, bool highest) {
+    const struct type_info *t = type_info(type);
+    float one[256];
+    for (size_t i = 0; i < 256; i++) one[i] = 1;
+    for (size_t b = 0; b < cols / t->block_weights; b++, bytes += t->block_bytes) {
+        fill_row(type, one, bytes, t->block_weights, 1);
+        const size_t quants = type == TYPE_Q6_K ? 192 : t->block_bytes;
+        const size_t from = type == TYPE_Q4_K || type == TYPE_Q5_K ? 16 : type == TYPE_Q6_K ? 0 : 2;
+        if (t->block_weights > 1)
+            memset(bytes + from, type == TYPE_Q8_0 ? highest ? 127 : 128 : highest ? 255 : 0, quants - from);
+    }
+}
+
+static struct matrix_case matrix_new(enum tensor_type type, bool exact, size_t rows, size_t cols, size_t extra,
+                                     uint64_t key, enum values values) {
+    struct matrix_case m = {.row_bytes = type_row_bytes(type, cols) + extra};
+    m.file = fence_new(rows ? (rows - 1) * m.row_bytes + type_row_bytes(type, cols) : 0, extra & 1);
     float *row = calloc(cols + 1, sizeof *row);
     for (size_t r = 0; r < rows; r++) {
-        fill_random(row, cols, rng_fold(key, r), wild);
-        fill_row(type, row, w.data + r * row_bytes, cols, rng_fold(key, r));
+        fill_random(row, cols, rng_fold(key, r), values == VALUES_WILD);
+        if (values >= VALUES_HIGHEST && panel_layout(type, false) == PANEL_INT8)
+            fill_extreme(type, m.file.data + r * m.row_bytes, cols, values == VALUES_HIGHEST);
+        else fill_row(type, row, m.file.data + r * m.row_bytes, cols, rng_fold(key, r));
     }
-    fill_random((float *)x.data, n_x, key + 1, wild);
+    free(row);
+    m.panels =
+        (struct panels){type, panel_layout(type, exact), (uint32_t)rows, (uint32_t)cols, m.row_bytes, m.file.data};
+    if (m.panels.layout != PANEL_FILE) {
+        const size_t bytes = panel_bytes(type, m.panels.layout, (uint32_t)rows, (uint32_t)cols);
+        const uint32_t n = (uint32_t)((rows + PANEL_ROWS - 1) / PANEL_ROWS);
+        m.packed = fence_new(bytes, 0);
+        m.panels.stride = n ? bytes / n : 0, m.panels.data = m.packed.data;
+        panel_pack(&m.panels, m.file.data, m.row_bytes, 0, n / 2, m.packed.data);
+        panel_pack(&m.panels, m.file.data, m.row_bytes, n / 2, n, m.packed.data);
+    }
+    return m;
+}
+
+static void matrix_free(struct matrix_case *m) {
+    fence_free(&m->file);
+    if (m->packed.map) fence_free(&m->packed);
+}
+
+/* y = W x in two calls, rows [0, cut) and [cut, rows), as two threads would make it. */
+static void product(const struct ops *t, const struct matrix_case *m, float *y, size_t ldy, const float *x, size_t ldx,
+                    const struct act_block *a, size_t n) {
+    const uint32_t rows = m->panels.rows, cut = rows / PANEL_ROWS / 2 * PANEL_ROWS;
+    const bool int8 = m->panels.layout == PANEL_INT8;
+    t->matmul(y, ldy, &m->panels, 0, cut, int8 ? NULL : x, ldx, int8 ? a : NULL, m->panels.cols / 32, n);
+    t->matmul(y, ldy, &m->panels, cut, rows, int8 ? NULL : x, ldx, int8 ? a : NULL, m->panels.cols / 32, n);
+}
+
+/* One matmul: `extra` bytes between rows, floats between columns, and odd addresses. */
+static bool check_matmul_case(const struct ops *v, enum tensor_type type, bool exact, size_t rows, size_t cols,
+                              size_t n, size_t extra, enum values values) {
+    const struct ops *scalar = ops_by_name("scalar");
+    const size_t ldx = cols + extra, ldy = rows + extra, n_blocks = cols / 32;
+    const size_t n_x = n ? (n - 1) * ldx + cols : 0, n_y = n ? (n - 1) * ldy + rows : 0;
+    const uint64_t key = rng_fold(rng_fold(rng_fold(7, rows), cols), n);
+    struct matrix_case m = matrix_new(type, exact, rows, cols, extra, key, values);
+    struct fence x = fence_new(n_x * 4, 4 * (extra & 1)), a = fence_new(n * n_blocks * sizeof(struct act_block), 0);
+    struct fence y = fence_new(n_y * 4, 4), want = fence_new(n_y * 4, 0);
+    float *xs = (float *)(void *)x.data;
+    fill_random(xs, n_x, key + 1, values == VALUES_WILD);
+    for (size_t i = 0; values >= VALUES_HIGHEST && i < n_x; i++) xs[i] = i / ldx % 2 ? -1 : 1;
+    for (size_t j = 0; m.panels.layout == PANEL_INT8 && j < n; j++)
+        scalar->quantize((struct act_block *)(void *)a.data + j * n_blocks, xs + j * ldx, n_blocks * 32);
     fill_random((float *)y.data, n_y, key + 2, false); /* what lies between the rows of y must stay */
     if (n_y) memcpy(want.data, y.data, n_y * 4);
-    v->matmul[type]((float *)y.data, ldy, w.data, row_bytes, (float *)x.data, ldx, rows, cols, n);
-    scalar->matmul[type]((float *)want.data, ldy, w.data, row_bytes, (float *)x.data, ldx, rows, cols, n);
+    product(v, &m, (float *)y.data, ldy, xs, ldx, (const struct act_block *)(void *)a.data, n);
+    product(scalar, &m, (float *)want.data, ldy, xs, ldx, (const struct act_block *)(void *)a.data, n);
     char what[128];
-    snprintf(what, sizeof what, "%s matmul %s rows %zu cols %zu n %zu extra %zu%s", v->name, type_info(type)->name,
-             rows, cols, n, extra, wild ? " wild" : "");
+    snprintf(what, sizeof what, "%s matmul %s%s rows %zu cols %zu n %zu extra %zu values %d", v->name,
+             type_info(type)->name, exact ? " exact" : "", rows, cols, n, extra, (int)values);
     bool ok = same_bits(what, (float *)y.data, (float *)want.data, n_y) && fence_intact(&y, what);
-    free(row);
-    fence_free(&w), fence_free(&x), fence_free(&y), fence_free(&want);
+    matrix_free(&m);
+    fence_free(&a), fence_free(&x), fence_free(&y), fence_free(&want);
     return ok;
 }
 
 static bool check_matmul(const struct ops *v) {
-    static const size_t all_rows[] = {0, 1, 3, 4, 7, 8, 9, 17}, all_n[] = {0, 1, 2, 3, 4, 5, 12, 13, 14, 16, 17, 64};
+    static const size_t all_rows[] = {0, 1, 15, 16, 17, 40, 100}, all_n[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 33};
     bool ok = true;
-    for (size_t t = 0; t < COUNT(check_types); t++)
-        for (size_t c = 0; c < COUNT(check_sizes); c++)
+    for (size_t t = 0; t < 2 * COUNT(check_types); t++) {
+        const enum tensor_type type = check_types[t / 2];
+        const bool exact = t % 2;
+        if (exact && panel_layout(type, true) == panel_layout(type, false)) continue;
+        for (size_t c = 0; c < COUNT(check_sizes) && ok; c++) {
+            const size_t cols = padded_cols(type, check_sizes[c]);
+            if (c && cols == padded_cols(type, check_sizes[c - 1])) continue;
             for (size_t i = 0; i < COUNT(all_rows); i++)
-                for (size_t j = 0; j < COUNT(all_n) && ok; j++) {
-                    size_t cols = padded_cols(check_types[t], check_sizes[c]);
-                    size_t extra = (c + i + j) % 3;
-                    ok = check_matmul_case(v, check_types[t], all_rows[i], cols, all_n[j], extra, (i + j) % 4 == 3);
-                }
-    /* Rows that no stack buffer holds at once. */
-    for (size_t t = 0; t < COUNT(check_types); t++)
-        for (size_t j = 0; j < COUNT(all_n) && ok; j += 2)
-            ok = check_matmul_case(v, check_types[t], 6, padded_cols(check_types[t], 2344), all_n[j], j % 3, j == 4);
+                for (size_t j = 0; j < COUNT(all_n) && ok; j++)
+                    ok = check_matmul_case(v, type, exact, all_rows[i], cols, all_n[j], (c + i + j) % 3, (i + j) % 4);
+        }
+        /* More tokens than one batch holds, and more k. */
+        ok = ok && check_matmul_case(v, type, exact, 20, padded_cols(type, 2344), 7, 1, VALUES_PLAIN) &&
+             check_matmul_case(v, type, exact, 33, padded_cols(type, 512), 131, 0, VALUES_PLAIN) &&
+             check_matmul_case(v, type, exact, 16, padded_cols(type, 512), 131, 0, VALUES_LOWEST);
+    }
     return ok;
 }
 
-/* Products so small that every lane becomes -0: the lanes that the last elements do not reach must stay so (+0 would
- * mean that zeros were added in the place of absent elements). */
-static bool check_absent(const struct ops *v) {
-    for (size_t t = 0; t < COUNT(check_types); t++)
-        for (size_t cols = 9; cols < 16 && type_info(check_types[t])->block_weights == 1; cols++)
-            for (size_t n = 1; n <= 2; n++) {
-                float w[16], x[32], y[2] = {1, 1}, want[2] = {-0.0f, -0.0f};
-                uint8_t bytes[16 * 4];
-                for (size_t i = 0; i < 32; i++) w[i % 16] = 0x1p-24f, x[i] = -1e-42f;
-                type_from_f32(check_types[t], w, bytes, cols);
-                v->matmul[check_types[t]](y, 1, bytes, 0, x, 16, 1, cols, n);
-                if (!same_bits("tail elements are absent (want: -0)", y, want, n)) return false;
-            }
+/* Activations to int8: plain and wild ones, zeros, halves that round to even. */
+static bool check_quantize(const struct ops *v) {
+    float x[256];
+    struct act_block got[8], want[8];
+    for (size_t round = 0; round < 200; round++) {
+        fill_random(x, COUNT(x), 100 + round, round % 3 == 1);
+        for (size_t i = 0; round % 3 == 2 && i < COUNT(x); i++)
+            x[i] = i % ACT_GROUP ? (float)((int)(rng_below(round, i, 255)) - 127) / 2 : 127; /* scale 1: k + 1/2 */
+        memset(got, 0, sizeof got), memset(want, 0, sizeof want);
+        v->quantize(got, x, COUNT(x));
+        ops_by_name("scalar")->quantize(want, x, COUNT(x));
+        for (size_t b = 0; b < COUNT(got); b++) {
+            char what[64];
+            snprintf(what, sizeof what, "%s quantize round %zu block %zu", v->name, round, b);
+            if (!same_bits(what, got[b].d, want[b].d, ACT_GROUPS) || !same_bits(what, &got[b].sum, &want[b].sum, 1))
+                return false;
+            if (memcmp(got[b].q, want[b].q, 32) == 0 && memcmp(got[b].shift, want[b].shift, sizeof got[b].shift) == 0)
+                continue;
+            fprintf(stderr, "%s: q or shift differs from scalar\n", what);
+            return false;
+        }
+    }
     return true;
 }
 
 /* The bits of y[j] may not depend on who else is in the batch. */
 static bool check_batch_invariance(const struct ops *v) {
-    enum { ROWS = 13, COLS = 256, N = 64 };
-    static float w_f32[ROWS * COLS], x[N * COLS], y[N * ROWS], alone[ROWS];
-    static uint8_t w[ROWS * COLS * 4];
-    fill_random(w_f32, COUNT(w_f32), 3, false);
+    enum { ROWS = 45, COLS = 512, N = 140 };
+    static float x[N * COLS], y[N * ROWS], alone[ROWS];
+    static struct act_block a[N * COLS / 32];
     fill_random(x, COUNT(x), 4, false);
+    v->quantize(a, x, COUNT(x));
     for (size_t t = 0; t < COUNT(check_types); t++) {
-        enum tensor_type type = check_types[t];
-        size_t row_bytes = type_row_bytes(type, COLS);
-        for (size_t r = 0; r < ROWS; r++) fill_row(type, w_f32 + r * COLS, w + r * row_bytes, COLS, r);
-        for (size_t n = 2; n <= N; n = n < 20 ? n + 1 : n + 11) {
-            v->matmul[type](y, ROWS, w, row_bytes, x, COLS, ROWS, COLS, n);
-            for (size_t j = 0; j < n; j++) {
-                v->matmul[type](alone, ROWS, w, row_bytes, x + j * COLS, COLS, ROWS, COLS, 1);
+        struct matrix_case m = matrix_new(check_types[t], false, ROWS, COLS, 0, 3, VALUES_PLAIN);
+        bool ok = true;
+        for (size_t n = 2; n <= N && ok; n = n < 20 ? n + 1 : n + 15) {
+            product(v, &m, y, ROWS, x, COLS, a, n);
+            for (size_t j = 0; j < n && ok; j++) {
+                product(v, &m, alone, ROWS, x + j * COLS, COLS, a + j * COLS / 32, 1);
                 char what[96];
                 snprintf(what, sizeof what, "%s matmul %s column %zu of %zu (want: alone)", v->name,
-                         type_info(type)->name, j, n);
-                if (!same_bits(what, y + j * ROWS, alone, ROWS)) return false;
+                         type_info(check_types[t])->name, j, n);
+                ok = same_bits(what, y + j * ROWS, alone, ROWS);
             }
         }
+        matrix_free(&m);
+        if (!ok) return false;
     }
     return true;
 }
@@ -412,7 +487,7 @@ static const struct ops_check {
     bool (*run)(const struct ops *v);
 } ops_checks[] = {
     {"matmul", check_matmul},
-    {"absent tail", check_absent},
+    {"quantize", check_quantize},
     {"batch invariance", check_batch_invariance},
     {"row ops", check_row_ops},
     {"exp", check_exp},

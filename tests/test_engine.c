@@ -280,7 +280,6 @@ static void logits_are_those_of_llama_cpp(void **state) {
     check_reference("arch", "llama", 2e-3);
     check_reference("quant", "q-F16", 2e-3);
     check_reference("quant", "q-BF16", 2e-3);
-    check_reference("quant", "q-Q8_0", 2e-3);
 }
 
 static void greedy_story_is_that_of_llama_cpp(void **state) {

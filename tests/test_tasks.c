@@ -257,6 +257,7 @@ static void test_dev_puzzles(void **state) {
         struct cd_state s = cd_start(&p.countdown);
         if (!cd_count_solutions(&s, 24, true)) fail_msg("line %ld: unreachable: %s", n, line);
         assert_true(cd_is_held_out(&p.countdown));
+        problem_free(&p);
     }
     fclose(f);
     assert_int_equal(n, 1262);

@@ -399,6 +399,7 @@ static void test_task_lines(void **state) {
         if (strcmp(p.id, good[i].id) || p.countdown.n != good[i].n || p.countdown.target != good[i].target ||
             p.task != task)
             fail_msg("%s: id %s, n %d, target %d", good[i].line, p.id, p.countdown.n, p.countdown.target);
+        problem_free(&p);
     }
 }
 
@@ -453,14 +454,43 @@ static void test_task_table(void **state) {
     struct problem p;
     char text[CD_TEXT];
     assert_int_equal(task->parse(task, "8 8 7 4", 1, &p, NULL), OK);
-    assert_int_equal(task->prompt(&p, text, sizeof text), 15);
-    assert_string_equal(text, " 4 7 8 8 -> 24\n");
+    assert_string_equal(p.text, " 4 7 8 8 -> 24\n");
+    assert_int_equal(p.max_depth, 3);
+    assert_string_equal(p.reference, "");
     const char *solution = " 8 / 8 = 1 ; 1 4 7\n 7 - 1 = 6 ; 4 6\n 4 * 6 = 24 ; 24";
-    assert_true(task->check(&p, solution));
-    assert_false(task->check(&p, " 8 / 8 = 1 ; 1 4 7"));
-    assert_int_equal(task->check_steps(&p, " 8 / 8 = 1 ; 1 4 7\n 7 - 1 = 8 ; 4 8"), 1);
-    task->answer(&p, solution, true, text, sizeof text);
+    assert_int_equal(task->check(&p, solution), VERDICT_RIGHT);
+    assert_int_equal(task->check(&p, " 8 / 8 = 1 ; 1 4 7"), VERDICT_WRONG);
+    assert_int_equal(task->vote(&p, solution, text, sizeof text), 15);
     assert_string_equal(text, "4 * (7 - 8 / 8)");
+    assert_int_equal(task->show(&p, solution, text, sizeof text), 20);
+    assert_string_equal(text, "4 * (7 - 8 / 8) = 24");
+    task->vote(&p, " 8 / 8 = 2", text, sizeof text); /* no expression: it stands for itself */
+    assert_string_equal(text, " 8 / 8 = 2");
+    task->show(&p, " 8 / 8\n \x1b[0m", text, sizeof text);
+    assert_string_equal(text, "8 / 8, ?[0m");
+    problem_free(&p);
+    assert_null(p.text);
+}
+
+static void test_oracle(void **state) {
+    (void)state;
+    const struct task *task = task_find("game24");
+    struct problem p;
+    assert_int_equal(task->parse_text(task, "4 7 8 8", &p, NULL), OK);
+    static const struct {
+        const char *steps;
+        float value;
+    } cases[] = {{"", 1},
+                 {" 8 / 8 = 1 ; 1 4 7", 1},
+                 {" 8 / 8 = 2 ; 2 4 7", 0},                     /* computes wrongly */
+                 {" 8 / 8 = 1 ; 1 4 7\n 4 + 7 = 11 ; 1 11", 0}, /* a dead end */
+                 {" 8 / 8 = 1 ; 1 4 7\n 7 - 1 = 6 ; 4 6\n 4 * 6 = 24 ; 24", 1},
+                 {" 8 / 8 = 1 ; 1 4 7\n 7 - 1 = 6 ; 4 6\n 4 + 6 = 10 ; 10", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (task->oracle(&p, cases[i].steps) != cases[i].value)
+            fail_msg("\"%s\": %g, expected %g", cases[i].steps, (double)task->oracle(&p, cases[i].steps),
+                     (double)cases[i].value);
+    problem_free(&p);
 }
 
 int main(void) {
@@ -477,6 +507,7 @@ int main(void) {
         cmocka_unit_test(test_task_lines),
         cmocka_unit_test(test_task_errors),
         cmocka_unit_test(test_task_table),
+        cmocka_unit_test(test_oracle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

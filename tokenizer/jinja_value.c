@@ -28,7 +28,7 @@ void *jwork_new(struct jwork *w, size_t n, size_t size) {
         return NULL;
     }
     bytes = (bytes + 15) & ~(size_t)15;
-    if (bytes > w->n_free) {
+    if (bytes > w->n_free || !w->free) { /* nothing is a valid piece of memory too */
         size_t want = (bytes > 1 << 15 ? bytes : 1 << 15) + sizeof(struct jchunk);
         struct jchunk *c = mem_new(want, 1);
         if (!c) {
@@ -51,7 +51,7 @@ void jwork_free(struct jwork *w) {
         next = c->next;
         mem_free(c);
     }
-    w->chunks = NULL, w->n_free = 0;
+    w->chunks = NULL, w->free = NULL, w->n_free = 0;
 }
 
 bool jwork_step(struct jwork *w, size_t bytes) {

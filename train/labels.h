@@ -16,7 +16,7 @@
 #include "tokenizer/tok.h"
 
 struct label_params {
-    const struct model *policy;
+    struct model *policy;
     const struct tok *tok;
     uint64_t key;
     struct gen_mix mix;

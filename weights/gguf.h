@@ -49,12 +49,14 @@ struct gguf;
  * (`name`, for error texts, is copied).  *out is NULL on failure.  The index takes memory in proportion to the keys and
  * tensors that are really there, never to a count.
  * A file that is cut short by someone else while it is open gives SIGBUS at the next touch of the lost pages, as with
- * every mapping: replace model files by rename (as gguf_write does), never in place. */
-enum status gguf_open(const char *path, struct gguf **out, struct error *e); /* the first part of a split model opens all */
+ * every mapping (the binary ends with the file's name: cli/sigbus.h): replace model files by rename, as gguf_write does,
+ * never in place. */
+enum status gguf_open(const char *path, struct gguf **out, struct error *e); /* the first part of a split model opens all; a
+                                                                                 folder is opened by hf_open of weights/hf.h */
 enum status gguf_open_memory(const void *data, size_t size_bytes, const char *name, struct gguf **out, struct error *e);
 void gguf_close(struct gguf **g);
 
-const char *gguf_name(const struct gguf *g); /* path or name, for error texts */
+const char *gguf_name(const struct gguf *g); /* path or name for error texts; of a very long one the end */
 size_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
 const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name); /* NULL when absent; hashed */
@@ -76,8 +78,16 @@ enum status gguf_get_array(const struct gguf *g, const char *key, enum gguf_kind
 struct gguf_string gguf_array_string(const struct gguf *g, const char *key, size_t i);
 double gguf_array_f64(const struct gguf *g, const char *key, size_t i);
 
+/* Tells the system that these bytes of a mapped file are not needed for now; they come back when they are touched.  Nothing
+ * for a file in memory. */
+void gguf_forget(const struct gguf *g, const void *data, size_t size_bytes);
+
 /* Prints every key with its value (arrays: kind, count and first elements) and every tensor: `ponder inspect`. */
 void gguf_print(const struct gguf *g, FILE *to);
+/* The same as one JSON object: name, version, bytes, keys, tensors.  Arrays are {"kind","n","first"}. */
+void gguf_print_json(const struct gguf *g, FILE *to);
+/* Bytes before the tensors: keys, vocabulary, names. */
+size_t gguf_header_bytes(const struct gguf *g);
 
 /* The way out.  Collect, then write: temporary file beside `path`, fsync, rename, fsync of the folder; on failure the
  * old file is as it was and the temporary one is gone.  Strings are copied, tensor data is borrowed until gguf_write.
@@ -92,10 +102,16 @@ void gguf_add_bool(struct gguf_writer *w, const char *key, bool v);
 void gguf_add_string(struct gguf_writer *w, const char *key, const char *v);
 void gguf_add_strings(struct gguf_writer *w, const char *key, const char *const *v, size_t n);
 void gguf_add_i32s(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
+void gguf_add_bools(struct gguf_writer *w, const char *key, const bool *v, size_t n);
 void gguf_add_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n);
 /* All keys of a file as they are, but those named in `except` (ends in NULL). */
 void gguf_add_keys(struct gguf_writer *w, const struct gguf *from, const char *const *except);
 void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims, const uint64_t *dims, const void *data);
+/* The same for weights that never are in memory as a whole: gguf_write asks for rows [row, row + n) of dims[0] weights,
+ * in ascending order, each once. */
+typedef void gguf_rows_fn(void *arg, uint64_t row, uint64_t n, void *dst);
+void gguf_add_rows(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims, const uint64_t *dims,
+                   gguf_rows_fn *make, void *arg);
 enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e);
 
 #endif

@@ -21,7 +21,7 @@ static const struct {
 const char *gguf_kind_name(uint32_t kind) { return kind <= GGUF_F64 ? kinds[kind].name : NULL; }
 size_t gguf_kind_size(uint32_t kind) { return kind <= GGUF_F64 ? kinds[kind].size : 0; }
 
-const char *gguf_name(const struct gguf *g) { return g->name; }
+const char *gguf_name(const struct gguf *g) { return gguf_short_name(g->name); }
 size_t gguf_n_tensors(const struct gguf *g) { return g->n_tensors; }
 
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i) {
@@ -235,4 +235,10 @@ double gguf_array_f64(const struct gguf *g, const char *key, size_t i) {
     const struct gguf_key *k = gguf_key_find(g, key);
     assert(k && k->kind == GGUF_ARRAY && k->element != GGUF_STRING && i < k->n);
     return gguf_key_number(k, i);
+}
+
+size_t gguf_header_bytes(const struct gguf *g) {
+    size_t bytes = g->data_at;
+    for (size_t i = 0; i < g->n_parts; i++) bytes += g->parts[i]->data_at;
+    return bytes;
 }

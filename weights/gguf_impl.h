@@ -34,6 +34,15 @@ struct gguf_key {
                                a file edited while it is open cannot move a bound. */
 };
 
+/* A file that was described in memory and whose tensors lie elsewhere (hf.c): its bytes up to the tensor data, which
+ * cover no data, and where each tensor is. */
+struct gguf_outside {
+    void *head;        /* of mem_new */
+    const void **data; /* [n_tensors] of mem_new; NULL: the tensors are in the file */
+    void *held;        /* what the tensors are in, given to release at close */
+    void (*release)(void *held);
+};
+
 struct gguf { /* constant after open */
     char *name;
     const uint8_t *base; /* [size] */
@@ -49,11 +58,23 @@ struct gguf { /* constant after open */
     struct names key_names, tensor_names;
     struct gguf **parts; /* [n_parts] the other files of a split model, owned; their tensors are in `tensors` too */
     size_t n_parts;
+    struct gguf_outside outside; /* owned; all NULL for a file */
 };
 
 /* gguf_open without looking for other parts; and what opens the others of a first part, into g. */
 enum status gguf_open_one(const char *path, struct gguf **out, struct error *e);
 enum status gguf_join(struct gguf *g, struct error *e);
+
+/* Opens what o describes; takes over all of o, on failure too. */
+enum status gguf_open_outside(const struct gguf_outside *o, size_t head_bytes, const char *name, struct gguf **out,
+                              struct error *e);
+
+/* What w collected, as such a description: head and data are set (and the caller's to free), held and release not. */
+enum status gguf_describe(const struct gguf_writer *w, const char *name, struct gguf_outside *o, size_t *head_bytes,
+                          struct error *e);
+
+/* The whole of a regular file, mapped read only; `wanted` ends the error of what is none: "; a GGUF file is wanted". */
+enum status gguf_map(const char *path, const char *wanted, const void **out, size_t *size, struct error *e);
 
 /* The key, or NULL. */
 const struct gguf_key *gguf_key_find(const struct gguf *g, const char *key);

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "weights/gguf_impl.h"
+#include "weights/hf.h"
 
 /* Where we are in the bytes, and what we are reading, for the error line. */
 struct cursor {
@@ -270,6 +271,10 @@ static enum status place_tensors(struct cursor *c, const size_t *offsets) {
         struct gguf_tensor *t = &g->tensors[i];
         size_t offset = offsets[i];
         c->item_name = t->name;
+        if (g->outside.data) { /* whoever described them knows where they are */
+            t->data = g->outside.data[i];
+            continue;
+        }
         if (offset % g->alignment)
             return fail(c, "offset %zu is not a multiple of the alignment %zu", offset, g->alignment);
         if (offset < end) return fail(c, "offset %zu overlaps the tensor before, which ends at %zu", offset, end);
@@ -345,9 +350,15 @@ static enum status read_all(struct gguf *g, struct error *e) {
     return s;
 }
 
-/* Takes over the mapping: whatever fails, it is undone here. */
-static enum status open_bytes(const void *data, size_t size, bool mapped, const char *name, struct gguf **out,
-                              struct error *e) {
+static void free_outside(const struct gguf_outside *o) {
+    mem_free(o->head);
+    mem_free(o->data);
+    if (o->release) o->release(o->held);
+}
+
+/* Takes over the mapping, or what is `outside` (else NULL): whatever fails, it is undone here. */
+static enum status open_bytes(const void *data, size_t size, bool mapped, const char *name,
+                              const struct gguf_outside *outside, struct gguf **out, struct error *e) {
     enum status s = ERR_MEMORY;
     struct gguf *g = mem_new(1, sizeof *g);
     if (g) {
@@ -355,8 +366,11 @@ static enum status open_bytes(const void *data, size_t size, bool mapped, const 
         g->size = size;
         g->mapped = mapped;
         g->name = mem_string(name);
+        if (outside) g->outside = *outside;
     } else if (mapped) {
         munmap((void *)data, size);
+    } else if (outside) {
+        free_outside(outside);
     }
     if (!g || !g->name) error_set(e, s, "%s: no memory to open it", gguf_short_name(name));
     else s = read_all(g, e);
@@ -368,7 +382,7 @@ static enum status open_bytes(const void *data, size_t size, bool mapped, const 
 enum status gguf_open_memory(const void *data, size_t size_bytes, const char *name, struct gguf **out,
                              struct error *e) {
     assert((uintptr_t)data % 64 == 0);
-    return open_bytes(data, size_bytes, false, name, out, e);
+    return open_bytes(data, size_bytes, false, name, NULL, out, e);
 }
 
 static enum status refuse(enum status s, const char *path, const char *why, const char *detail, struct error *e) {
@@ -376,8 +390,7 @@ static enum status refuse(enum status s, const char *path, const char *why, cons
 }
 
 /* The whole of a regular file, or MAP_FAILED with *s and *e set. */
-static void *map_file(int fd, const char *path, size_t *size, enum status *s, struct error *e) {
-    static const char wanted[] = "; a GGUF file is wanted";
+static void *map_file(int fd, const char *path, const char *wanted, size_t *size, enum status *s, struct error *e) {
     struct stat st = {0};
     *s = OK;
     *size = 0;
@@ -398,21 +411,44 @@ static void *map_file(int fd, const char *path, size_t *size, enum status *s, st
     return base;
 }
 
-enum status gguf_open_one(const char *path, struct gguf **out, struct error *e) {
-    size_t size;
+enum status gguf_map(const char *path, const char *wanted, const void **out, size_t *size, struct error *e) {
     enum status s;
     *out = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: a FIFO must not hang us */
     if (fd < 0) return refuse(ERR_IO, path, "cannot open: ", strerror(errno), e);
-    void *base = map_file(fd, path, &size, &s, e);
+    void *base = map_file(fd, path, wanted, size, &s, e);
     close(fd); /* the mapping stays */
-    return base == MAP_FAILED ? s : open_bytes(base, size, true, path, out, e);
+    if (base != MAP_FAILED) *out = base;
+    return s;
+}
+
+enum status gguf_open_one(const char *path, struct gguf **out, struct error *e) {
+    const void *base;
+    size_t size;
+    *out = NULL;
+    enum status s = gguf_map(path, "; a GGUF file is wanted", &base, &size, e);
+    return s ? s : open_bytes(base, size, true, path, NULL, out, e);
+}
+
+enum status gguf_open_outside(const struct gguf_outside *o, size_t head_bytes, const char *name, struct gguf **out,
+                              struct error *e) {
+    return open_bytes(o->head, head_bytes, false, name, o, out, e);
 }
 
 enum status gguf_open(const char *path, struct gguf **out, struct error *e) {
+    struct stat st;
+    if (!stat(path, &st) && S_ISDIR(st.st_mode)) return hf_open(path, out, e);
     enum status s = gguf_open_one(path, out, e);
     if (!s && (s = gguf_join(*out, e))) gguf_close(out);
     return s;
+}
+
+void gguf_forget(const struct gguf *g, const void *data, size_t size_bytes) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)data, base = (uintptr_t)g->base;
+    for (size_t i = 0; i < g->n_parts; i++) gguf_forget(g->parts[i], data, size_bytes);
+    if (!g->mapped || at < base || at >= base + g->size) return;
+    const uintptr_t first = (at + page - 1) / page * page, end = (at + size_bytes) / page * page;
+    if (first < end) madvise((void *)first, end - first, MADV_DONTNEED);
 }
 
 void gguf_close(struct gguf **g) {
@@ -427,6 +463,7 @@ void gguf_close(struct gguf **g) {
     names_free(&f->key_names);
     names_free(&f->tensor_names);
     if (f->mapped) munmap((void *)f->base, f->size);
+    free_outside(&f->outside);
     mem_free(f->name);
     mem_free(f);
 }

@@ -21,8 +21,10 @@ struct bytes {
 };
 
 struct payload {
-    const void *data; /* borrowed */
-    size_t size_bytes;
+    const void *data; /* borrowed; NULL: rows made by `make` */
+    size_t size_bytes, row_bytes;
+    gguf_rows_fn *make;
+    void *arg;
 };
 
 /*  the file:  header | keys | infos | zeros | payload 0 | zeros | payload 1 | zeros ...  (zeros up to the alignment) */
@@ -138,6 +140,11 @@ void gguf_add_i32s(struct gguf_writer *w, const char *key, const int32_t *v, siz
     done(w, key, begin_array(w, key, GGUF_I32, n) && append(&w->keys, v, n * sizeof *v));
 }
 
+void gguf_add_bools(struct gguf_writer *w, const char *key, const bool *v, size_t n) {
+    _Static_assert(sizeof *v == 1, "a bool is the format's byte");
+    done(w, key, begin_array(w, key, GGUF_BOOL, n) && append(&w->keys, v, n));
+}
+
 void gguf_add_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n) {
     done(w, key, begin_array(w, key, GGUF_F32, n) && append(&w->keys, v, n * sizeof *v));
 }
@@ -191,12 +198,12 @@ static size_t check_tensor(struct gguf_writer *w, const char *name, enum tensor_
     return size;
 }
 
-void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
-                     const uint64_t *dims, const void *data) {
-    struct payload p = {data, check_tensor(w, name, type, n_dims, dims)};
+static void add_payload(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
+                        const uint64_t *dims, struct payload p) {
     size_t at = w->infos.size;
-    assert(data);
+    p.size_bytes = check_tensor(w, name, type, n_dims, dims);
     if (w->failed) return;
+    p.row_bytes = type_row_bytes(type, dims[0]);
     bool good = append(&w->info_at, &at, sizeof at) && append(&w->payloads, &p, sizeof p) &&
                 append_string(&w->infos, name) && append_u32(&w->infos, n_dims) &&
                 append(&w->infos, dims, n_dims * sizeof *dims) && append_u32(&w->infos, (uint32_t)type) &&
@@ -204,6 +211,18 @@ void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type t
     w->n_tensors++;
     w->offset += (p.size_bytes + GGUF_DEFAULT_ALIGNMENT - 1) / GGUF_DEFAULT_ALIGNMENT * GGUF_DEFAULT_ALIGNMENT;
     done(w, name, good);
+}
+
+void gguf_add_tensor(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
+                     const uint64_t *dims, const void *data) {
+    assert(data);
+    add_payload(w, name, type, n_dims, dims, (struct payload){.data = data});
+}
+
+void gguf_add_rows(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
+                   const uint64_t *dims, gguf_rows_fn *make, void *arg) {
+    assert(make);
+    add_payload(w, name, type, n_dims, dims, (struct payload){.make = make, .arg = arg});
 }
 
 /* All names at the places `at` in `records` must differ. */
@@ -247,19 +266,42 @@ static bool write_padding(int fd, size_t n) {
     return write_fully(fd, zeros, (GGUF_DEFAULT_ALIGNMENT - n % GGUF_DEFAULT_ALIGNMENT) % GGUF_DEFAULT_ALIGNMENT);
 }
 
+/* As many rows at a time as fit a buffer of moderate size. */
+static bool write_rows(int fd, const struct payload *p) {
+    enum { BUFFER_BYTES = 1 << 20 };
+    uint64_t n_rows = p->size_bytes / p->row_bytes, most = BUFFER_BYTES / p->row_bytes + 1;
+    void *rows = mem_new(most, p->row_bytes);
+    bool good = rows != NULL;
+    if (!good) errno = ENOMEM;
+    for (uint64_t row = 0, n; good && row < n_rows; row += n) {
+        n = n_rows - row < most ? n_rows - row : most;
+        p->make(p->arg, row, n, rows);
+        good = write_fully(fd, rows, n * p->row_bytes);
+    }
+    mem_free(rows);
+    return good;
+}
+
+struct header {
+    char magic[4];
+    uint32_t version;
+    uint64_t n_tensors, n_keys;
+};
+_Static_assert(sizeof(struct header) == 24, "no padding");
+
+static struct header header_of(const struct gguf_writer *w) {
+    return (struct header){{'G', 'G', 'U', 'F'}, 3, w->n_tensors, w->n_keys};
+}
+
 static bool write_body(const struct gguf_writer *w, int fd) {
-    struct {
-        char magic[4];
-        uint32_t version;
-        uint64_t n_tensors, n_keys;
-    } header = {{'G', 'G', 'U', 'F'}, 3, w->n_tensors, w->n_keys};
-    _Static_assert(sizeof header == 24, "no padding");
+    const struct header header = header_of(w);
     bool good = write_fully(fd, &header, sizeof header) && write_fully(fd, w->keys.data, w->keys.size) &&
                 write_fully(fd, w->infos.data, w->infos.size) &&
                 write_padding(fd, sizeof header + w->keys.size + w->infos.size);
     const struct payload *p = w->payloads.data;
     for (size_t i = 0; good && i < w->n_tensors; i++)
-        good = write_fully(fd, p[i].data, p[i].size_bytes) && write_padding(fd, p[i].size_bytes);
+        good = (p[i].data ? write_fully(fd, p[i].data, p[i].size_bytes) : write_rows(fd, &p[i])) &&
+               write_padding(fd, p[i].size_bytes);
     return good;
 }
 
@@ -322,4 +364,26 @@ enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e)
     enum status s = check_unique(path, "key", &w->keys, &w->key_at, e);
     if (s == OK) s = check_unique(path, "tensor", &w->infos, &w->info_at, e);
     return s == OK ? write_file(w, path, e) : s;
+}
+
+enum status gguf_describe(const struct gguf_writer *w, const char *name, struct gguf_outside *o, size_t *head_bytes,
+                          struct error *e) {
+    const struct header header = header_of(w);
+    const struct payload *p = w->payloads.data;
+    *o = (struct gguf_outside){0};
+    if (w->failed) return error_set(e, w->failed, "%s: %s", gguf_short_name(name), w->error.text);
+    *head_bytes = sizeof header + w->keys.size + w->infos.size;
+    uint8_t *head = o->head = mem_new(*head_bytes, 1);
+    o->data = mem_new(w->n_tensors, sizeof *o->data);
+    if (!o->head || !o->data) {
+        mem_free(o->head);
+        mem_free(o->data);
+        *o = (struct gguf_outside){0};
+        return error_set(e, ERR_MEMORY, "%s: no memory for %zu bytes of its index", gguf_short_name(name), *head_bytes);
+    }
+    memcpy(head, &header, sizeof header);
+    if (w->keys.size) memcpy(head + sizeof header, w->keys.data, w->keys.size);
+    if (w->infos.size) memcpy(head + sizeof header + w->keys.size, w->infos.data, w->infos.size);
+    for (size_t i = 0; i < w->n_tensors; i++) o->data[i] = p[i].data;
+    return OK;
 }

@@ -1,0 +1,278 @@
+/* cmd_bench_model.c: ponder bench decode, prefill and tree.
+ * Not the timing: bench_run.c.
+ * Next: peer.c, which runs other programs between our rounds. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "cli/bench.h"
+#include "cli/bench_run.h"
+#include "cli/peer.h"
+#include "cli/session.h"
+
+enum { MAX_CASES = 32, PROBE_BYTES = 1 << 28 };
+
+struct options {
+    struct bench_options common;
+    struct session_options session; /* only its model */
+    const char *prompt, *depth, *branches;
+    const char *llama_bench, *batched_bench;
+    int64_t gen, ubatch;
+};
+
+#define MODEL_FLAGS                                                                                                    \
+    MODEL_FLAG(struct options, session), {                                                                             \
+        "ubatch", "ub", FLAG_INT, offsetof(struct options, ubatch), "512", 1, 65536, "N", "most rows of one pass"      \
+    }
+#define GEN_FLAG(n)                                                                                                    \
+    { "gen", "n", FLAG_INT, offsetof(struct options, gen), n, 1, 1 << 20, "N", "tokens of each branch" }
+#define PROMPT_FLAG                                                                                                    \
+    { "prompt", "p", FLAG_TEXT, offsetof(struct options, prompt), "512", 0, 0, "N[,N...]", "tokens of the prompt" }
+
+#define LLAMA_BENCH_FLAG                                                                                               \
+    {                                                                                                                  \
+        "vs-llama-bench", NULL, FLAG_TEXT, offsetof(struct options, llama_bench), NULL, 0, 0, "PATH",                  \
+            "compare with this llama-bench, in turn"                                                                   \
+    }
+
+static const struct flag decode_flags[] = {
+    MODEL_FLAGS,
+    {"depth", "d", FLAG_TEXT, offsetof(struct options, depth), "0", 0, 0, "N[,N...]", "tokens that are there before"},
+    GEN_FLAG("64"),
+    LLAMA_BENCH_FLAG,
+    BENCH_FLAGS(struct options, common, "5"),
+    {0},
+};
+static const struct flag prefill_flags[] = {
+    MODEL_FLAGS, PROMPT_FLAG, LLAMA_BENCH_FLAG, BENCH_FLAGS(struct options, common, "5"), {0},
+};
+static const struct flag tree_flags[] = {
+    MODEL_FLAGS,
+    PROMPT_FLAG,
+    {"branches", "b", FLAG_TEXT, offsetof(struct options, branches), "1,4,16,32,64", 0, 0, "N[,N...]",
+     "branches that share the prompt"},
+    GEN_FLAG("32"),
+    {"vs-batched-bench", NULL, FLAG_TEXT, offsetof(struct options, batched_bench), NULL, 0, 0, "PATH",
+     "compare with this llama-batched-bench, in turn"},
+    BENCH_FLAGS(struct options, common, "3"),
+    {0},
+};
+
+int bench_list(const struct args *a, const char *flag, const char *text, uint32_t lo, uint32_t hi,
+               struct bench_numbers *out) {
+    const char *at = text;
+    out->n = 0;
+    for (;;) {
+        char *end;
+        unsigned long v = strtoul(at, &end, 10);
+        if (end == at || *at < '0' || *at > '9' || v < lo || v > hi || (*end && *end != ','))
+            return args_wrong(a, "--%s: \"%.60s\" is no list of whole numbers from %u to %u", flag, text, lo, hi);
+        if (out->n == BENCH_NUMBERS) return args_wrong(a, "--%s: more than %d numbers", flag, BENCH_NUMBERS);
+        out->x[out->n++] = (uint32_t)v;
+        if (!*end) return ARGS_GO_ON;
+        at = end + 1;
+    }
+}
+
+/* All that is measured in turn. */
+struct bench {
+    const struct options *o;
+    struct bench_case cases[MAX_CASES];
+    size_t n_cases;
+    struct subject subject;
+    struct probe_memory memory;
+    struct peer peer;
+    struct rates {
+        struct samples ours, theirs, ratio; /* theirs and ratio: only with a peer; one ratio a round */
+    } * rates;                              /* [n_cases] */
+    struct samples read, ghz, vector;
+};
+
+static enum status open_peer(struct bench *b, struct error *e) {
+    const struct options *o = b->o;
+    struct peer *p = &b->peer;
+    *p = (struct peer){.kind = o->llama_bench     ? PEER_LLAMA_BENCH
+                               : o->batched_bench ? PEER_BATCHED_BENCH
+                                                  : PEER_NONE,
+                       .path = o->llama_bench ? o->llama_bench : o->batched_bench,
+                       .model = gguf_name(b->subject.model->file),
+                       .threads = bench_threads(&o->common),
+                       .ubatch = (uint32_t)o->ubatch};
+    if (!p->kind) return OK;
+    if (access(p->model, R_OK))
+        return error_set(e, ERR_INPUT, "%s: not a file that another program could read; give --model FILE", p->model);
+    return peer_prepare(p, b->cases, b->n_cases, e);
+}
+
+static enum status open_bench(struct bench *b, struct error *e) {
+    b->rates = mem_new(b->n_cases, sizeof *b->rates);
+    if (!b->rates) return error_set(e, ERR_MEMORY, "no memory for the samples");
+    enum status s = probe_memory_new(&b->memory, PROBE_BYTES, e);
+    if (!s)
+        s = subject_open(&b->subject, b->o->session.model, bench_threads(&b->o->common), (uint32_t)b->o->ubatch,
+                         b->cases, b->n_cases, e);
+    if (!s) s = open_peer(b, e);
+    return s ? s : subject_warm(&b->subject, e);
+}
+
+static void close_bench(struct bench *b) {
+    subject_close(&b->subject);
+    probe_memory_free(&b->memory);
+    mem_free(b->rates);
+}
+
+static void probe(struct bench *b) {
+    samples_add(&b->read, probe_read_rate(&b->memory, b->subject.team, team_size(b->subject.team)));
+    samples_add(&b->ghz, probe_ghz());
+    samples_add(&b->vector, probe_vector_rate());
+}
+
+/* One run of every case: rates [n_cases] grow by it. */
+static enum status run_ours(struct bench *b, double *rates, struct error *e) {
+    enum status s = OK;
+    for (size_t i = 0; !s && i < b->n_cases; i++) {
+        double rate;
+        s = subject_run(&b->subject, &b->cases[i], &rate, e);
+        samples_add(&b->rates[i].ours, rate);
+        rates[i] += rate;
+    }
+    return s;
+}
+
+static enum status run_theirs(struct bench *b, double *rates, struct error *e) {
+    double once[MAX_CASES];
+    enum status s = peer_measure(&b->peer, b->cases, b->n_cases, once, e);
+    for (size_t i = 0; !s && i < b->n_cases; i++) {
+        samples_add(&b->rates[i].theirs, once[i]);
+        rates[i] += once[i];
+    }
+    return s;
+}
+
+/* With a peer: ours, theirs, theirs, ours, so that neither gains when the computer slows down or speeds up. */
+static enum status run_round(struct bench *b, struct error *e) {
+    double ours[MAX_CASES] = {0}, theirs[MAX_CASES] = {0};
+    probe(b);
+    enum status s = run_ours(b, ours, e);
+    if (s || !b->peer.kind) return s;
+    s = run_theirs(b, theirs, e);
+    if (!s) s = run_theirs(b, theirs, e);
+    if (!s) s = run_ours(b, ours, e);
+    for (size_t i = 0; !s && i < b->n_cases; i++) samples_add(&b->rates[i].ratio, ours[i] / theirs[i]);
+    return s;
+}
+
+/* What a reader needs to judge a rate: how near to memory, how quiet the computer. */
+static void add_machine(json_t *row, const struct bench *b, const struct bench_case *c, double rate) {
+    double read = samples_median(&b->read);
+    if (!c->prompt) {
+        double bytes = (double)subject_pass_bytes(&b->subject);
+        json_object_set_new(row, "weight_gb_per_second", json_real(bytes * rate / c->branches / 1e9));
+        json_object_set_new(row, "of_read_bandwidth", json_real(bytes * rate / c->branches / 1e9 / read));
+    }
+    json_object_set_new(row, "read_gb_per_second", json_real(read));
+    json_object_set_new(row, "ghz", json_real(samples_median(&b->ghz)));
+    json_object_set_new(row, "vector_ops_per_cycle", json_real(samples_median(&b->vector) / samples_median(&b->ghz)));
+}
+
+static const char *base_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
+
+static void add_peer(json_t *row, const struct bench *b, const struct rates *r) {
+    json_object_set_new(row, "peer", json_string(b->peer.version));
+    json_object_set_new(row, "peer_flash_attention", json_boolean(b->peer.flash));
+    samples_report(row, "peer_tokens_per_second", "peer_", &r->theirs);
+    samples_report(row, "ratio", "ratio_", &r->ratio);
+}
+
+static void add_row(struct bench_out *out, const struct bench *b, size_t i) {
+    const struct bench_case *c = &b->cases[i];
+    json_t *row = json_object();
+    json_object_set_new(row, "bench", json_string(c->bench));
+    json_object_set_new(row, "model", json_string(base_name(gguf_name(b->subject.model->file))));
+    if (!strcmp(c->bench, "decode")) json_object_set_new(row, "depth", json_integer(c->depth));
+    else json_object_set_new(row, "prompt", json_integer(c->prompt ? c->prompt : c->depth));
+    if (!strcmp(c->bench, "tree")) json_object_set_new(row, "branches", json_integer(c->branches));
+    if (c->gen) json_object_set_new(row, "gen", json_integer(c->gen));
+    bench_metric(row, "tokens_per_second", &b->rates[i].ours);
+    if (b->peer.kind) add_peer(row, b, &b->rates[i]);
+    add_machine(row, b, c, samples_median(&b->rates[i].ours));
+    bench_row(out, row);
+}
+
+static int run_bench(const struct args *a, struct bench *b) {
+    struct error e;
+    struct bench_out out;
+    enum status s = open_bench(b, &e);
+    for (int r = 0; !s && r < b->o->common.rounds; r++) s = run_round(b, &e);
+    if (!s) {
+        bench_out_open(&out, &b->o->common);
+        for (size_t i = 0; i < b->n_cases; i++) add_row(&out, b, i);
+        bench_out_close(&out);
+    }
+    close_bench(b);
+    return s ? args_failed(a, e.text) : EXIT_GOOD;
+}
+
+static int parse(struct args *a, int argc, char **argv) {
+    int code = args_parse(a, argc, argv);
+    if (code == ARGS_GO_ON && a->n_rest) return args_wrong(a, "\"%.60s\" is one word too many", a->rest[0]);
+    return code;
+}
+
+int bench_decode(int argc, char **argv) {
+    struct options o = {0};
+    struct bench b = {.o = &o};
+    struct bench_numbers depths;
+    struct args a = {.command = "bench decode",
+                     .usage = "",
+                     .about = "Tokens per second of one branch, at empty and at deep contexts.\n",
+                     .flags = decode_flags,
+                     .options = &o};
+    int code = parse(&a, argc, argv);
+    if (code == ARGS_GO_ON) code = bench_list(&a, "depth", o.depth, 0, 1 << 20, &depths);
+    if (code != ARGS_GO_ON) return code;
+    for (int i = 0; i < depths.n; i++)
+        b.cases[b.n_cases++] = (struct bench_case){"decode", 0, depths.x[i], 1, (uint32_t)o.gen};
+    return run_bench(&a, &b);
+}
+
+int bench_prefill(int argc, char **argv) {
+    struct options o = {0};
+    struct bench b = {.o = &o};
+    struct bench_numbers prompts;
+    struct args a = {.command = "bench prefill",
+                     .usage = "",
+                     .about = "Tokens per second of reading a prompt.\n",
+                     .flags = prefill_flags,
+                     .options = &o};
+    int code = parse(&a, argc, argv);
+    if (code == ARGS_GO_ON) code = bench_list(&a, "prompt", o.prompt, 1, 1 << 20, &prompts);
+    if (code != ARGS_GO_ON) return code;
+    for (int i = 0; i < prompts.n; i++) b.cases[b.n_cases++] = (struct bench_case){"prefill", prompts.x[i], 0, 1, 0};
+    return run_bench(&a, &b);
+}
+
+int bench_tree(int argc, char **argv) {
+    struct options o = {0};
+    struct bench b = {.o = &o};
+    struct bench_numbers prompts, branches;
+    struct args a = {
+        .command = "bench tree",
+        .usage = "",
+        .about = "Tokens per second, all branches together, that share one prompt: it is read once and forked.\n",
+        .flags = tree_flags,
+        .options = &o};
+    int code = parse(&a, argc, argv);
+    if (code == ARGS_GO_ON) code = bench_list(&a, "prompt", o.prompt, 1, 1 << 20, &prompts);
+    if (code == ARGS_GO_ON) code = bench_list(&a, "branches", o.branches, 1, SUBJECT_MAX_BRANCHES, &branches);
+    if (code != ARGS_GO_ON) return code;
+    if (prompts.n * branches.n > MAX_CASES)
+        return args_wrong(&a, "%d rows; at most %d at once", prompts.n * branches.n, MAX_CASES);
+    for (int i = 0; i < prompts.n; i++)
+        for (int j = 0; j < branches.n; j++)
+            b.cases[b.n_cases++] = (struct bench_case){"tree", 0, prompts.x[i], branches.x[j], (uint32_t)o.gen};
+    return run_bench(&a, &b);
+}

@@ -1,0 +1,125 @@
+/* lanes16_avx2.h: sixteen lanes in two AVX2 registers, and integer products by maddubs.
+ * Not kernels: panel_lanes.h is written over these names.
+ * Next: kernels_avx2.c.
+ *
+ * maddubs multiplies unsigned by signed bytes and adds pairs, saturating at 16 bits.  With |q| <= 127, a group of 8 k is two
+ * such sums.  The largest possible value says for which weights they may be added in 16 bits:
+ *   unsigned 4, 5, 6 bits  2 * 2 * 63 * 127 = 32004: all quants of Q4_0, Q5_0, Q4_K, Q5_K, Q6_K as they are stored
+ *   |w| <= 128 (Q8_0)      1 * 2 * 128 * 127 = 32512: |w| times q with the sign of w, added in 32 bits */
+#ifndef PONDER_LANES16_AVX2_H
+#define PONDER_LANES16_AVX2_H
+
+#include "ops/lanes_avx2.h"
+
+typedef struct {
+    __m256 a, b;
+} f16; /* rows 0..7, 8..15 */
+typedef struct {
+    __m256i a, b;
+} words; /* 16 rows x 4 k: q as stored; of Q8_0 w */
+typedef words isum;
+
+enum { INT_COLUMNS = 4, FLOAT_TILE = 6 };
+#define FLOAT_WIDTHS4(X) X(1, 4)
+#define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2)
+#define FLOAT_WIDTHS1(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
+#define INT_WIDTHS(X) X(1) X(2) X(3) X(4)
+
+INLINE f16 f16_load(const float *p) { return (f16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+INLINE void f16_store(float *p, f16 v) { _mm256_storeu_ps(p, v.a), _mm256_storeu_ps(p + 8, v.b); }
+INLINE f16 f16_mul(f16 a, f16 b) { return (f16){_mm256_mul_ps(a.a, b.a), _mm256_mul_ps(a.b, b.b)}; }
+INLINE f16 f16_fma(f16 a, f16 b, f16 c) {
+    return (f16){_mm256_fmadd_ps(a.a, b.a, c.a), _mm256_fmadd_ps(a.b, b.b, c.b)};
+}
+/* With one number for all lanes. */
+INLINE f16 f16_mul_all(f16 a, const float *p) {
+    const __m256 b = _mm256_broadcast_ss(p);
+    return (f16){_mm256_mul_ps(a.a, b), _mm256_mul_ps(a.b, b)};
+}
+INLINE f16 f16_fma_all(f16 a, const float *p, f16 c) {
+    const __m256 b = _mm256_broadcast_ss(p);
+    return (f16){_mm256_fmadd_ps(a.a, b, c.a), _mm256_fmadd_ps(a.b, b, c.b)};
+}
+INLINE f16 f16_fnma_all(f16 a, const float *p, f16 c) {
+    const __m256 b = _mm256_broadcast_ss(p);
+    return (f16){_mm256_fnmadd_ps(a.a, b, c.a), _mm256_fnmadd_ps(a.b, b, c.b)};
+}
+
+/* Sixteen weights at one k. */
+INLINE size_t float_step(enum tensor_type type) { return type == TYPE_F32 ? 64 : 32; }
+INLINE f16 f16_widen(enum tensor_type type, const uint8_t *w) {
+    if (type == TYPE_F32) return (f16){f8_load_f32(w), f8_load_f32(w + 32)};
+    if (type == TYPE_F16) return (f16){f8_load_f16(w), f8_load_f16(w + 16)};
+    return (f16){f8_load_bf16(w), f8_load_bf16(w + 16)};
+}
+
+INLINE words words_load(const uint8_t *w) {
+    return (words){_mm256_load_si256((const __m256i *)(const void *)w),
+                   _mm256_load_si256((const __m256i *)(const void *)(w + 32))};
+}
+INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
+    (void)type, (void)shift;
+    return (isum){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+INLINE __m256i dot4(enum tensor_type type, __m256i s, __m256i w, __m256i q) {
+    if (type != TYPE_Q8_0) return _mm256_add_epi16(s, _mm256_maddubs_epi16(w, q));
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w));
+    return _mm256_add_epi32(s, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+INLINE isum isum_add(enum tensor_type type, isum s, words w, const int8_t *q) {
+    int32_t four;
+    __builtin_memcpy(&four, q, sizeof four);
+    const __m256i all = _mm256_set1_epi32(four);
+    return (isum){dot4(type, s.a, w.a, all), dot4(type, s.b, w.b, all)};
+}
+INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
+    if (type != TYPE_Q8_0) {
+        const __m256i one = _mm256_set1_epi16(1);
+        s.a = _mm256_madd_epi16(s.a, one), s.b = _mm256_madd_epi16(s.b, one);
+    }
+    if (type == TYPE_Q4_0 || type == TYPE_Q5_0 || type == TYPE_Q6_K) { /* -8, -16 or -32 times the sum of q */
+        const __m256i all = _mm256_set1_epi32(*shift >> (type == TYPE_Q4_0 ? 4 : type == TYPE_Q5_0 ? 3 : 2));
+        s.a = _mm256_add_epi32(s.a, all), s.b = _mm256_add_epi32(s.b, all);
+    }
+    return (f16){_mm256_cvtepi32_ps(s.a), _mm256_cvtepi32_ps(s.b)};
+}
+
+/* ---- unpacking a chunk ---- */
+
+INLINE f16 f16_halves(const uint8_t *p) { return (f16){f8_load_f16(p), f8_load_f16(p + 16)}; }
+INLINE f16 f16_signed_bytes(const uint8_t *p) { return (f16){f8_load_i8(p), f8_load_i8(p + 8)}; }
+INLINE __m256 f8_load_u8(const uint8_t *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+INLINE f16 f16_bytes(const uint8_t *p) { return (f16){f8_load_u8(p), f8_load_u8(p + 8)}; }
+
+/* Bit i of 32 as 16 in byte i. */
+INLINE __m256i fifth_bits(const uint8_t *p) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, p, sizeof bits);
+    const __m256i which = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
+    const __m256i spread = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), which), bit);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(spread, bit), _mm256_set1_epi8(16));
+}
+
+/* Eight words of one block, 32 bytes at a time; q as panel.h lays them out, `more` their further bits. */
+INLINE void unpack_words(enum tensor_type type, const uint8_t *q, const uint8_t *more, uint8_t *w) {
+    UNROLL
+    for (int i = 0; i < 16; i++) { /* half i % 2 of word i / 2 */
+        const int word = i / 2;
+        const uint8_t *from = q + (type == TYPE_Q8_0 ? i : i % 8) * 32;
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)from);
+        if (type != TYPE_Q8_0) v = _mm256_and_si256(word < 4 ? v : _mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
+        if (type == TYPE_Q5_0 || type == TYPE_Q5_K) v = _mm256_or_si256(v, fifth_bits(more + i * 4));
+        if (type == TYPE_Q6_K) {
+            const __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)(more + word / 4 * 64 + i % 2 * 32));
+            const int up = 4 - word % 4 * 2;
+            const __m256i two = up >= 0 ? _mm256_slli_epi16(h, up) : _mm256_srli_epi16(h, -up);
+            v = _mm256_or_si256(v, _mm256_and_si256(two, _mm256_set1_epi8(0x30)));
+        }
+        _mm256_store_si256((__m256i *)(void *)(w + i * 32), v);
+    }
+}
+
+#endif

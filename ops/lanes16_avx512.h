@@ -1,0 +1,107 @@
+/* lanes16_avx512.h: sixteen lanes in one 512-bit register, and integer products by VNNI.
+ * Not kernels: panel_lanes.h is written over these names.
+ * Next: kernels_avx512.c. */
+#ifndef PONDER_LANES16_AVX512_H
+#define PONDER_LANES16_AVX512_H
+
+#include <immintrin.h>
+
+#include "ops/isa.h"
+
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+typedef __m512 f16;    /* sixteen floats, one per row */
+typedef __m512i words; /* 16 rows x 4 k of weights, as unsigned w + 128 (KIND_LOW: w itself) */
+typedef __m512i isum;
+
+enum { INT_COLUMNS = 8, FLOAT_TILE = 16 };
+#define FLOAT_WIDTHS4(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4)
+#define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
+#define FLOAT_WIDTHS1(X)                                                                                               \
+    X(1, 1)                                                                                                            \
+    X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(13, 1) X(14, 1)       \
+        X(15, 1) X(16, 1)
+#define INT_WIDTHS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
+
+INLINE f16 f16_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void f16_store(float *p, f16 v) { _mm512_storeu_ps(p, v); }
+INLINE f16 f16_fma(f16 a, f16 b, f16 c) { return _mm512_fmadd_ps(a, b, c); }
+/* With one number for all lanes. */
+INLINE f16 f16_mul_all(f16 a, const float *b) { return _mm512_mul_ps(a, _mm512_set1_ps(*b)); }
+INLINE f16 f16_fma_all(f16 a, const float *b, f16 c) { return _mm512_fmadd_ps(a, _mm512_set1_ps(*b), c); }
+INLINE f16 f16_fnma_all(f16 a, const float *b, f16 c) { return _mm512_fnmadd_ps(a, _mm512_set1_ps(*b), c); }
+
+/* Sixteen weights at one k. */
+INLINE size_t float_step(enum tensor_type type) { return type == TYPE_F32 ? 64 : 32; }
+INLINE f16 f16_widen(enum tensor_type type, const uint8_t *w) {
+    if (type == TYPE_F32) return _mm512_loadu_ps(w);
+    const __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)w);
+    if (type == TYPE_F16) return _mm512_cvtph_ps(h);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+INLINE words words_load(const uint8_t *w) { return _mm512_load_si512(w); }
+INLINE bool is_low(enum tensor_type type) { return type == TYPE_Q4_K || type == TYPE_Q5_K; }
+INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
+    return is_low(type) ? _mm512_setzero_si512() : _mm512_set1_epi32(*shift);
+}
+INLINE isum isum_add(enum tensor_type type, isum s, words w, const int8_t *q) {
+    int32_t four;
+    (void)type;
+    __builtin_memcpy(&four, q, sizeof four);
+    return _mm512_dpbusd_epi32(s, w, _mm512_set1_epi32(four));
+}
+INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
+    (void)type, (void)shift;
+    return _mm512_cvtepi32_ps(s);
+}
+
+/* ---- unpacking a chunk ---- */
+
+INLINE f16 f16_halves(const uint8_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+INLINE f16 f16_bytes(const uint8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+INLINE f16 f16_signed_bytes(const uint8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+INLINE f16 f16_mul(f16 a, f16 b) { return _mm512_mul_ps(a, b); }
+
+/* Eight words of one block; q as panel.h lays them out, `more` their further bits. */
+INLINE void unpack_words(enum tensor_type type, const uint8_t *q, const uint8_t *more, uint8_t *w) {
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const __m512i offset = _mm512_set1_epi8(type == TYPE_Q4_0   ? 120
+                                            : type == TYPE_Q5_0 ? 112
+                                            : type == TYPE_Q6_K ? 96
+                                                                : 0);
+    UNROLL
+    for (int i = 0; i < 8; i++) {
+        __m512i v;
+        if (type == TYPE_Q8_0) {
+            v = _mm512_xor_si512(_mm512_loadu_si512(q + i * 64), _mm512_set1_epi8(-128));
+        } else {
+            v = _mm512_loadu_si512(q + i % 4 * 64);
+            v = _mm512_and_si512(i < 4 ? v : _mm512_srli_epi16(v, 4), nibble);
+        }
+        if (type == TYPE_Q5_0 || type == TYPE_Q5_K) {
+            uint64_t bits;
+            __builtin_memcpy(&bits, more + i * 8, sizeof bits);
+            v = _mm512_mask_add_epi8(v, _cvtu64_mask64(bits), v, _mm512_set1_epi8(16));
+        }
+        if (type == TYPE_Q6_K) {
+            const __m512i h = _mm512_loadu_si512(more + i / 4 * 64);
+            const __m512i two = i % 4 < 2 ? _mm512_slli_epi16(h, 4 - i % 4 * 2) : _mm512_srli_epi16(h, i % 4 * 2 - 4);
+            v = _mm512_or_si512(v, _mm512_and_si512(two, _mm512_set1_epi8(0x30)));
+        }
+        if (type == TYPE_Q4_0 || type == TYPE_Q5_0 || type == TYPE_Q6_K) v = _mm512_add_epi8(v, offset);
+        _mm512_store_si512(w + i * 64, v);
+    }
+}
+
+#endif

@@ -1,0 +1,71 @@
+/* panel.h: weights and activations in the layout that the products want.
+ * Not the products: ops.h.  Not the layout of the blocks in files: widen.h.
+ * Next: panel.c, which packs; panel_lanes.h, which multiplies.
+ *
+ *   panel   = 16 rows of a matrix, interleaved so that one vector load brings the same few k of all of them: lane = row,
+ *             and neither a shuffle nor a horizontal sum is left in the loops.  Rows missing in the last panel are zeros.
+ *   block   = 32 consecutive k of a panel, or 256 for the K types.
+ *   words   = 16 rows x 4 consecutive k: [16][4], the unit of the integer kernels.
+ *
+ *   layout of a panel, blocks in ascending k:
+ *     F32, F16, BF16   [cols][16] numbers
+ *     Q8_0   d f16[16], q int8: 8 words
+ *     Q4_0   d f16[16], q: 4 x 64 bytes; byte i of piece p: word p below, word p + 4 above, both at i; weight (q - 8) d
+ *     Q5_0   d f16[16], q as Q4_0, then the fifth bits: 8 x 64 bits, bit i of piece p for byte i of word p; (q - 16) d
+ *     Q4_K   d f16[16], m f16[16], s u8[8][16], t u8[8][16], then 8 x q as Q4_0; weight q s d - t m
+ *     Q5_K   d, m, s, t as Q4_K, then 8 x (q, fifth bits) as Q5_0
+ *     Q6_K   d f16[16], s int8[16][16], then 8 x (q as Q4_0, high bits: 2 x 64 bytes; two bits at 2(w % 4) of byte i of
+ *            piece w / 4 for byte i of word w); weight (q - 32) s d, a scale for 16 k
+ *     others, and all quantised types when activations stay f32: the rows of the file as they are
+ * Every packed block has the size it has in the file, but for 4 bytes a row of Q4_K and Q5_K (scales a byte each). */
+#ifndef PONDER_PANEL_H
+#define PONDER_PANEL_H
+
+#include "base/status.h"
+#include "ops/quant.h"
+
+enum { PANEL_ROWS = 16, PANEL_CHUNK = 256 /* k that are unpacked at a time */ };
+
+enum panel_layout {
+    PANEL_FLOAT, /* F32, F16, BF16 in panels; f32 activations */
+    PANEL_INT8,  /* quantised types in panels; activations quantised to int8 */
+    PANEL_FILE,  /* rows as in the file, widened to f32 when used; f32 activations */
+};
+
+struct panels {
+    enum tensor_type type;
+    enum panel_layout layout;
+    uint32_t rows, cols;
+    size_t stride;       /* bytes from one panel to the next; PANEL_FILE: from one row to the next */
+    const uint8_t *data; /* borrowed */
+};
+
+/* The layout for a type; exact: quantised types keep f32 activations. */
+enum panel_layout panel_layout(enum tensor_type type, bool exact);
+/* Bytes of a packed matrix (0 for PANEL_FILE, which is not packed). */
+size_t panel_bytes(enum tensor_type type, enum panel_layout layout, uint32_t rows, uint32_t cols);
+/* Packs panels [first, end) of the rows at `file` (row r at file + r * row_bytes) into `to`, the start of all panels.
+ * Threads may pack different panels at once. */
+void panel_pack(const struct panels *p, const void *file, size_t row_bytes, uint32_t first, uint32_t end, uint8_t *to);
+
+/* 32 consecutive activations of one token, quantised in groups of 8: x[i] ~ q[i] * d[i / 8], |q| <= 127, d = max|x| / 127 of
+ * the group.  Small groups, because the rounding of the activations is the only error that these products make.
+ * A group that holds NaN or infinity has d = NaN and q = 0, so that its products are NaN. */
+enum { ACT_GROUP = 8, ACT_GROUPS = 32 / ACT_GROUP };
+struct act_block {
+    int8_t q[32];
+    float d[ACT_GROUPS];
+    int32_t shift[ACT_GROUPS]; /* -128 * sum of q: what unsigned weights (w + 128) have too much */
+    float sum;                 /* fma(d[3], sum of q[24..31], ... d[0] * sum of q[0..7]) ~ sum of x */
+    float unused[3];
+};
+
+/* Block b of 32 k of a panel as integers: w[r][k], and per row a scale for each half of it and what is subtracted.
+ *   weight(r, k) = w[r][k] * scale[k / 16][r] - low[r] */
+struct panel_block {
+    int8_t w[PANEL_ROWS][32];
+    float scale[2][PANEL_ROWS], low[PANEL_ROWS];
+};
+void panel_block_read(const struct panels *p, uint32_t panel, uint32_t b, struct panel_block *out);
+
+#endif

@@ -1,0 +1,265 @@
+/* panel_lanes.h: products of panels with many tokens, written once over sixteen lanes (one per row).
+ * Not the lanes: lanes16_*.h bring them, with the unpacking of a chunk.
+ * Next: lanes16_avx512.h.
+ *
+ *   for a few tokens at a time, for each panel, for each chunk of 256 k:  unpack the chunk once into the first-level cache,
+ *   then for tiles of tokens: go on with their 16 sums, which wait in memory from chunk to chunk.
+ *
+ * What is computed, whatever the tile, says ops.h: y[j][r] is one chain over ascending k. */
+#ifndef PONDER_PANEL_LANES_H
+#define PONDER_PANEL_LANES_H
+
+#include <string.h>
+
+#include "ops/chunk_lanes.h"
+#include "ops/widen.h"
+
+enum {
+    BATCH_BYTES = 1 << 19, /* of activations that go through all panels together: they stay in the second-level cache */
+    BATCH_MAX = 128,       /* tokens of it at most */
+    BATCH_MIN = 24,
+    FLOAT_DIRECT = 32, /* tokens up to which f16 is widened in the loop: beyond, the chunk is widened once */
+};
+
+/* How the weights of a chunk are stored in it and summed. */
+enum kind {
+    KIND_SIGNED, /* w, one scale for 32 k */
+    KIND_HALVES, /* w, a scale for 16 k */
+    KIND_LOW,    /* unsigned, with low */
+};
+INLINE enum kind kind_of(enum tensor_type type) {
+    return type == TYPE_Q4_K || type == TYPE_Q5_K ? KIND_LOW : type == TYPE_Q6_K ? KIND_HALVES : KIND_SIGNED;
+}
+
+/* ---- integers ---- */
+
+/* n_columns (a constant of the caller) tokens from a on, ld blocks apart, through n_blocks of 32 k; sums: [n_columns][16]. */
+INLINE void int_tile(const struct chunk *w, enum tensor_type type, size_t n_blocks, const struct act_block *a,
+                     size_t ld, float *sums, size_t n_columns) {
+    const enum kind kind = kind_of(type);
+    f16 sum[INT_COLUMNS];
+    UNROLL
+    for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
+    for (size_t b = 0; b < n_blocks; b++, a++) {
+        f16 t[INT_COLUMNS];
+        UNROLL
+        for (size_t g = 0; g < ACT_GROUPS; g++) {
+            isum i[INT_COLUMNS];
+            UNROLL
+            for (size_t c = 0; c < n_columns; c++) i[c] = isum_start(type, &a[c * ld].shift[g]);
+            UNROLL
+            for (size_t k = 0; k < ACT_GROUP; k += 4) {
+                const words v = words_load(w->w + (b * 32 + g * ACT_GROUP + k) * PANEL_ROWS);
+                UNROLL
+                for (size_t c = 0; c < n_columns; c++) i[c] = isum_add(type, i[c], v, a[c * ld].q + g * ACT_GROUP + k);
+            }
+            UNROLL
+            for (size_t c = 0; c < n_columns; c++) {
+                const f16 s = isum_end(type, i[c], &a[c * ld].shift[g]);
+                const bool first = g == 0 || (kind == KIND_HALVES && g == 2);
+                t[c] = first ? f16_mul_all(s, &a[c * ld].d[g]) : f16_fma_all(s, &a[c * ld].d[g], t[c]);
+                if (kind == KIND_HALVES && g % 2) sum[c] = f16_fma(t[c], f16_load(w->scale[2 * b + g / 2]), sum[c]);
+            }
+        }
+        if (kind == KIND_HALVES) continue;
+        const f16 scale = f16_load(w->scale[b]);
+        UNROLL
+        for (size_t c = 0; c < n_columns; c++) {
+            sum[c] = f16_fma(t[c], scale, sum[c]);
+            if (kind == KIND_LOW) sum[c] = f16_fnma_all(f16_load(w->low[b]), &a[c * ld].sum, sum[c]);
+        }
+    }
+    UNROLL
+    for (size_t c = 0; c < n_columns; c++) f16_store(sums + c * PANEL_ROWS, sum[c]);
+}
+
+/* Calls tile(.., c) with c a constant: as many full tiles as fit, in pieces of nearly equal width. */
+#define TILES(n, most, CALL)                                                                                           \
+    for (size_t j_ = 0, left_ = (n), width_; left_; j_ += width_, left_ -= width_) {                                   \
+        size_t pieces_ = (left_ + (most)-1) / (most);                                                                  \
+        width_ = (left_ + pieces_ - 1) / pieces_;                                                                      \
+        CALL(j_, width_);                                                                                              \
+    }
+
+INLINE void int_chunk(const struct chunk *w, enum tensor_type type, size_t n_blocks, const struct act_block *a,
+                      size_t ld, float *sums, size_t n) {
+#define ONE(c)                                                                                                         \
+    case c:                                                                                                            \
+        int_tile(w, type, n_blocks, a + j_ * ld, ld, sums + j_ * PANEL_ROWS, c);                                       \
+        break;
+#define CALL(j, width)                                                                                                 \
+    switch (width) { INT_WIDTHS(ONE) }
+    TILES(n, INT_COLUMNS, CALL)
+#undef CALL
+#undef ONE
+}
+
+/* ---- floats ---- */
+
+/* n_columns tokens, n_panels panels `stride` bytes apart, n of their k; sums: [n_columns][n_panels][16]. */
+INLINE void float_tile(const uint8_t *w, enum tensor_type type, size_t stride, size_t n, const float *x, size_t ldx,
+                       float *sums, size_t ld_sums, size_t n_columns, size_t n_panels) {
+    f16 sum[FLOAT_TILE];
+    UNROLL
+    for (size_t c = 0; c < n_columns; c++) {
+        UNROLL
+        for (size_t p = 0; p < n_panels; p++) sum[c * n_panels + p] = f16_load(sums + c * ld_sums + p * PANEL_ROWS);
+    }
+    for (size_t k = 0; k < n; k++, x++, w += float_step(type)) {
+        f16 v[4];
+        UNROLL
+        for (size_t p = 0; p < n_panels; p++) v[p] = f16_widen(type, w + p * stride);
+        UNROLL
+        for (size_t c = 0; c < n_columns; c++) {
+            UNROLL
+            for (size_t p = 0; p < n_panels; p++)
+                sum[c * n_panels + p] = f16_fma_all(v[p], x + c * ldx, sum[c * n_panels + p]);
+        }
+    }
+    UNROLL
+    for (size_t c = 0; c < n_columns; c++) {
+        UNROLL
+        for (size_t p = 0; p < n_panels; p++) f16_store(sums + c * ld_sums + p * PANEL_ROWS, sum[c * n_panels + p]);
+    }
+}
+
+/* The tiles of all tokens over one or more panels side by side: 16 sums a panel, so that few tokens take more panels. */
+INLINE void float_panels(const uint8_t *w, enum tensor_type type, size_t stride, size_t n_k, const float *x, size_t ldx,
+                         float *sums, size_t ld_sums, size_t n, size_t n_panels) {
+#define ONE(c, most)                                                                                                   \
+    case c:                                                                                                            \
+        float_tile(w, type, stride, n_k, x + j_ * ldx, ldx, sums + j_ * ld_sums, ld_sums, c, most);                    \
+        break;
+#define CALL4(j, width)                                                                                                \
+    switch (width) { FLOAT_WIDTHS4(ONE) }
+#define CALL2(j, width)                                                                                                \
+    switch (width) { FLOAT_WIDTHS2(ONE) }
+#define CALL1(j, width)                                                                                                \
+    switch (width) { FLOAT_WIDTHS1(ONE) }
+    if (n_panels == 4) TILES(n, FLOAT_TILE / 4, CALL4)
+    else if (n_panels == 2) TILES(n, FLOAT_TILE / 2, CALL2)
+    else TILES(n, FLOAT_TILE, CALL1)
+#undef CALL1
+#undef CALL2
+#undef CALL4
+#undef ONE
+}
+
+/* ---- whole products ---- */
+
+/* Which part of y a call makes. */
+struct part {
+    float *y;
+    size_t ldy;
+    uint32_t row1; /* the rows end here */
+};
+
+/* 16 sums of n tokens to y; the last panel may hold fewer rows. */
+INLINE void put_sums(const struct part *to, uint32_t row, size_t j, const float *sums, size_t ld_sums, size_t n) {
+    const size_t rows = to->row1 - row < PANEL_ROWS ? to->row1 - row : PANEL_ROWS;
+    for (size_t c = 0; c < n; c++) {
+        float *y = to->y + (j + c) * to->ldy + row;
+        if (rows == PANEL_ROWS) f16_store(y, f16_load(sums + c * ld_sums));
+        else memcpy(y, sums + c * ld_sums, rows * sizeof *y);
+    }
+}
+
+INLINE size_t batch_of(size_t bytes) {
+    size_t n = BATCH_BYTES / (bytes + 1);
+    return n > BATCH_MAX ? BATCH_MAX : n < BATCH_MIN ? BATCH_MIN : n / 8 * 8;
+}
+
+INLINE void int_product(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0,
+                        const struct act_block *a, size_t lda, size_t n) {
+    struct chunk w;
+    _Alignas(64) float sums[BATCH_MAX * PANEL_ROWS];
+    const size_t batch = batch_of(p->cols / 32 * sizeof *a);
+    for (size_t j = 0, some; j < n; j += some) {
+        some = n - j < batch ? n - j : batch;
+        for (uint32_t row = row0; row < to->row1; row += PANEL_ROWS) {
+            const uint8_t *from = p->data + row / PANEL_ROWS * p->stride;
+            memset(sums, 0, some * PANEL_ROWS * sizeof *sums);
+            for (size_t k = 0; k < p->cols; k += PANEL_CHUNK) {
+                const size_t blocks = (p->cols - k < PANEL_CHUNK ? p->cols - k : PANEL_CHUNK) / 32;
+                from = chunk_unpack(type, from, blocks, &w);
+                int_chunk(&w, type, blocks, a + j * lda + k / 32, lda, sums, some);
+            }
+            put_sums(to, row, j, sums, PANEL_ROWS, some);
+        }
+    }
+}
+
+/* A chunk of one panel as f32 [k][16]: whatever the type, for many tokens, or from the rows of the file. */
+static void chunk_widen(const struct panels *p, uint32_t row, size_t k, size_t n, float *to) {
+    if (p->layout == PANEL_FLOAT) {
+        const uint8_t *from = p->data + row / PANEL_ROWS * p->stride + k * float_step(p->type);
+        for (size_t i = 0; i < n; i++, to += PANEL_ROWS, from += float_step(p->type))
+            f16_store(to, p->type == TYPE_F16    ? f16_widen(TYPE_F16, from)
+                          : p->type == TYPE_BF16 ? f16_widen(TYPE_BF16, from)
+                                                 : f16_widen(TYPE_F32, from));
+        return;
+    }
+    const struct type_info *t = type_info(p->type);
+    for (uint32_t r = 0; r < PANEL_ROWS; r++) {
+        float w[PANEL_CHUNK] = {0};
+        if (row + r < p->rows) {
+            const uint8_t *from = p->data + (row + r) * p->stride + k / t->block_weights * t->block_bytes;
+            widen_blocks(p->type, from, w, n);
+        }
+        for (size_t i = 0; i < n; i++) to[i * PANEL_ROWS + r] = w[i];
+    }
+}
+
+/* Through a chunk widened to f32. */
+static void float_product(const struct part *to, const struct panels *p, uint32_t row0, const float *x, size_t ldx,
+                          size_t n) {
+    _Alignas(64) float w[PANEL_CHUNK * PANEL_ROWS], sums[BATCH_MAX * PANEL_ROWS];
+    const size_t batch = batch_of(p->cols * sizeof *x);
+    for (size_t j = 0, some; j < n; j += some) {
+        some = n - j < batch ? n - j : batch;
+        for (uint32_t row = row0; row < to->row1; row += PANEL_ROWS) {
+            memset(sums, 0, some * PANEL_ROWS * sizeof *sums);
+            for (size_t k = 0; k < p->cols; k += PANEL_CHUNK) {
+                const size_t n_k = p->cols - k < PANEL_CHUNK ? p->cols - k : PANEL_CHUNK;
+                chunk_widen(p, row, k, n_k, w);
+                float_panels((const uint8_t *)w, TYPE_F32, 0, n_k, x + j * ldx + k, ldx, sums, PANEL_ROWS, some, 1);
+            }
+            put_sums(to, row, j, sums, PANEL_ROWS, some);
+        }
+    }
+}
+
+/* Few tokens: widened in registers, as many panels together as there are registers for their sums. */
+INLINE void float_direct(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0,
+                         const float *x, size_t ldx, size_t n) {
+    _Alignas(64) float sums[FLOAT_DIRECT * 4 * PANEL_ROWS];
+    const uint32_t want = n <= FLOAT_TILE / 4 ? 4 : n <= FLOAT_TILE / 2 ? 2 : 1;
+    for (uint32_t row = row0, some; row < to->row1; row += some * PANEL_ROWS) {
+        const uint32_t left = (to->row1 - row + PANEL_ROWS - 1) / PANEL_ROWS;
+        some = left >= want ? want : left >= 2 && want == 4 ? 2 : 1;
+        memset(sums, 0, n * some * PANEL_ROWS * sizeof *sums);
+        float_panels(p->data + row / PANEL_ROWS * p->stride, type, p->stride, p->cols, x, ldx, sums, some * PANEL_ROWS,
+                     n, some);
+        for (uint32_t i = 0; i < some; i++)
+            put_sums(to, row + i * PANEL_ROWS, 0, sums + i * PANEL_ROWS, some * PANEL_ROWS, n);
+    }
+}
+
+static void matmul(float *y, size_t ldy, const struct panels *p, uint32_t row0, uint32_t row1, const float *x,
+                   size_t ldx, const struct act_block *a, size_t lda, size_t n) {
+    const struct part to = {y, ldy, row1};
+    if (p->layout == PANEL_INT8) switch (p->type) {
+        case TYPE_Q8_0: int_product(&to, p, TYPE_Q8_0, row0, a, lda, n); return;
+        case TYPE_Q4_0: int_product(&to, p, TYPE_Q4_0, row0, a, lda, n); return;
+        case TYPE_Q5_0: int_product(&to, p, TYPE_Q5_0, row0, a, lda, n); return;
+        case TYPE_Q4_K: int_product(&to, p, TYPE_Q4_K, row0, a, lda, n); return;
+        case TYPE_Q5_K: int_product(&to, p, TYPE_Q5_K, row0, a, lda, n); return;
+        default: int_product(&to, p, TYPE_Q6_K, row0, a, lda, n); return;
+        }
+    if (p->layout == PANEL_FILE || n > FLOAT_DIRECT) float_product(&to, p, row0, x, ldx, n);
+    else if (p->type == TYPE_F16) float_direct(&to, p, TYPE_F16, row0, x, ldx, n);
+    else if (p->type == TYPE_BF16) float_direct(&to, p, TYPE_BF16, row0, x, ldx, n);
+    else float_direct(&to, p, TYPE_F32, row0, x, ldx, n);
+}
+
+#endif

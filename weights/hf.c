@@ -1,0 +1,120 @@
+/* hf.c: from a folder to an open file: its JSON, its description, and the description opened by the one bounded reader.
+ * Not the parts: hf_config.c, hf_archs.c, hf_tensors.c, hf_tokens.c.
+ * Next: hf_config.c.
+ *
+ * The description is a GGUF file without its data, made in memory by the writer of gguf_write.c; so `ponder convert` and
+ * opening the folder itself see the same keys, names and bytes of weights. */
+#include "weights/hf.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "weights/hf_impl.h"
+
+static void drop_keep(void *held) {
+    struct hf_keep *k = held;
+    if (!k) return;
+    safetensors_close(&k->st);
+    for (size_t i = 0; i < k->n_own; i++) mem_free(k->own[i]);
+    mem_free(k->own);
+    mem_free(k);
+}
+
+void *hf_alloc(struct hf *h, size_t n, size_t size) {
+    struct hf_keep *k = h->keep;
+    void *p = mem_new(n, size);
+    const size_t cap = k->n_own ? 2 * k->n_own : 16;
+    if (p && (k->n_own == 0 || (k->n_own >= 16 && (k->n_own & (k->n_own - 1)) == 0))) { /* full: 16, 32, 64 ... */
+        void **own = mem_grow(k->own, k->n_own, cap, sizeof *own);
+        if (!own) mem_free(p), p = NULL;
+        else k->own = own;
+    }
+    if (p) k->own[k->n_own++] = p;
+    else error_set(h->e, ERR_MEMORY, "%s: no memory for %zu x %zu bytes", gguf_short_name(h->folder), n, size);
+    return p;
+}
+
+/* The folder's own name. */
+static void add_name(struct hf *h) {
+    char *full = realpath(h->folder, NULL);
+    const char *slash = full ? strrchr(full, '/') : NULL;
+    gguf_add_string(h->w, "general.name", slash && slash[1] ? slash + 1 : "model");
+    free(full);
+}
+
+static enum status describe(struct hf *h) {
+    enum status s = hf_json_read(h->config_name, 0, &h->config, h->e);
+    if (!s) s = safetensors_open_folder(h->folder, &h->keep->st, h->e);
+    if (!s) s = hf_read_config(h);
+    if (!s) s = gguf_writer_new(&h->w, h->e);
+    if (s) return s;
+    gguf_add_string(h->w, "general.architecture", h->kind->arch);
+    gguf_add_string(h->w, "general.type", "model");
+    add_name(h);
+    if ((s = hf_add_config(h)) || (s = hf_add_tokens(h))) return s;
+    return hf_add_tensors(h);
+}
+
+enum status hf_open(const char *folder, struct gguf **out, struct error *e) {
+    struct hf h = {.folder = folder, .e = e, .config_name = hf_path(folder, "config.json")};
+    struct gguf_outside outside = {0};
+    size_t head_bytes = 0;
+    enum status s = OK;
+    *out = NULL;
+    h.keep = mem_new(1, sizeof *h.keep);
+    if (!h.keep || !h.config_name) s = error_set(e, ERR_MEMORY, "%s: no memory to open it", gguf_short_name(folder));
+    else if (access(h.config_name, F_OK))
+        s = error_set(
+            e, ERR_INPUT,
+            "%s: is a directory without config.json; a GGUF file or the folder of a safetensors model is wanted",
+            gguf_short_name(folder));
+    if (!s) s = describe(&h);
+    if (!s) s = gguf_describe(h.w, folder, &outside, &head_bytes, e);
+    if (!s) {
+        outside.held = h.keep, outside.release = drop_keep;
+        s = gguf_open_outside(&outside, head_bytes, folder, out, e);
+    } else {
+        drop_keep(h.keep);
+    }
+    gguf_writer_free(&h.w);
+    json_decref(h.config);
+    mem_free(h.config_name);
+    return s;
+}
+
+/* ---- writing ---- */
+
+struct copying {
+    const struct gguf_tensor *t;
+    void (*progress)(size_t i, size_t n);
+    size_t i, n;
+};
+
+static void copy_rows(void *arg, uint64_t row, uint64_t n, void *dst) {
+    const struct copying *c = arg;
+    const size_t row_bytes = type_row_bytes(c->t->type, c->t->dims[0]);
+    if (row == 0 && c->progress) c->progress(c->i, c->n);
+    memcpy(dst, (const uint8_t *)c->t->data + row * row_bytes, n * row_bytes);
+}
+
+enum status hf_write(const struct gguf *in, const char *path, void (*progress)(size_t i, size_t n), struct error *e) {
+    static const char *const dropped[] = {"general.alignment", "split.no", "split.count", "split.tensors.count", NULL};
+    const size_t n = gguf_n_tensors(in);
+    struct gguf_writer *w = NULL;
+    struct copying *all = mem_new(n, sizeof *all);
+    enum status s = all ? gguf_writer_new(&w, e) : error_set(e, ERR_MEMORY, "no memory for %zu tensors", n);
+    if (!s) gguf_add_keys(w, in, dropped);
+    for (size_t i = 0; !s && i < n; i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(in, i);
+        char name[GGUF_MAX_TENSOR_NAME + 1];
+        snprintf(name, sizeof name, "%.*s", (int)t->name.size, t->name.data);
+        all[i] = (struct copying){t, progress, i, n};
+        gguf_add_rows(w, name, t->type, t->n_dims, t->dims, copy_rows, &all[i]);
+    }
+    if (!s) s = gguf_write(w, path, e);
+    gguf_writer_free(&w);
+    mem_free(all);
+    return s;
+}
