@@ -371,7 +371,7 @@ size_t kv_page_bytes(const struct kv *kv) { return kv->page_bytes; }
 uint32_t kv_pages_free(const struct kv *kv) { return kv->n_free_pages + prefix_n_idle(kv->prefix); }
 struct kv_stats kv_stats(const struct kv *kv) {
     struct kv_stats s = kv->stats;
-    s.pages_remembered = prefix_n_pages(kv->prefix);
+    s.pages_remembered = prefix_n_pages(kv->prefix), s.pages_idle = prefix_n_idle(kv->prefix);
     return s;
 }
 

@@ -27,7 +27,8 @@ struct kv_shape {
 struct kv_stats {
     uint64_t forks, pages_copied;
     uint64_t prefix_tokens_asked, prefix_tokens_hit, pages_evicted; /* of kv_adopt; remembered pages given to others */
-    uint32_t pages_used, pages_peak, pages_remembered; /* used: held by a sequence */
+    uint32_t pages_used, pages_peak;        /* held by a sequence */
+    uint32_t pages_remembered, pages_idle; /* idle: remembered and held by none */
 };
 
 struct kv; /* pool and sequences */
