@@ -57,7 +57,7 @@ static inline void naive_attend(const struct model_config *c, double *y, const d
     size_t hd = c->head_dim, kv = c->n_head_kv * hd;
     for (size_t h = 0; h < c->n_head; h++) {
         size_t at = h / (c->n_head / c->n_head_kv) * hd;
-        double score[256], top = -INFINITY, sum = 0;
+        double score[1024], top = -INFINITY, sum = 0;
         for (size_t t = 0; t <= pos; t++) {
             score[t] = 0;
             for (size_t i = 0; i < hd; i++) score[t] += q[h * hd + i] * k[t * kv + at + i];
@@ -110,7 +110,7 @@ static inline void naive_outputs(const struct naive *m, const int32_t *tokens, s
     size_t d = c->n_embd, n_out = m->net->head == NET_LM ? c->n_vocab : 1;
     const double *embd = naive_tensor(m, -1, "token_embd.weight");
     double *x = malloc((len + 1) * d * sizeof *x), *h = x + len * d;
-    assert_true(len <= 256);
+    assert_true(len <= 1024);
     for (size_t t = 0; t < len; t++) memcpy(x + t * d, embd + (size_t)tokens[t] * d, d * sizeof *x);
     for (int l = 0; l < (int)c->n_layer; l++) naive_layer(m, l, x, len);
     const double *head = m->net->head == NET_LM ? embd : naive_tensor(m, -1, "prm.head.weight");

@@ -161,6 +161,27 @@ static void random_trees_give_the_same_bits(void **state) {
     }
 }
 
+/* ---- against naive double, beyond a chunk ---- */
+
+static void chunks_are_one_softmax(void **state) {
+    (void)state;
+    struct model_config c = tiny_config(2, 24, 6, 3, 7);
+    c.n_ctx = 2 * LONG;
+    struct net *n = tiny_net(&c, NET_LM, 70);
+    struct model *m = tiny_model(n, TYPE_F32);
+    struct naive v = naive_new(n);
+    struct text x = text_of(m, KV_F32);
+    double *want = malloc((size_t)LONG * x.n_out * sizeof *want), off = 0, top = 0;
+    naive_outputs(&v, x.tokens, LONG, want);
+    for (size_t i = 0; i < (size_t)LONG * x.n_out; i++) {
+        off = fmax(off, fabs(x.want[i] - want[i])), top = fmax(top, fabs(want[i]));
+        if (!(off <= 1e-4 * top))
+            fail_msg("position %zu: %.9g, expected %.9g", i / x.n_out, (double)x.want[i], want[i]);
+    }
+    print_message("largest |difference| / largest |output| to naive double: %.2g\n", off / top);
+    free(want), free(x.want), free(v.w), model_close(&m), net_free(&n);
+}
+
 /* ---- what types of KV cost and lose ---- */
 
 static double nmse(const float *x, const float *want, size_t n) {
@@ -213,11 +234,9 @@ static void a_thousand_branches_hold_their_own_tokens(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_pieces_give_the_same_bits),
-        cmocka_unit_test(any_batch_gives_the_same_bits),
-        cmocka_unit_test(random_trees_give_the_same_bits),
-        cmocka_unit_test(rounding_of_kv_is_small),
-        cmocka_unit_test(a_thousand_branches_hold_their_own_tokens),
+        cmocka_unit_test(any_pieces_give_the_same_bits),   cmocka_unit_test(any_batch_gives_the_same_bits),
+        cmocka_unit_test(random_trees_give_the_same_bits), cmocka_unit_test(chunks_are_one_softmax),
+        cmocka_unit_test(rounding_of_kv_is_small),         cmocka_unit_test(a_thousand_branches_hold_their_own_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, tiny_cleanup);
 }
