@@ -56,6 +56,28 @@ void samples_report(json_t *row, const char *name, const char *prefix, const str
     }
 }
 
+int bench_parse(struct args *a, int argc, char **argv) {
+    int code = args_parse(a, argc, argv);
+    if (code == ARGS_GO_ON && a->n_rest) return args_wrong(a, "\"%.60s\" is one word too many", a->rest[0]);
+    return code;
+}
+
+int bench_list(const struct args *a, const char *flag, const char *text, uint32_t lo, uint32_t hi,
+               struct bench_numbers *out) {
+    const char *at = text;
+    out->n = 0;
+    for (;;) {
+        char *end;
+        unsigned long v = strtoul(at, &end, 10);
+        if (end == at || *at < '0' || *at > '9' || v < lo || v > hi || (*end && *end != ','))
+            return args_wrong(a, "--%s: \"%.60s\" is no list of whole numbers from %u to %u", flag, text, lo, hi);
+        if (out->n == BENCH_NUMBERS) return args_wrong(a, "--%s: more than %d numbers", flag, BENCH_NUMBERS);
+        out->x[out->n++] = (uint32_t)v;
+        if (!*end) return ARGS_GO_ON;
+        at = end + 1;
+    }
+}
+
 int bench_threads(const struct bench_options *o) { return o->threads ? (int)o->threads : cpu_count(); }
 
 const char *bench_cpu(void) {
@@ -85,7 +107,8 @@ void bench_metric(json_t *row, const char *name, const struct samples *s) {
 }
 
 void bench_row(struct bench_out *out, json_t *row) {
-    json_object_set_new(row, "threads", json_integer(bench_threads(out->options)));
+    if (!json_object_get(row, "threads"))
+        json_object_set_new(row, "threads", json_integer(bench_threads(out->options)));
     json_object_set_new(row, "isa", json_string(ops_get()->name));
     json_object_set_new(row, "cpu", json_string(bench_cpu()));
     json_object_set_new(row, "commit", json_string(version_commit));

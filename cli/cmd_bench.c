@@ -14,6 +14,8 @@ static const struct {
     {"decode", "tokens per second of one branch", bench_decode},
     {"prefill", "tokens per second of reading a prompt", bench_prefill},
     {"tree", "tokens per second of many branches on one prompt", bench_tree},
+    {"kernels", "matrix products by tensor type, beside memory and OpenBLAS", bench_kernels},
+    {"attention", "cycles per query and cell", bench_attention},
     {"make", "write a model of a known shape with random weights", bench_make},
 };
 enum { N_PARTS = sizeof parts / sizeof *parts };

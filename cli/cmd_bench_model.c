@@ -3,7 +3,6 @@
  * Next: peer.c, which runs other programs between our rounds. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -60,22 +59,6 @@ static const struct flag tree_flags[] = {
     BENCH_FLAGS(struct options, common, "3"),
     {0},
 };
-
-int bench_list(const struct args *a, const char *flag, const char *text, uint32_t lo, uint32_t hi,
-               struct bench_numbers *out) {
-    const char *at = text;
-    out->n = 0;
-    for (;;) {
-        char *end;
-        unsigned long v = strtoul(at, &end, 10);
-        if (end == at || *at < '0' || *at > '9' || v < lo || v > hi || (*end && *end != ','))
-            return args_wrong(a, "--%s: \"%.60s\" is no list of whole numbers from %u to %u", flag, text, lo, hi);
-        if (out->n == BENCH_NUMBERS) return args_wrong(a, "--%s: more than %d numbers", flag, BENCH_NUMBERS);
-        out->x[out->n++] = (uint32_t)v;
-        if (!*end) return ARGS_GO_ON;
-        at = end + 1;
-    }
-}
 
 /* All that is measured in turn. */
 struct bench {
@@ -216,12 +199,6 @@ static int run_bench(const struct args *a, struct bench *b) {
     return s ? args_failed(a, e.text) : EXIT_GOOD;
 }
 
-static int parse(struct args *a, int argc, char **argv) {
-    int code = args_parse(a, argc, argv);
-    if (code == ARGS_GO_ON && a->n_rest) return args_wrong(a, "\"%.60s\" is one word too many", a->rest[0]);
-    return code;
-}
-
 int bench_decode(int argc, char **argv) {
     struct options o = {0};
     struct bench b = {.o = &o};
@@ -231,7 +208,7 @@ int bench_decode(int argc, char **argv) {
                      .about = "Tokens per second of one branch, at empty and at deep contexts.\n",
                      .flags = decode_flags,
                      .options = &o};
-    int code = parse(&a, argc, argv);
+    int code = bench_parse(&a, argc, argv);
     if (code == ARGS_GO_ON) code = bench_list(&a, "depth", o.depth, 0, 1 << 20, &depths);
     if (code != ARGS_GO_ON) return code;
     for (int i = 0; i < depths.n; i++)
@@ -248,7 +225,7 @@ int bench_prefill(int argc, char **argv) {
                      .about = "Tokens per second of reading a prompt.\n",
                      .flags = prefill_flags,
                      .options = &o};
-    int code = parse(&a, argc, argv);
+    int code = bench_parse(&a, argc, argv);
     if (code == ARGS_GO_ON) code = bench_list(&a, "prompt", o.prompt, 1, 1 << 20, &prompts);
     if (code != ARGS_GO_ON) return code;
     for (int i = 0; i < prompts.n; i++) b.cases[b.n_cases++] = (struct bench_case){"prefill", prompts.x[i], 0, 1, 0};
@@ -265,7 +242,7 @@ int bench_tree(int argc, char **argv) {
         .about = "Tokens per second, all branches together, that share one prompt: it is read once and forked.\n",
         .flags = tree_flags,
         .options = &o};
-    int code = parse(&a, argc, argv);
+    int code = bench_parse(&a, argc, argv);
     if (code == ARGS_GO_ON) code = bench_list(&a, "prompt", o.prompt, 1, 1 << 20, &prompts);
     if (code == ARGS_GO_ON) code = bench_list(&a, "branches", o.branches, 1, SUBJECT_MAX_BRANCHES, &branches);
     if (code != ARGS_GO_ON) return code;
