@@ -165,6 +165,11 @@ static size_t vote_of_chain(void *arg, const char *text, char *out, size_t cap) 
     return p->task->vote(p, text, out, cap);
 }
 
+static bool states_answer(void *arg, const char *step) {
+    const struct problem *p = arg;
+    return p->task->is_last(step);
+}
+
 static float reachable(void *arg, const char *text) {
     const struct problem *p = arg;
     return p->task->oracle(p, text);
@@ -245,6 +250,7 @@ static struct eval_params eval_params_of(const struct solver *s, const struct pr
         .check = s->check && p->task->check(p, "") != VERDICT_NONE ? check_chain : NULL,
         .answer = vote_of_chain,
         .oracle = n->oracle ? reachable : NULL,
+        .complete = p->task->is_last ? states_answer : NULL,
         .arg = (void *)p,
     };
 }

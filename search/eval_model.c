@@ -283,6 +283,8 @@ static enum status extend_some(struct eval_model *m, struct step *steps, uint32_
     }
     for (uint32_t i = 0; i < n && !s; i++)
         if (!(s = set_step_text(m, &steps[i], e)) && m->p.prm) s = put_reward_tokens(m, &steps[i], e);
+    for (uint32_t i = 0; i < n && !s && m->p.complete; i++)
+        if (steps[i].end == STEP_SEPARATOR && m->p.complete(m->p.arg, steps[i].text)) steps[i].end = STEP_FINISHED;
     if (s) undo_steps(m, steps, n);
     note_peak(m);
     return s;

@@ -49,6 +49,9 @@ struct eval_params {
     int (*check)(void *arg, const char *text);                            /* only if the user allows it during search */
     size_t (*answer)(void *arg, const char *text, char *out, size_t cap); /* canonical answer */
     float (*oracle)(void *arg, const char *text);                         /* --prm oracle: replaces the reward model */
+    /* Does this step state the final answer?  Then it is the chain's last one, whatever the model would go on with.  NULL: only the
+     * end token ends a chain. */
+    bool (*complete)(void *arg, const char *step);
     void *arg;
 };
 
