@@ -48,7 +48,7 @@ static inline void put_image(const char *name, const char *header, size_t header
 
 /* ---- a safetensors file, tensor by tensor ---- */
 
-enum { ST_MAX_TENSORS = 256, ST_MAX_DATA = 1 << 21 };
+enum { ST_MAX_TENSORS = 256, ST_MAX_DATA = 1 << 22 };
 
 struct st_make {
     json_t *header;
