@@ -266,7 +266,8 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
     ep->prompt_tokens = ids, ep->n_prompt_tokens = n;
     if (n + 1 >= ep->max_tokens)
         snprintf(o->trouble, sizeof o->trouble, "the prompt has %zu tokens, the context %u (-c)", n, ep->max_tokens);
-    uint64_t whole = n + (uint64_t)s->max_step_tokens * (s->max_depth ? s->max_depth : s->params.max_depth);
+    uint64_t fresh = (uint64_t)s->max_step_tokens * (s->max_depth ? s->max_depth : s->params.max_depth);
+    uint64_t whole = n + (s->max_new_tokens && s->max_new_tokens < fresh ? s->max_new_tokens : fresh);
     if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
     return OK;
 }

@@ -188,9 +188,10 @@ struct solver { /* constant once set up: any number of threads may use it */
     bool check;
     struct sample_params sampling; /* the temperature is in params */
     uint32_t max_step_tokens;
-    uint32_t max_depth; /* as the user said, 0: as the problem or the task says */
-    char delimiter[64]; /* text that ends a step */
-    bool one_token;     /* it is a token, and no other text holds it */
+    uint64_t max_new_tokens; /* of a chain; 0: as many as its steps may have */
+    uint32_t max_depth;      /* as the user said, 0: as the problem or the task says */
+    char delimiter[64];      /* text that ends a step */
+    bool one_token;          /* it is a token, and no other text holds it */
     struct prompter prompter;
 };
 

@@ -210,7 +210,9 @@ static struct answer_span find_marked(const char *text, const char *end) {
 }
 
 struct answer_span answer_find(const char *text, size_t size) {
-    const char *end = text + size;
+    struct answer_span all = span_trim((struct answer_span){text, size});
+    const char *end = all.at + all.size;
+    text = all.at;
     struct answer_span s = find_boxed(text, end);
     if (!s.size) s = find_hashes(text, end, false);
     if (!s.size) s = find_marked(text, end);
@@ -219,7 +221,9 @@ struct answer_span answer_find(const char *text, size_t size) {
 }
 
 bool answer_is_stated(const char *text, size_t size) {
-    return find_boxed(text, text + size).size || find_hashes(text, text + size, true).size;
+    struct answer_span all = span_trim((struct answer_span){text, size});
+    const char *end = all.at + all.size;
+    return find_boxed(all.at, end).size || find_hashes(all.at, end, true).size;
 }
 
 size_t answer_of(const char *text, size_t size, char *out) {
