@@ -63,7 +63,8 @@ static enum status show_greedy(const struct solver *s, const struct problem *p, 
 /* Search with the tree on stderr, unless quiet. */
 static enum status search_drawn(const struct solver *s, const struct problem *p, bool quiet, struct outcome *o,
                                 struct error *e) {
-    struct draw d = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = p->text};
+    struct draw d = {
+        .to = stderr, .term = terminal_of(STDERR_FILENO), .title = p->text, .words = task_has_words(p->task)};
     if (!quiet) fprintf(stderr, "%s:\n", s->strategy->name);
     enum status st = solver_run(s, p, quiet ? NULL : draw_event, &d, o, e);
     draw_free(&d);

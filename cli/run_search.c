@@ -42,7 +42,7 @@ static int setup(const struct args *a, const struct run_search *r, struct solver
 static enum status search(const struct run_search *r, const struct solver *s, struct error *e) {
     struct problem p;
     struct outcome out = {0};
-    struct draw d = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = r->text};
+    struct draw d = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = r->text, .words = true};
     enum status st = s->task->parse_text(s->task, r->text, &p, e);
     if (st) return st;
     st = solver_run(s, &p, draw_event, &d, &out, e);
