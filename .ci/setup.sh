@@ -22,7 +22,10 @@ if [ "$what" != build ]; then
     tools+=(flock script)
 fi
 if [ "$what" = ci ]; then
-    packages+=(clang git gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+    packages+=(clang git gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libcurl4-openssl-dev libssl-dev)
+    headers+='
+#include <curl/curl.h>
+#include <openssl/evp.h>' # builds without them have no downloads, and skip their tests
     tools+=(clang git aarch64-linux-gnu-gcc qemu-aarch64)
 fi
 
