@@ -80,6 +80,8 @@ int bench_list(const struct args *a, const char *flag, const char *text, uint32_
 
 int bench_threads(const struct bench_options *o) { return o->threads ? (int)o->threads : cpu_count(); }
 
+const char *bench_model_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
+
 const char *bench_cpu(void) {
     static char name[128];
     char line[256];

@@ -69,6 +69,7 @@ int bench_list(const struct args *a, const char *flag, const char *text, uint32_
                struct bench_numbers *out);
 
 int bench_threads(const struct bench_options *o); /* --threads, or all CPUs */
+const char *bench_model_name(const char *path);   /* without the folders */
 const char *bench_cpu(void);                      /* "AMD EPYC" */
 
 #endif

@@ -161,8 +161,6 @@ static void add_machine(json_t *row, const struct bench *b, const struct bench_c
     json_object_set_new(row, "vector_ops_per_cycle", json_real(samples_median(&b->vector) / samples_median(&b->ghz)));
 }
 
-static const char *base_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
-
 static void add_peer(json_t *row, const struct bench *b, const struct rates *r) {
     json_object_set_new(row, "peer", json_string(b->peer.version));
     json_object_set_new(row, "peer_flash_attention", json_boolean(b->peer.flash));
@@ -174,7 +172,7 @@ static void add_row(struct bench_out *out, const struct bench *b, size_t i) {
     const struct bench_case *c = &b->cases[i];
     json_t *row = json_object();
     json_object_set_new(row, "bench", json_string(c->bench));
-    json_object_set_new(row, "model", json_string(base_name(gguf_name(b->subject.model->file))));
+    json_object_set_new(row, "model", json_string(bench_model_name(gguf_name(b->subject.model->file))));
     if (!strcmp(c->bench, "decode")) json_object_set_new(row, "depth", json_integer(c->depth));
     else json_object_set_new(row, "prompt", json_integer(c->prompt ? c->prompt : c->depth));
     if (!strcmp(c->bench, "tree")) json_object_set_new(row, "branches", json_integer(c->branches));
