@@ -38,7 +38,6 @@ endif
 OBJ     := $(SRC:%=$(B)/%.o) $(EMBED:%=$(B)/%.o)
 CLIOBJ  := $(patsubst %,$(B)/%.o,$(wildcard cli/*.c))
 TESTS   := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
-BENCHES := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
 
@@ -56,7 +55,7 @@ all: $(B)/ponder
 ## make asan ubsan tsan  all tests under a sanitizer (build folders of their own)
 ## make arm              the aarch64 kernels against scalar, cross-built, under qemu-user
 ## make fuzz             libFuzzer targets, FUZZ_SECONDS=60 each (clang)
-## make bench            measurements: kernels, fork, decode
+## make bench            a short look at speed: ponder bench (docs/BENCH.md)
 ## make signature        one hash of fixed searches; signature-check compares it with bench/signature.txt
 ## make deps             check which room includes which
 ## make deps-install     install the Debian packages only
@@ -101,8 +100,8 @@ run-fuzz: $(FUZZERS)
 	@for f in $(FUZZERS); do mkdir -p $$f.corpus; \
 	  $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=5 $$f.corpus $$(ls -d tests/corpus/$${f##*fuzz_} 2>/dev/null) || exit 1; done
 
-bench: $(BENCHES)
-	@for b in $(BENCHES); do echo "# $${b##*/}"; $$b || exit 1; done
+bench: $(B)/ponder
+	@$(B)/ponder bench
 signature: $(B)/ponder
 	@$(B)/ponder signature
 signature-check: $(B)/ponder
@@ -151,6 +150,4 @@ $(B)/tests/test_hub: $(patsubst %,$(B)/cli/%.c.o,hub_fetch http terminal)
 $(B)/tests/test_hub_fetch: $(patsubst %,$(B)/cli/%.c.o,hub hub_fetch http terminal)
 $(B)/tests/fuzz_%: $(B)/tests/fuzz_%.c.o $(LIB)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDLIBS)
-$(B)/bench/%: $(B)/bench/%.c.o $(LIB)
-	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
 -include $(wildcard $(B)/*/*.d)

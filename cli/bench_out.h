@@ -53,8 +53,8 @@ void bench_metric(json_t *row, const char *name, const struct samples *s);
 /* Takes over `row` and adds cpu, isa, commit and, unless it has them, threads. */
 void bench_row(struct bench_out *out, json_t *row);
 
-/* Prints what is not printed yet; the exit code. */
-int bench_out_close(struct bench_out *out);
+/* Prints what is not printed yet, if all went well. */
+void bench_out_close(struct bench_out *out, bool good);
 
 /* args_parse for parts that take flags only. */
 int bench_parse(struct args *a, int argc, char **argv);

@@ -37,6 +37,7 @@ int cmd_bench(int argc, char **argv) {
     for (int i = 0; i < N_PARTS; i++)
         if (!strcmp(word, parts[i].name)) return parts[i].run(argc - 1, argv + 1);
     if (!strcmp(word, "--help") || !strcmp(word, "-h")) return usage(stdout, EXIT_GOOD);
+    if (!*word || *word == '-') return bench_look(argc, argv);
     fprintf(stderr, "ponder bench: \"%.60s\" is none of", word);
     for (int i = 0; i < N_PARTS; i++) fprintf(stderr, "%s %s", i ? "," : "", parts[i].name);
     fputc('\n', stderr);

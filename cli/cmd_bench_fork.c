@@ -72,18 +72,17 @@ static enum status time_copies(struct forking *f, struct error *e) {
     return s;
 }
 
-static enum status run_forks(struct bench_out *out, const char *model, const struct model_config *c, uint32_t n,
-                             struct error *e) {
+enum status bench_fork_row(struct bench_out *out, const struct model *m, uint32_t n, int rounds, struct error *e) {
     static struct forking f;
-    enum status s = open_forking(&f, c, n, e);
-    for (int r = 0; !s && r < out->options->rounds; r++) {
+    enum status s = open_forking(&f, &m->config, n, e);
+    for (int r = 0; !s && r < rounds; r++) {
         time_forks(&f);
         s = time_copies(&f, e);
     }
     if (!s) {
         json_t *row = json_object();
         json_object_set_new(row, "bench", json_string("fork"));
-        json_object_set_new(row, "model", json_string(model));
+        json_object_set_new(row, "model", json_string(bench_model_name(gguf_name(m->file))));
         json_object_set_new(row, "ctx", json_integer(n));
         json_object_set_new(row, "threads", json_integer(1));
         bench_metric(row, "ns_per_fork", &f.fork);
@@ -114,9 +113,8 @@ int bench_fork(int argc, char **argv) {
     if (code != ARGS_GO_ON) return code;
     enum status s = session_open_model(o.session.model, "policy", &m, &e);
     bench_out_open(&out, &o.common);
-    for (int i = 0; !s && i < contexts.n; i++)
-        s = run_forks(&out, bench_model_name(gguf_name(m->file)), &m->config, contexts.x[i], &e);
-    bench_out_close(&out);
+    for (int i = 0; !s && i < contexts.n; i++) s = bench_fork_row(&out, m, contexts.x[i], (int)o.common.rounds, &e);
+    bench_out_close(&out, s == OK);
     if (m) model_close(&m);
     return s ? args_failed(&a, e.text) : EXIT_GOOD;
 }
@@ -158,7 +156,7 @@ int bench_bandwidth(int argc, char **argv) {
     bench_out_open(&out, &o.common);
     if (!s) run_bandwidth(&out, team, &memory, 1);
     if (!s && team_size(team) > 1) run_bandwidth(&out, team, &memory, team_size(team));
-    bench_out_close(&out);
+    bench_out_close(&out, s == OK);
     probe_memory_free(&memory);
     team_free(&team);
     return s ? args_failed(&a, e.text) : EXIT_GOOD;

@@ -179,7 +179,7 @@ int bench_kernels(int argc, char **argv) {
             }
     }
     team_free(&team);
-    bench_out_close(&out);
+    bench_out_close(&out, s == OK);
     return s ? args_failed(&a, e.text) : EXIT_GOOD;
 }
 
@@ -234,6 +234,6 @@ int bench_attention(int argc, char **argv) {
     for (int c = 0; c < contexts.n; c++)
         for (int q = 0; !s && q < queries.n; q++)
             s = run_attention(&out, queries.x[q], (uint32_t)o.head_dim, contexts.x[c], &e);
-    bench_out_close(&out);
+    bench_out_close(&out, s == OK);
     return s ? args_failed(&a, e.text) : EXIT_GOOD;
 }

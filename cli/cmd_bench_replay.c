@@ -275,7 +275,7 @@ static enum status run(const struct options *o, const char *path, struct error *
     if (!s) {
         bench_out_open(&out, &o->common);
         print_row(&out, &r, path, &rates);
-        bench_out_close(&out);
+        bench_out_close(&out, s == OK);
     }
     close_replay(&r);
     mem_free(script.steps);
