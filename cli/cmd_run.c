@@ -39,6 +39,7 @@ static const struct flag flags[] = {
     SAMPLING_FLAGS(struct options, sampling),
     SEARCH_CORE_FLAGS(struct options, search),
     PRM_FLAG(struct options, session),
+    VERIFIER_FLAG(struct options, session),
     COMPUTE_FLAGS(struct options, session),
     {0},
 };

@@ -22,6 +22,7 @@ struct options {
 static const struct flag flags[] = {
     MODEL_FLAG(struct options, session),
     PRM_FLAG(struct options, session),
+    VERIFIER_FLAG(struct options, session),
     SEARCH_FLAGS(struct options, search),
     {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE",
      "the problem, instead of words behind the flags; - = standard input"},
