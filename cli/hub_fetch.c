@@ -63,6 +63,7 @@ static enum status get_json(const struct fetch *f, const char *what, json_t **ou
     if (s && code == 404)
         return error_set(e, ERR_INPUT, "-hf %s/%s: no such model, neither here nor at %s", f->w->user, f->w->model,
                          f->endpoint);
+    if (s == ERR_IO) return error_set(e, s, "%.400s; %.100s has no such model", e->text, f->w->cache);
     if (s) return s;
     if (!(*out = json_loadb(text, size, 0, &why)))
         s = error_set(e, ERR_INPUT, "%.300s: the answer is no JSON: %s", url, why.text);
