@@ -95,10 +95,11 @@ arm:
 
 FUZZ_SECONDS ?= 60
 fuzz:
-	+@$(MAKE_B) B=$(B)-fuzz CC=clang OPT="-O1 -g" EXTRA="-fsanitize=fuzzer-no-link,address,undefined" run-fuzz
+	+@$(MAKE_B) B=$(B)-fuzz CC=clang OPT="-O1 -g" EXTRA="-fsanitize=fuzzer-no-link,address,undefined \
+	  -fno-sanitize-recover=all" run-fuzz
 run-fuzz: $(FUZZERS)
 	@for f in $(FUZZERS); do mkdir -p $$f.corpus; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=5 $$f.corpus $$(ls -d tests/corpus/$${f##*fuzz_} 2>/dev/null) || exit 1; done
+	  $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=20 $$f.corpus $$(ls -d tests/corpus/$${f##*fuzz_} 2>/dev/null) || exit 1; done
 
 bench: $(B)/ponder
 	@$(B)/ponder bench
