@@ -185,7 +185,18 @@ static float reachable(void *arg, const char *text) {
 
 /* ---- the picked chain ---- */
 
-/* Steps with what ended them: the delimiter, unless the text of a step has it inside, where a token went on behind it. */
+/* Does the text of a step hold what ended it?  It does where a token went on behind it.  What it begins with ended nothing. */
+static bool holds_end(const char *step, const char *delimiter) {
+    size_t n_d = strlen(delimiter);
+    for (const char *before = NULL; before != step;) {
+        before = step;
+        step += strspn(step, " \t\r\n");
+        if (!strncmp(step, delimiter, n_d)) step += n_d;
+    }
+    return strstr(step, delimiter) != NULL;
+}
+
+/* Steps with what ended them. */
 static char *chain_text(const struct tree *t, uint32_t node, const char *delimiter) {
     size_t size = 1, n_d = strlen(delimiter);
     for (uint32_t u = node; u; u = t->nodes[u].parent) size += strlen(t->nodes[u].text) + n_d;
@@ -194,7 +205,7 @@ static char *chain_text(const struct tree *t, uint32_t node, const char *delimit
     size_t end = size - 1; /* from the last step back */
     for (uint32_t u = node; u; u = t->nodes[u].parent) {
         const char *step = t->nodes[u].text;
-        size_t n = strlen(step), gap = u == node || strstr(step, delimiter) ? 0 : n_d;
+        size_t n = strlen(step), gap = u == node || holds_end(step, delimiter) ? 0 : n_d;
         memcpy(text + end - gap, delimiter, gap);
         memcpy(text + end - gap - n, step, n);
         end -= gap + n;
