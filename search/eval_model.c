@@ -319,6 +319,11 @@ const char *eval_model_text(struct eval_model *m, branch_id b) {
     return m->text;
 }
 
+const int32_t *eval_model_tokens(const struct eval_model *m, branch_id b, uint32_t *n) {
+    *n = m->chains[b].n_tokens;
+    return tokens_of(m, b);
+}
+
 const int32_t *eval_model_prm_tokens(const struct eval_model *m, branch_id b, uint32_t *n, const uint8_t **scored) {
     *n = m->chains[b].n_reward;
     *scored = scored_of(m, b);

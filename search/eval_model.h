@@ -62,7 +62,9 @@ enum status eval_model_open(const struct eval_params *p, const char *prompt, str
                             struct evaluator *ev, struct error *e);
 void eval_model_close(struct eval_model **m);
 
-/* What the reward model was or will be given for a live branch, and whether outputs are read at each token: for tests. */
+/* Tokens of a live branch, prompt included; and what the reward model was or will be given for it, with 1 in *scored where
+ * a step's value is read. */
+const int32_t *eval_model_tokens(const struct eval_model *m, branch_id b, uint32_t *n);
 const int32_t *eval_model_prm_tokens(const struct eval_model *m, branch_id b, uint32_t *n, const uint8_t **scored);
 
 /* Text after the prompt of a live branch, NUL-terminated, owned by the evaluator until its next call. */

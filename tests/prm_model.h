@@ -6,7 +6,7 @@
 
 #include "tests/arch_model.h"
 
-enum { P_VOCAB = 340, P_TEXT = 8192, P_IDS = 2048 };
+enum { P_WORD_T = 10, P_VOCAB = 340, P_TEXT = 8192, P_IDS = 2048 };
 
 enum p_vocab { P_BPE, P_SPM };
 enum p_head {
@@ -21,6 +21,7 @@ struct p_file {
     enum p_vocab vocab;
     enum p_head head;
     uint32_t shift; /* ids before the first word */
+    bool nan_t;     /* the embedding of the word "t" is NaN */
     uint64_t key;
 };
 
@@ -166,7 +167,9 @@ static inline void p_write(const struct p_file *f, const char *path) {
     if (f->chat) gguf_add_string(k.w, "tokenizer.chat_template", f->chat);
     if (f->vocab == P_BPE) p_bpe(k.w, f);
     else p_sentencepiece(k.w);
+    float *embd = k.pool + k.at;
     make_tensor(&k, -1, "token_embd.weight", P_VOCAB, A_EMBD, 0, 0.7);
+    for (size_t i = 0; f->nan_t && i < A_EMBD; i++) embd[(f->shift + P_WORD_T) * A_EMBD + i] = NAN;
     for (int l = 0; l < A_LAYERS; l++) make_layer(&k, &facts, l);
     make_tensor(&k, -1, "output_norm.weight", 1, A_EMBD, 1, 0.2);
     p_add_head(&k, f);
