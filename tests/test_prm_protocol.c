@@ -302,9 +302,122 @@ static void steps_are_read_as_their_authors_do(void **state) {
     }
 }
 
+/* ---- which protocol a file is for ---- */
+
+static void opens_as(struct p_file f, const char *given, const char *want, enum prm_agg agg, uint32_t n_out) {
+    struct model *m = p_model(&f);
+    struct prm_reader *r;
+    struct error e;
+    GOOD(prm_reader_open(m, given, &r, &e));
+    assert_string_equal(prm_reader_kind(r), want);
+    assert_int_equal(prm_reader_agg(r), agg);
+    assert_int_equal(m->head.rows, n_out);
+    prm_reader_close(&r), model_close(&m);
+}
+
+static void fails(struct p_file f, const char *given, const char *part) {
+    struct model *m = p_model(&f);
+    struct prm_reader *r;
+    struct error e = {""};
+    assert_int_equal(prm_reader_open(m, given, &r, &e), ERR_INPUT);
+    assert_null(r);
+    if (!strstr(e.text, part) || !strstr(e.text, "prm-model.gguf") || strchr(e.text, '\n'))
+        fail_msg("\"%s\" should name the file and \"%s\" in one line", e.text, part);
+    model_close(&m);
+}
+
+static void kinds_are_recognised(void **state) {
+    (void)state;
+    struct p_file qwen = protocols[0].file, skywork = protocols[1].file, shepherd = protocols[2].file,
+                  rlhflow = protocols[3].file;
+    opens_as(qwen, NULL, "qwen", AGG_MIN, 2);
+    opens_as(skywork, NULL, "skywork", AGG_LAST, 1);
+    opens_as(shepherd, NULL, "shepherd", AGG_MIN, 2);
+    opens_as(rlhflow, NULL, "rlhflow", AGG_LAST, 2);
+    shepherd.name = "peiyi9979_MATH_shepherd", rlhflow.name = "models--RLHFlow--Llama3.1-8B-PRM-Mistral-Data";
+    opens_as(shepherd, NULL, "shepherd", AGG_MIN, 2);
+    opens_as(rlhflow, NULL, "rlhflow", AGG_LAST, 2);
+    rlhflow.name = "another", shepherd.name = NULL;
+    opens_as(rlhflow, "rlhflow", "rlhflow", AGG_LAST, 2);
+    fails(rlhflow, NULL, "prm.kind is missing");
+    rlhflow.kind = "rlhflow", shepherd.kind = "shepherd";
+    opens_as(rlhflow, NULL, "rlhflow", AGG_LAST, 2);
+    opens_as(shepherd, NULL, "shepherd", AGG_MIN, 2);
+    rlhflow.kind = "rlhf";
+    fails(rlhflow, NULL, "prm.kind \"rlhf\" is not known; known: value, qwen, skywork, shepherd, rlhflow");
+    opens_as(rlhflow, "rlhflow", "rlhflow", AGG_LAST, 2); /* the user knows better than the file */
+    fails(rlhflow, "flow", "--prm-kind \"flow\"");
+    fails(rlhflow, "qwen", "cls.weight");
+    fails(rlhflow, "skywork", "v_head.summary.weight");
+    fails(qwen, "shepherd", "an LM head");
+    fails(skywork, "value", "prm.kind");
+    rlhflow.kind = "shepherd";
+    fails(rlhflow, NULL, "as one token"); /* no tag in this vocabulary */
+}
+
+/* A file without a template: the named one, which has no system text. */
+static void without_a_template_there_is_a_named_one(void **state) {
+    (void)state;
+    struct p_file f = protocols[3].file;
+    f.chat = NULL;
+    struct model *m = p_model(&f);
+    struct tok *t = p_tok(m);
+    struct prm_reader *r;
+    struct prm_prompt prompt;
+    int32_t want[P_IDS];
+    struct error e;
+    GOOD(prm_reader_open(m, NULL, &r, &e));
+    GOOD(prm_begin(r, " 3 + 3 ", NULL, 0, &prompt, &e));
+    size_t n = p_encode(t, "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n3 + 3", true, false, want);
+    assert_int_equal(prompt.n, n);
+    assert_memory_equal(prompt.ids, want, n * sizeof *want);
+    prm_prompt_free(&prompt);
+    assert_int_equal(prm_begin(r, NULL, NULL, 0, &prompt, &e), ERR_INPUT);
+    prm_prompt_free(&prompt);
+    prm_reader_close(&r), tok_close(&t), model_close(&m);
+}
+
+/* Templates that lose a message or write later turns otherwise cannot be cut into steps. */
+static void templates_that_do_not_repeat_are_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "{{ '<|start_header_id|>' + messages[0].content + '<|eot_id|>' }}",
+        "{% for m in messages %}{{ '<|start_header_id|>' + m.role + (' again' if loop.index > 2 else '') + m.content }}"
+        "{% endfor %}"};
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct p_file f = protocols[3].file;
+        struct prm_reader *r;
+        struct error e = {""};
+        f.chat = bad[i];
+        struct model *m = p_model(&f);
+        assert_int_equal(prm_reader_open(m, NULL, &r, &e), ERR_INPUT);
+        if (!strstr(e.text, "chat template")) fail_msg("\"%s\"", e.text);
+        model_close(&m);
+    }
+}
+
+/* NaN and infinities of any protocol's outputs. */
+static void outputs_that_are_no_numbers_are_worthless(void **state) {
+    (void)state;
+    for (size_t i = 0; i < COUNT(protocols); i++) {
+        struct model *m = p_model(&protocols[i].file);
+        struct prm_reader *r;
+        struct error e;
+        GOOD(prm_reader_open(m, NULL, &r, &e));
+        const float nan[2] = {NAN, 1}, both[2] = {INFINITY, INFINITY}, none[2] = {-INFINITY, -INFINITY};
+        assert_true(prm_reader_value(r, nan) == 0);
+        assert_true(prm_reader_value(r, both) == (i == 1 ? 1 : 0) && prm_reader_value(r, none) == 0);
+        prm_reader_close(&r), model_close(&m);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_are_read_as_their_authors_do),
+        cmocka_unit_test(kinds_are_recognised),
+        cmocka_unit_test(without_a_template_there_is_a_named_one),
+        cmocka_unit_test(templates_that_do_not_repeat_are_refused),
+        cmocka_unit_test(outputs_that_are_no_numbers_are_worthless),
     };
     return cmocka_run_group_tests(tests, NULL, tiny_cleanup);
 }
