@@ -1,6 +1,6 @@
 # ponder: build, run, test.  `make` prints the targets and builds.
 # Variables: CC (gcc, clang or a cross compiler), B (build folder), OPT, W=-Werror, EXTRA (more flags), PREFIX, DESTDIR,
-# MODEL_DIR (where the model files are that go into the binary).
+# MODEL_DIR (where the model files are that go into the binary), HAVE_CURL (empty: no downloads).
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -14,7 +14,11 @@ MODEL_DIR ?= weights
 ARCH   := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 CFLAGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra $(W) $(OPT) -ffp-contract=off -fno-math-errno -I. -pthread $(EXTRA)
-LDLIBS := -lopenblas -lpcre2-8 -ljansson -lm -pthread
+LDLIBS := -lopenblas -lpcre2-8 -ljansson -lm -pthread -ldl
+# Downloads: the headers of libcurl and libcrypto are enough, the libraries are loaded by need (cli/http.h).
+ifeq ($(origin HAVE_CURL),undefined)
+HAVE_CURL := $(shell printf '\043include <curl/curl.h>\n\043include <openssl/evp.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo yes)
+endif
 
 # Every .c of a room belongs to the library; files of another CPU's instruction set stay out.
 ROOMS := base ops weights tokenizer model prm search tasks train
@@ -34,7 +38,6 @@ endif
 OBJ     := $(SRC:%=$(B)/%.o) $(EMBED:%=$(B)/%.o)
 CLIOBJ  := $(patsubst %,$(B)/%.o,$(wildcard cli/*.c))
 TESTS   := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
-BENCHES := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
 
@@ -52,7 +55,7 @@ all: $(B)/ponder
 ## make asan ubsan tsan  all tests under a sanitizer (build folders of their own)
 ## make arm              the aarch64 kernels against scalar, cross-built, under qemu-user
 ## make fuzz             libFuzzer targets, FUZZ_SECONDS=60 each (clang)
-## make bench            measurements: kernels, fork, decode
+## make bench            a short look at speed: ponder bench (docs/BENCH.md)
 ## make signature        one hash of fixed searches; signature-check compares it with bench/signature.txt
 ## make deps             check which room includes which
 ## make deps-install     install the Debian packages only
@@ -92,13 +95,14 @@ arm:
 
 FUZZ_SECONDS ?= 60
 fuzz:
-	+@$(MAKE_B) B=$(B)-fuzz CC=clang OPT="-O1 -g" EXTRA="-fsanitize=fuzzer-no-link,address,undefined" run-fuzz
+	+@$(MAKE_B) B=$(B)-fuzz CC=clang OPT="-O1 -g" EXTRA="-fsanitize=fuzzer-no-link,address,undefined \
+	  -fno-sanitize-recover=all" run-fuzz
 run-fuzz: $(FUZZERS)
 	@for f in $(FUZZERS); do mkdir -p $$f.corpus; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=5 $$f.corpus $$(ls -d tests/corpus/$${f##*fuzz_} 2>/dev/null) || exit 1; done
+	  $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=20 $$f.corpus $$(ls -d tests/corpus/$${f##*fuzz_} 2>/dev/null) || exit 1; done
 
-bench: $(BENCHES)
-	@for b in $(BENCHES); do echo "# $${b##*/}"; $$b || exit 1; done
+bench: $(B)/ponder
+	@$(B)/ponder bench
 signature: $(B)/ponder
 	@$(B)/ponder signature
 signature-check: $(B)/ponder
@@ -122,6 +126,7 @@ $(B)/%_avx2.c.o: private CFLAGS += -mavx2 -mfma -mf16c
 $(B)/%_avx512.c.o: private CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
 $(B)/cli/version.c.o: private CFLAGS += -DPONDER_COMMIT='"$(COMMIT)"'
 $(B)/cli/version.c.o: $(B)/commit
+$(B)/cli/http.c.o: private CFLAGS += $(if $(HAVE_CURL),-DHAVE_CURL)
 $(B)/weights/embedded.c.o: private CFLAGS += $(if $(EMBED),-DPONDER_EMBED)
 $(B)/weights/embedded.S.o: private CFLAGS += -DPOLICY_FILE='"$(word 1,$(MODELS))"' -DSMALL_FILE='"$(word 2,$(MODELS))"' \
 	-DPRM_FILE='"$(word 3,$(MODELS))"'
@@ -129,7 +134,7 @@ $(B)/weights/embedded.S.o: $(MODELS)
 
 # Files that change only when what they hold does: other flags rebuild everything, another commit the version.
 $(B)/flags: FORCE
-	@mkdir -p $(@D); echo '$(CC) $(CFLAGS) $(EMBED) $(MODEL_DIR)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(EMBED) $(MODEL_DIR)' >$@
+	@mkdir -p $(@D); echo '$(CC) $(CFLAGS) $(EMBED) $(MODEL_DIR) $(HAVE_CURL)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(EMBED) $(MODEL_DIR) $(HAVE_CURL)' >$@
 $(B)/commit: FORCE
 	@mkdir -p $(@D); echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
 
@@ -142,9 +147,9 @@ $(LIB): $(OBJ)
 $(B)/ponder: $(CLIOBJ) $(LIB)
 	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
 $(B)/tests/test_%: $(B)/tests/test_%.c.o $(LIB)
-	$(CC) $(CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
+	$(CC) $(CFLAGS) $(filter %.o,$^) $(LIB) -o $@ -lcmocka $(LDLIBS)
+$(B)/tests/test_hub: $(patsubst %,$(B)/cli/%.c.o,hub_fetch http terminal)
+$(B)/tests/test_hub_fetch: $(patsubst %,$(B)/cli/%.c.o,hub hub_fetch http terminal)
 $(B)/tests/fuzz_%: $(B)/tests/fuzz_%.c.o $(LIB)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDLIBS)
-$(B)/bench/%: $(B)/bench/%.c.o $(LIB)
-	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
 -include $(wildcard $(B)/*/*.d)

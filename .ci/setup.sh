@@ -11,7 +11,7 @@ headers='#include <cblas.h>
 libs=(-lopenblas -lpcre2-8 -ljansson -lm)
 tools=(make gcc)
 if [ "$what" != build ]; then
-    packages+=(libcmocka-dev util-linux bsdutils)
+    packages+=(libcmocka-dev util-linux bsdutils jq)
     headers+='
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,10 +19,13 @@ if [ "$what" != build ]; then
 #include <stdint.h>
 #include <cmocka.h>'
     libs+=(-lcmocka)
-    tools+=(flock script)
+    tools+=(flock script jq)
 fi
 if [ "$what" = ci ]; then
-    packages+=(clang git gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+    packages+=(clang git gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libcurl4-openssl-dev libssl-dev)
+    headers+='
+#include <curl/curl.h>
+#include <openssl/evp.h>' # builds without them have no downloads, and skip their tests
     tools+=(clang git aarch64-linux-gnu-gcc qemu-aarch64)
 fi
 

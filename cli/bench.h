@@ -4,19 +4,18 @@
 #ifndef PONDER_BENCH_H
 #define PONDER_BENCH_H
 
+#include "base/status.h"
 #include "cli/args.h"
 
 /* argv[0] is the part's name; returns the exit code. */
 typedef int bench_part(int argc, char **argv);
-bench_part bench_make, bench_decode, bench_prefill, bench_tree;
+bench_part bench_make, bench_decode, bench_prefill, bench_tree, bench_fork, bench_replay, bench_kernels, bench_attention,
+    bench_bandwidth;
+bench_part bench_look; /* without a part: argv[0] is "bench" */
 
-/* A flag's value "1,4,16" as numbers in [lo, hi]; ARGS_GO_ON, or the exit code after one line on stderr. */
-enum { BENCH_NUMBERS = 16 };
-struct bench_numbers {
-    int n;
-    uint32_t x[BENCH_NUMBERS];
-};
-int bench_list(const struct args *a, const char *flag, const char *text, uint32_t lo, uint32_t hi,
-               struct bench_numbers *out);
+/* One row of forking a branch of n tokens in a cache of the model's shape. */
+struct bench_out;
+struct model;
+enum status bench_fork_row(struct bench_out *out, const struct model *m, uint32_t n, int rounds, struct error *e);
 
 #endif

@@ -56,7 +56,31 @@ void samples_report(json_t *row, const char *name, const char *prefix, const str
     }
 }
 
+int bench_parse(struct args *a, int argc, char **argv) {
+    int code = args_parse(a, argc, argv);
+    if (code == ARGS_GO_ON && a->n_rest) return args_wrong(a, "\"%.60s\" is one word too many", a->rest[0]);
+    return code;
+}
+
+int bench_list(const struct args *a, const char *flag, const char *text, uint32_t lo, uint32_t hi,
+               struct bench_numbers *out) {
+    const char *at = text;
+    out->n = 0;
+    for (;;) {
+        char *end;
+        unsigned long v = strtoul(at, &end, 10);
+        if (end == at || *at < '0' || *at > '9' || v < lo || v > hi || (*end && *end != ','))
+            return args_wrong(a, "--%s: \"%.60s\" is no list of whole numbers from %u to %u", flag, text, lo, hi);
+        if (out->n == BENCH_NUMBERS) return args_wrong(a, "--%s: more than %d numbers", flag, BENCH_NUMBERS);
+        out->x[out->n++] = (uint32_t)v;
+        if (!*end) return ARGS_GO_ON;
+        at = end + 1;
+    }
+}
+
 int bench_threads(const struct bench_options *o) { return o->threads ? (int)o->threads : cpu_count(); }
+
+const char *bench_model_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
 
 const char *bench_cpu(void) {
     static char name[128];
@@ -85,7 +109,8 @@ void bench_metric(json_t *row, const char *name, const struct samples *s) {
 }
 
 void bench_row(struct bench_out *out, json_t *row) {
-    json_object_set_new(row, "threads", json_integer(bench_threads(out->options)));
+    if (!json_object_get(row, "threads"))
+        json_object_set_new(row, "threads", json_integer(bench_threads(out->options)));
     json_object_set_new(row, "isa", json_string(ops_get()->name));
     json_object_set_new(row, "cpu", json_string(bench_cpu()));
     json_object_set_new(row, "commit", json_string(version_commit));
@@ -161,20 +186,10 @@ static bool is_word(const char *const *words, const char *key) {
     return *words;
 }
 
-/* Columns that go above a table when all rows agree; those that only the other forms have. */
-static const char *const settings[] = {"bench",
-                                       "model",
-                                       "rounds",
-                                       "threads",
-                                       "isa",
-                                       "cpu",
-                                       "commit",
-                                       "peer",
-                                       "peer_flash_attention",
-                                       "read_gb_per_second",
-                                       "ghz",
-                                       "vector_ops_per_cycle",
-                                       NULL};
+/* Columns that go above a table when all rows agree; and those that only the other forms show otherwise, or always. */
+static const char *const settings[] = {"bench", "model", "rounds", "threads", "isa", "cpu", "commit", "peer", NULL};
+static const char *const machine[] = {"peer_flash_attention", "read_gb_per_second", "ghz", "vector_ops_per_cycle",
+                                      NULL};
 static const char *const details[] = {"median",   "min",       "max",       "peer_spread", "peer_min",
                                       "peer_max", "ratio_min", "ratio_max", NULL};
 
@@ -195,8 +210,9 @@ static void print_md_table(const json_t *rows) {
     const char *between = "";
     for (size_t c = 0; c < json_array_size(all); c++) {
         const char *key = json_string_value(json_array_get(all, c));
-        if (is_word(details, key)) continue;
-        if (!is_word(settings, key) || !is_common(rows, key)) {
+        bool common = is_common(rows, key);
+        if (is_word(details, key) || (is_word(machine, key) && !common)) continue;
+        if (!common || !(is_word(settings, key) || is_word(machine, key))) {
             json_array_append(columns, json_array_get(all, c));
             continue;
         }
@@ -226,26 +242,29 @@ static void print_md_table(const json_t *rows) {
     json_decref(columns);
 }
 
+/* Rows of the same kind stand in one table, wherever they were measured. */
 static void print_md(const json_t *rows) {
-    for (size_t i = 0, n; i < json_array_size(rows); i += n) {
-        const json_t *bench = json_object_get(json_array_get(rows, i), "bench");
-        json_t *table = json_array();
-        for (n = 0; i + n < json_array_size(rows); n++) {
-            json_t *row = json_array_get(rows, i + n);
-            if (!json_equal(bench, json_object_get(row, "bench"))) break;
-            json_array_append(table, row);
-        }
-        if (i) putchar('\n');
-        print_md_table(table);
-        json_decref(table);
+    json_t *tables = json_object();
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        json_t *row = json_array_get(rows, i);
+        const char *bench = json_string_value(json_object_get(row, "bench"));
+        if (!json_object_get(tables, bench)) json_object_set_new(tables, bench, json_array());
+        json_array_append(json_object_get(tables, bench), row);
     }
+    for (void *at = json_object_iter(tables); at; at = json_object_iter_next(tables, at)) {
+        if (at != json_object_iter(tables)) putchar('\n');
+        print_md_table(json_object_iter_value(at));
+    }
+    json_decref(tables);
 }
 
-int bench_out_close(struct bench_out *out) {
+void bench_out_close(struct bench_out *out, bool good) {
     const char *form = out->options->output;
-    if (!strcmp(form, "md")) print_md(out->rows);
-    if (!strcmp(form, "csv")) print_csv(out->rows);
-    if (!strcmp(form, "json")) json_dumpf(out->rows, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6)), putchar('\n');
+    if (good && !strcmp(form, "md")) print_md(out->rows);
+    if (good && !strcmp(form, "csv")) print_csv(out->rows);
+    if (good && !strcmp(form, "json")) {
+        json_dumpf(out->rows, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+        putchar('\n');
+    }
     json_decref(out->rows);
-    return EXIT_GOOD;
 }

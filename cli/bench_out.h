@@ -50,13 +50,26 @@ void bench_out_open(struct bench_out *out, const struct bench_options *o);
 /* What a row is about: samples_report under `name` ("tokens_per_second"), "median" (the same number) and "rounds". */
 void bench_metric(json_t *row, const char *name, const struct samples *s);
 
-/* Takes over `row` and adds cpu, isa, threads and commit. */
+/* Takes over `row` and adds cpu, isa, commit and, unless it has them, threads. */
 void bench_row(struct bench_out *out, json_t *row);
 
-/* Prints what is not printed yet; the exit code. */
-int bench_out_close(struct bench_out *out);
+/* Prints what is not printed yet, if all went well. */
+void bench_out_close(struct bench_out *out, bool good);
+
+/* args_parse for parts that take flags only. */
+int bench_parse(struct args *a, int argc, char **argv);
+
+/* A flag's value "1,4,16" as numbers in [lo, hi]; ARGS_GO_ON, or the exit code after one line on stderr. */
+enum { BENCH_NUMBERS = 16 };
+struct bench_numbers {
+    int n;
+    uint32_t x[BENCH_NUMBERS];
+};
+int bench_list(const struct args *a, const char *flag, const char *text, uint32_t lo, uint32_t hi,
+               struct bench_numbers *out);
 
 int bench_threads(const struct bench_options *o); /* --threads, or all CPUs */
+const char *bench_model_name(const char *path);   /* without the folders */
 const char *bench_cpu(void);                      /* "AMD EPYC" */
 
 #endif

@@ -3,7 +3,6 @@
  * Next: peer.c, which runs other programs between our rounds. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "cli/bench_run.h"
 #include "cli/peer.h"
 #include "cli/session.h"
+#include "weights/embedded.h"
 
 enum { MAX_CASES = 32, PROBE_BYTES = 1 << 28 };
 
@@ -60,22 +60,6 @@ static const struct flag tree_flags[] = {
     BENCH_FLAGS(struct options, common, "3"),
     {0},
 };
-
-int bench_list(const struct args *a, const char *flag, const char *text, uint32_t lo, uint32_t hi,
-               struct bench_numbers *out) {
-    const char *at = text;
-    out->n = 0;
-    for (;;) {
-        char *end;
-        unsigned long v = strtoul(at, &end, 10);
-        if (end == at || *at < '0' || *at > '9' || v < lo || v > hi || (*end && *end != ','))
-            return args_wrong(a, "--%s: \"%.60s\" is no list of whole numbers from %u to %u", flag, text, lo, hi);
-        if (out->n == BENCH_NUMBERS) return args_wrong(a, "--%s: more than %d numbers", flag, BENCH_NUMBERS);
-        out->x[out->n++] = (uint32_t)v;
-        if (!*end) return ARGS_GO_ON;
-        at = end + 1;
-    }
-}
 
 /* All that is measured in turn. */
 struct bench {
@@ -165,6 +149,17 @@ static enum status run_round(struct bench *b, struct error *e) {
     return s;
 }
 
+/* Where the row stands under the roofs of memory and arithmetic (Williams et al. 2009): multiplications with weights, attention
+ * not counted, a second, and for each byte of weights that a pass reads. */
+static void add_roofline(json_t *row, const struct bench *b, const struct bench_case *c, double rate) {
+    const struct model *m = b->subject.model;
+    double head = (double)m->head.rows * m->head.cols,
+           macs = (double)m->n_weights + (c->prompt ? head / c->prompt : head);
+    double rows = c->prompt ? (c->prompt < b->o->ubatch ? c->prompt : (double)b->o->ubatch) : c->branches;
+    json_object_set_new(row, "gmac_per_second", json_real(macs * rate / 1e9));
+    json_object_set_new(row, "mac_per_byte", json_real(macs * rows / (double)subject_pass_bytes(&b->subject)));
+}
+
 /* What a reader needs to judge a rate: how near to memory, how quiet the computer. */
 static void add_machine(json_t *row, const struct bench *b, const struct bench_case *c, double rate) {
     double read = samples_median(&b->read);
@@ -173,12 +168,11 @@ static void add_machine(json_t *row, const struct bench *b, const struct bench_c
         json_object_set_new(row, "weight_gb_per_second", json_real(bytes * rate / c->branches / 1e9));
         json_object_set_new(row, "of_read_bandwidth", json_real(bytes * rate / c->branches / 1e9 / read));
     }
+    add_roofline(row, b, c, rate);
     json_object_set_new(row, "read_gb_per_second", json_real(read));
     json_object_set_new(row, "ghz", json_real(samples_median(&b->ghz)));
     json_object_set_new(row, "vector_ops_per_cycle", json_real(samples_median(&b->vector) / samples_median(&b->ghz)));
 }
-
-static const char *base_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }
 
 static void add_peer(json_t *row, const struct bench *b, const struct rates *r) {
     json_object_set_new(row, "peer", json_string(b->peer.version));
@@ -191,7 +185,7 @@ static void add_row(struct bench_out *out, const struct bench *b, size_t i) {
     const struct bench_case *c = &b->cases[i];
     json_t *row = json_object();
     json_object_set_new(row, "bench", json_string(c->bench));
-    json_object_set_new(row, "model", json_string(base_name(gguf_name(b->subject.model->file))));
+    json_object_set_new(row, "model", json_string(bench_model_name(gguf_name(b->subject.model->file))));
     if (!strcmp(c->bench, "decode")) json_object_set_new(row, "depth", json_integer(c->depth));
     else json_object_set_new(row, "prompt", json_integer(c->prompt ? c->prompt : c->depth));
     if (!strcmp(c->bench, "tree")) json_object_set_new(row, "branches", json_integer(c->branches));
@@ -202,24 +196,22 @@ static void add_row(struct bench_out *out, const struct bench *b, size_t i) {
     bench_row(out, row);
 }
 
+/* Measures the cases of b with its model and prints their rows. */
+static enum status run_cases(struct bench *b, struct bench_out *out, struct error *e) {
+    enum status s = open_bench(b, e);
+    for (int r = 0; !s && r < b->o->common.rounds; r++) s = run_round(b, e);
+    for (size_t i = 0; !s && i < b->n_cases; i++) add_row(out, b, i);
+    close_bench(b);
+    return s;
+}
+
 static int run_bench(const struct args *a, struct bench *b) {
     struct error e;
     struct bench_out out;
-    enum status s = open_bench(b, &e);
-    for (int r = 0; !s && r < b->o->common.rounds; r++) s = run_round(b, &e);
-    if (!s) {
-        bench_out_open(&out, &b->o->common);
-        for (size_t i = 0; i < b->n_cases; i++) add_row(&out, b, i);
-        bench_out_close(&out);
-    }
-    close_bench(b);
+    bench_out_open(&out, &b->o->common);
+    enum status s = run_cases(b, &out, &e);
+    bench_out_close(&out, s == OK);
     return s ? args_failed(a, e.text) : EXIT_GOOD;
-}
-
-static int parse(struct args *a, int argc, char **argv) {
-    int code = args_parse(a, argc, argv);
-    if (code == ARGS_GO_ON && a->n_rest) return args_wrong(a, "\"%.60s\" is one word too many", a->rest[0]);
-    return code;
 }
 
 int bench_decode(int argc, char **argv) {
@@ -231,7 +223,7 @@ int bench_decode(int argc, char **argv) {
                      .about = "Tokens per second of one branch, at empty and at deep contexts.\n",
                      .flags = decode_flags,
                      .options = &o};
-    int code = parse(&a, argc, argv);
+    int code = bench_parse(&a, argc, argv);
     if (code == ARGS_GO_ON) code = bench_list(&a, "depth", o.depth, 0, 1 << 20, &depths);
     if (code != ARGS_GO_ON) return code;
     for (int i = 0; i < depths.n; i++)
@@ -248,7 +240,7 @@ int bench_prefill(int argc, char **argv) {
                      .about = "Tokens per second of reading a prompt.\n",
                      .flags = prefill_flags,
                      .options = &o};
-    int code = parse(&a, argc, argv);
+    int code = bench_parse(&a, argc, argv);
     if (code == ARGS_GO_ON) code = bench_list(&a, "prompt", o.prompt, 1, 1 << 20, &prompts);
     if (code != ARGS_GO_ON) return code;
     for (int i = 0; i < prompts.n; i++) b.cases[b.n_cases++] = (struct bench_case){"prefill", prompts.x[i], 0, 1, 0};
@@ -265,7 +257,7 @@ int bench_tree(int argc, char **argv) {
         .about = "Tokens per second, all branches together, that share one prompt: it is read once and forked.\n",
         .flags = tree_flags,
         .options = &o};
-    int code = parse(&a, argc, argv);
+    int code = bench_parse(&a, argc, argv);
     if (code == ARGS_GO_ON) code = bench_list(&a, "prompt", o.prompt, 1, 1 << 20, &prompts);
     if (code == ARGS_GO_ON) code = bench_list(&a, "branches", o.branches, 1, SUBJECT_MAX_BRANCHES, &branches);
     if (code != ARGS_GO_ON) return code;
@@ -275,4 +267,51 @@ int bench_tree(int argc, char **argv) {
         for (int j = 0; j < branches.n; j++)
             b.cases[b.n_cases++] = (struct bench_case){"tree", 0, prompts.x[i], branches.x[j], (uint32_t)o.gen};
     return run_bench(&a, &b);
+}
+
+/* A short look at one model; what is longer than it was trained for is left out. */
+static enum status look_at(const struct options *o, const char *model, struct bench_out *out, struct error *e) {
+    static const struct bench_case cases[] = {{"prefill", 128, 0, 1, 0}, {"decode", 0, 0, 1, 64},
+                                              {"tree", 0, 64, 1, 32},    {"tree", 0, 64, 4, 32},
+                                              {"tree", 0, 64, 16, 32},   {"tree", 0, 64, 64, 32}};
+    static const uint32_t contexts[] = {512, 4096};
+    struct options own = *o;
+    struct bench b = {.o = &own};
+    struct model *m;
+    own.session.model = model, own.ubatch = 512;
+    enum status s = session_open_model(model, "policy", &m, e);
+    if (s) return s;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (cases[i].prompt + cases[i].depth + cases[i].gen < m->config.n_ctx) b.cases[b.n_cases++] = cases[i];
+    s = b.n_cases ? run_cases(&b, out, e) : OK;
+    for (size_t i = 0; !s && i < sizeof contexts / sizeof *contexts; i++)
+        s = bench_fork_row(out, m, contexts[i], 101, e);
+    model_close(&m);
+    return s;
+}
+
+static const struct flag look_flags[] = {
+    MODEL_FLAG(struct options, session), BENCH_FLAGS(struct options, common, "5"), {0}};
+
+int bench_look(int argc, char **argv) {
+    struct options o = {0};
+    struct bench_out out;
+    struct error e;
+    struct args a = {
+        .command = "bench",
+        .usage = "[PART]",
+        .about =
+            "Measures speed on this computer.  Without a PART: a short look at the models inside the binary, or at\n"
+            "--model FILE.\n",
+        .flags = look_flags,
+        .options = &o};
+    int code = bench_parse(&a, argc, argv);
+    if (code != ARGS_GO_ON) return code;
+    enum status s = OK;
+    bench_out_open(&out, &o.common);
+    if (args_given(&a, "model") || !embedded_table->name) s = look_at(&o, o.session.model, &out, &e);
+    else
+        for (const struct embedded *m = embedded_table; !s && m->name; m++) s = look_at(&o, m->name, &out, &e);
+    bench_out_close(&out, s == OK);
+    return s ? args_failed(&a, e.text) : EXIT_GOOD;
 }

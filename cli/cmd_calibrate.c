@@ -113,6 +113,7 @@ static enum status run(const struct options *o, const struct session *s, const s
                        struct pool *pool, struct error *e) {
     struct eval_params ep = {.policy = s->policy.engine,
                              .prm = s->prm.engine,
+                             .reader = s->reader,
                              .tok = s->tok,
                              .agg = s->prm_info.agg,
                              .sampling = {.top_p = 1},

@@ -31,6 +31,7 @@ static const struct flag flags[] = {
      "problems at a time (default: 4 a thread; 1 to measure latency)"},
     MODEL_FLAG(struct options, session),
     PRM_FLAG(struct options, session),
+    VERIFIER_FLAG(struct options, session),
     SEARCH_FLAGS(struct options, search),
     COMPUTE_FLAGS(struct options, session),
     {0},

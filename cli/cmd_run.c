@@ -1,5 +1,5 @@
 /* cmd_run.c: continues a text, token by token, on stdout.
- * Not a chat and not a search.
+ * Not a chat; with --search it hands over to run_search.c.
  * Next: model/sample.h, cli/stream.h. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/input.h"
 #include "cli/memory.h"
+#include "cli/run_search.h"
 #include "cli/sampling.h"
 #include "cli/session.h"
 #include "cli/speculative.h"
@@ -21,6 +22,7 @@ struct options {
     const char *prompt, *file;
     struct sampling_options sampling;
     struct speculative_options speculative;
+    struct search_options search;
     bool special, escape, no_escape, hide_prompt;
 };
 
@@ -38,6 +40,9 @@ static const struct flag flags[] = {
      "write the continuation only"},
     SAMPLING_FLAGS(struct options, sampling),
     SPECULATIVE_FLAGS(struct options, speculative),
+    SEARCH_CORE_FLAGS(struct options, search),
+    PRM_FLAG(struct options, session),
+    VERIFIER_FLAG(struct options, session),
     COMPUTE_FLAGS(struct options, session),
     {0},
 };
@@ -173,6 +178,21 @@ static void unescape_all(struct options *o, const struct args *a) {
     for (int i = 0; i < o->sampling.stops.n; i++) input_unescape((char *)o->sampling.stops.values[i]);
 }
 
+static int searched(const struct args *a, struct options *o) {
+    struct writer w = {.o = o};
+    struct error e;
+    struct run_search r = {&o->session, &o->search, &o->sampling, NULL, o->special, o->hide_prompt};
+    int code = read_text(&w, &e) ? args_failed(a, e.text) : ARGS_GO_ON;
+    char *text = code == ARGS_GO_ON ? mem_new(w.n_text + 1, 1) : NULL;
+    if (text) memcpy(text, w.text, w.n_text);
+    if (code == ARGS_GO_ON && !text) code = args_failed(a, "no memory for the prompt");
+    else if (text && strlen(text) != w.n_text) code = args_failed(a, "--file: holds a NUL byte");
+    r.text = text;
+    if (code == ARGS_GO_ON) code = run_search(a, &r);
+    mem_free(text), mem_free(w.file);
+    return code;
+}
+
 int cmd_run(int argc, char **argv) {
     struct options o = {0};
     struct args a = {
@@ -188,6 +208,8 @@ int cmd_run(int argc, char **argv) {
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; the text comes with --prompt", a.rest[0]);
     if (o.file && args_given(&a, "prompt")) return args_wrong(&a, "--prompt and --file: give one of them");
     if (!o.no_escape) unescape_all(&o, &a);
+    if (o.search.search) return searched(&a, &o);
+    if (args_given(&a, "budget")) return args_wrong(&a, "--budget: needs --search");
     enum status s = open_writer(&w, &o, &e);
     if (!s) s = run(&w, &e);
     code = s ? args_failed(&a, e.text) : EXIT_GOOD;

@@ -1,6 +1,7 @@
 /* cmd_solve.c: the main job: a problem, the greedy answer, the search with its tree, the verified answer and what it cost.
  * Not a measurement: cmd_eval.c runs over files.
  * Next: solver.c. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,21 +10,25 @@
 #include "cli/draw.h"
 #include "cli/input.h"
 #include "cli/report.h"
+#include "search/trace.h"
 
 struct options {
     struct session_options session;
     struct search_options search;
-    const char *file;
+    const char *file, *trace;
     bool json, quiet;
 };
 
 static const struct flag flags[] = {
     MODEL_FLAG(struct options, session),
     PRM_FLAG(struct options, session),
+    VERIFIER_FLAG(struct options, session),
     SEARCH_FLAGS(struct options, search),
     {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE",
      "the problem, instead of words behind the flags; - = standard input"},
     {"quiet", "q", FLAG_YES, offsetof(struct options, quiet), NULL, 0, 0, NULL, "no greedy answer first, no tree"},
+    {"trace", NULL, FLAG_TEXT, offsetof(struct options, trace), NULL, 0, 0, "FILE",
+     "write every event of the search there, as JSONL"},
     {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL,
      "the outcome as one JSON object on stdout"},
     COMPUTE_FLAGS(struct options, session),
@@ -60,13 +65,34 @@ static enum status show_greedy(const struct solver *s, const struct problem *p, 
     return OK;
 }
 
-/* Search with the tree on stderr, unless quiet. */
-static enum status search_drawn(const struct solver *s, const struct problem *p, bool quiet, struct outcome *o,
-                                struct error *e) {
-    struct draw d = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = p->text};
-    if (!quiet) fprintf(stderr, "%s:\n", s->strategy->name);
-    enum status st = solver_run(s, p, quiet ? NULL : draw_event, &d, o, e);
-    draw_free(&d);
+/* Who hears of a search's events: the tree for people, the trace for programs. */
+struct listeners {
+    struct draw draw;
+    struct trace trace; /* file NULL: none */
+    bool drawn;
+};
+
+static void tell(void *arg, const struct event *event) {
+    struct listeners *l = arg;
+    if (l->drawn) draw_event(&l->draw, event);
+    if (l->trace.file) trace_write(&l->trace, event);
+}
+
+/* Search with the tree on stderr, unless quiet, and in the trace, if one is wanted. */
+static enum status search_heard(const struct options *o, const struct solver *s, const struct problem *p,
+                                struct outcome *out, struct error *e) {
+    struct listeners l = {
+        .draw = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = p->text, .words = task_has_words(p->task)},
+        .drawn = !o->quiet};
+    if (o->trace && !(l.trace.file = fopen(o->trace, "w")))
+        return error_set(e, ERR_IO, "--trace %s: %s", o->trace, strerror(errno));
+    if (!o->quiet) fprintf(stderr, "%s:\n", s->strategy->name);
+    enum status st = solver_run(s, p, l.drawn || l.trace.file ? tell : NULL, &l, out, e);
+    draw_free(&l.draw);
+    if (l.trace.file && (fclose(l.trace.file) || l.trace.failed) && !st) {
+        outcome_free(out);
+        st = error_set(e, ERR_IO, "--trace %s: could not be written", o->trace);
+    }
     return st;
 }
 
@@ -90,7 +116,7 @@ static enum status solve_open(const struct options *o, const struct solver *s, c
                               struct outcome *out, struct error *e) {
     enum status st = OK;
     if (!o->quiet && strcmp(s->strategy->name, "greedy")) st = show_greedy(s, p, e);
-    if (!st) st = search_drawn(s, p, o->quiet, out, e);
+    if (!st) st = search_heard(o, s, p, out, e);
     if (!st && *out->trouble) {
         st = error_set(e, ERR_INPUT, "%s", out->trouble);
         outcome_free(out);

@@ -93,9 +93,13 @@ static void end_line(struct canvas *c) {
     c->n_lines++;
 }
 
-static void put_branch(struct canvas *c, uint32_t depth, bool last) {
+static void put_indent(struct canvas *c, uint32_t depth) {
     color(c, "2");
     for (uint32_t i = 1; i < depth; i++) put(c, "%s", c->open[i] ? c->glyphs->bar : c->glyphs->gap);
+}
+
+static void put_branch(struct canvas *c, uint32_t depth, bool last) {
+    put_indent(c, depth);
     put(c, "%s", last ? c->glyphs->corner : c->glyphs->tee);
     color(c, "0");
 }
@@ -158,25 +162,52 @@ static int choose(const struct canvas *c, uint32_t u, uint32_t *chosen) {
     return n;
 }
 
-static void put_children(struct canvas *c, uint32_t u) {
-    uint32_t chosen[MAX_SHOWN], depth = node_at(c, u)->depth + 1;
+static void put_more(struct canvas *c, uint32_t n, const char *what) {
+    color(c, "2");
+    put(c, "+ %u more%s", n, what);
+    color(c, "0");
+    end_line(c);
+}
+
+static void put_node(struct canvas *c, uint32_t u, uint32_t indent) {
+    put_text(c, node_at(c, u)->text, text_columns(c, indent));
+    put_numbers(c, u);
+    end_line(c);
+}
+
+/* Steps that follow u without a choice, below it: the next one, the last one, and how many are between.  Returns the last. */
+static uint32_t put_run(struct canvas *c, uint32_t u, uint32_t indent) {
+    uint32_t n = 0, end = u, i = 0;
+    for (; node_at(c, end)->n_children == 1; n++) end = node_at(c, end)->first_child;
+    while (u != end && c->n_lines < c->max_lines) {
+        u = node_at(c, u)->first_child;
+        bool shown = ++i == 1 || u == end || n <= 3;
+        if (!shown && i > 2) continue; /* told with the second */
+        put_indent(c, indent);
+        put(c, "%s", c->open[indent] ? c->glyphs->bar : c->glyphs->gap);
+        color(c, "0");
+        if (shown) put_node(c, u, indent);
+        else put_more(c, n - 2, " steps");
+    }
+    return end;
+}
+
+/* indent: how deep the children are drawn; in words, unbranched steps go straight down instead of to the right. */
+static void put_children(struct canvas *c, uint32_t u, uint32_t indent) {
+    uint32_t chosen[MAX_SHOWN];
     int n = choose(c, u, chosen);
     uint32_t more = node_at(c, u)->n_children - (uint32_t)n;
     for (int i = 0; i < n && c->n_lines < c->max_lines; i++) {
         bool last = i == n - 1 && !more;
-        put_branch(c, depth, last);
-        put_text(c, node_at(c, chosen[i])->text, text_columns(c, depth));
-        put_numbers(c, chosen[i]);
-        end_line(c);
-        c->open[depth] = !last;
-        if (depth < MAX_DEPTH) put_children(c, chosen[i]);
+        put_branch(c, indent, last);
+        put_node(c, chosen[i], indent);
+        c->open[indent] = !last;
+        uint32_t below = c->d->words ? put_run(c, chosen[i], indent) : chosen[i];
+        if (indent < MAX_DEPTH) put_children(c, below, indent + 1);
     }
     if (!more || c->n_lines >= c->max_lines) return;
-    put_branch(c, depth, true);
-    color(c, "2");
-    put(c, "+ %u more", more);
-    color(c, "0");
-    end_line(c);
+    put_branch(c, indent, true);
+    put_more(c, more, "");
 }
 
 /* Chains through each node, and the best value below it: children have higher numbers than their parents. */
@@ -210,7 +241,7 @@ static void draw_tree(struct draw *d, const struct event *ev) {
     color(&c, "0");
     put(&c, "%7s%s", d->visited ? "visits" : "chains", d->scored ? "  value" : "");
     end_line(&c);
-    put_children(&c, 0);
+    put_children(&c, 0, 1);
     if (d->term.live) put(&c, "\033[J");
     fwrite(c.text, 1, c.size, d->to);
     fflush(d->to);

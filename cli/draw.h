@@ -14,6 +14,7 @@ struct draw {
     FILE *to;
     struct terminal term;
     const char *title; /* of node 0: the problem */
+    bool words;        /* chains are long texts that seldom branch */
     /* draw.c's own */
     bool scored, visited; /* values and visits have been seen: their columns mean something */
     uint64_t last_ns;

@@ -171,7 +171,7 @@ static void set_times(struct summary *sum, const struct eval_run *r) {
         if (r->scores[i].done) ms[n++] = r->scores[i].ms;
     qsort(ms, n, sizeof *ms, compare_doubles);
     sum->median_ms = (ms[(n - 1) / 2] + ms[n / 2]) / 2;
-    sum->p95_ms = ms[(size_t)(0.95 * (n - 1))];
+    sum->p95_ms = ms[(size_t)ceil(0.95 * n) - 1];
     mem_free(ms);
 }
 

@@ -1,7 +1,7 @@
 /* hub.c: see hub.h.
- * Not a download, and no index: a cache folder is read each time, which takes milliseconds.
- * Next: docs/RUN.md. */
-#include "cli/hub.h"
+ * No index: a cache folder is read each time, which takes milliseconds.
+ * Next: hub_fetch.c. */
+#include "cli/hub_fetch.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+
+#include "cli/http.h"
 
 enum { MAX_DEPTH = 2, NAME = 256 }; /* some repositories keep each quantisation in a folder of its own */
 
@@ -66,11 +68,16 @@ static bool is_model(const char *name) {
     return !of || of - name < 6 || !isdigit((unsigned char)of[-1]) || !strncmp(of - 6, "-00001", 6);
 }
 
+int hub_rank(const char *name, const char *quant) {
+    if (!is_model(name)) return 0;
+    return has_word(name, *quant ? quant : "Q4_K_M") ? 2 : 1;
+}
+
 static void consider(struct search *s, const char *folder, const char *name) {
     char path[HUB_PATH];
     int size = snprintf(path, sizeof path, "%s/%s", folder, name);
     if (size < 0 || size >= HUB_PATH || access(path, R_OK)) return; /* a link whose blob is gone, too */
-    int rank = has_word(name, *s->quant ? s->quant : "Q4_K_M") ? 2 : 1;
+    int rank = hub_rank(name, s->quant);
     size_t used = strlen(s->others), left = sizeof s->others - used;
     size = snprintf(s->others + used, left, "%s%s", used ? ", " : "", name);
     if (size < 0 || (size_t)size >= left) s->others[used] = 0; /* whole names only */
@@ -152,13 +159,28 @@ enum status hub_find(const char *spec, char path[HUB_PATH], struct error *e) {
     }
     if (*seen) return error_set(e, ERR_INPUT, "-hf %.100s: no file of %.40s; there are: %s", spec, want.quant, seen);
     return error_set(e, ERR_INPUT,
-                     "-hf %.100s: no such model in %s; nothing is downloaded, so give the file with --model", spec,
-                     *places ? places : "any cache, as no variable (HF_HOME, HOME, ...) names one");
+                     "-hf %.100s: no such model in %s; nothing is downloaded (%s), so give the file with --model", spec,
+                     *places ? places : "any cache, as no variable (HF_HOME, HOME, ...) names one",
+                     http_is_built() ? "offline" : "built without libcurl");
+}
+
+static bool first_cache(char path[HUB_PATH]) {
+    for (size_t i = 0; i < sizeof caches / sizeof *caches; i++) {
+        const char *at = getenv(caches[i].variable);
+        if (at && *at) return snprintf(path, HUB_PATH, "%s%s", at, caches[i].below) < HUB_PATH;
+    }
+    return false;
 }
 
 enum status hub_resolve(const char **name, char path[HUB_PATH], struct error *e) {
     if (strncmp(*name, "hf:", 3)) return OK;
+    struct spec want;
+    char cache[HUB_PATH];
     enum status s = hub_find(*name + 3, path, e);
+    if (s && hub_can_fetch() && parse(*name + 3, &want) && first_cache(cache)) {
+        struct hub_wanted w = {want.user, want.model, want.quant, cache};
+        s = hub_fetch(&w, path, e);
+    }
     if (!s) *name = path;
     return s;
 }

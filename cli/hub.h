@@ -36,7 +36,11 @@ enum { HUB_PATH = 4096 };
  * projectors (mmproj) and importance matrices are no models.  ERR_INPUT says where was looked, or what there is. */
 enum status hub_find(const char *spec, char path[HUB_PATH], struct error *e);
 
-/* For every name of a model file: one that begins with "hf:" becomes the path of that model, any other one stays. */
+/* How well a file of this name fits: 2 the quantisation ("": Q4_K_M), 1 another model, 0 no model to open. */
+int hub_rank(const char *name, const char *quant);
+
+/* For every name of a model file: one that begins with "hf:" becomes the path of that model, from a cache or (hub_fetch.h)
+ * downloaded into the first cache that a variable names; any other one stays. */
 enum status hub_resolve(const char **name, char path[HUB_PATH], struct error *e);
 
 #endif

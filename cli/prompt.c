@@ -65,10 +65,10 @@ static enum status encode_chat(const struct prompter *r, const char *text, int32
 
 static enum status encode_plain(const struct prompter *r, const char *text, int32_t **ids, size_t *n, struct error *e) {
     size_t size = strlen(text);
-    enum status s = tok_encode(r->tok, text, size, false, tok_adds_bos(r->tok), NULL, 0, n, e);
+    enum status s = tok_encode(r->tok, text, size, r->special, tok_adds_bos(r->tok), NULL, 0, n, e);
     if (s || !*n) return s;
     if (!(*ids = mem_new(*n, sizeof **ids))) return error_set(e, ERR_MEMORY, "no memory for %zu tokens", *n);
-    return tok_encode(r->tok, text, size, false, tok_adds_bos(r->tok), *ids, *n, n, e);
+    return tok_encode(r->tok, text, size, r->special, tok_adds_bos(r->tok), *ids, *n, n, e);
 }
 
 enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n,

@@ -13,6 +13,7 @@ struct prompter {
     /* set by the caller before prompter_open */
     const char *system; /* message, or NULL */
     bool raw;           /* the text alone */
+    bool special;       /* raw: names of control tokens become those tokens */
     /* prompt.c's own */
     const struct tok *tok;
     struct chat *chat; /* NULL: the text goes to the model without a template */
@@ -23,7 +24,7 @@ enum status prompter_open(struct prompter *r, const struct session *session, str
 void prompter_close(struct prompter *r);
 
 /* *ids [*n] are for mem_free.  With a template: a message of the user, the problem with the task's instruction below it.  Without:
- * the problem and the task's cue.  Raw: the problem.  Text of control tokens in it stays text. */
+ * the problem and the task's cue.  Raw: the problem.  Text of control tokens in it stays text, unless `special`. */
 enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n,
                             struct error *e);
 

@@ -62,7 +62,12 @@ json_t *report_settings(const struct solver *s) {
                   (double)p->widen_c, "widen_alpha", (double)p->widen_alpha, "backup",
                   p->backup == BACKUP_MAX ? "max" : "mean", "pick", picks[p->pick], "stop_value", (double)p->stop_value,
                   "agg", prm_agg_name(s->agg), "check", s->check, "ctx", (int)s->session->ctx);
-    if (!task_has_words(s->task)) return settings;
+    static const char *const verifiers[] = {"prm", "ptrue", "logprob", "none"};
+    bool words = task_has_words(s->task); /* headers of results on puzzles are older than these fields */
+    bool given = s->session->verifier != VERIFIER_PRM || s->session->prm.model || s->session->oracle;
+    if (words || s->session->verifier != VERIFIER_PRM)
+        json_object_set_new(settings, "verifier", json_string(given ? verifiers[s->session->verifier] : "none"));
+    if (!words) return settings;
     json_t *more = json_pack("{s:s,s:i,s:i,s:i,s:f,s:f,s:s,s:s}", "step_delimiter", s->delimiter, "max_step_tokens",
                              (int)s->max_step_tokens, "max_depth", (int)(s->max_depth ? s->max_depth : p->max_depth),
                              "top_k", (int)s->sampling.top_k, "top_p", (double)s->sampling.top_p, "min_p",

@@ -3,10 +3,12 @@
  * Next: solver.c. */
 #include "cli/session.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -72,11 +74,40 @@ static enum status hash_file(const char *path, uint64_t *hash, struct error *e) 
     return OK;
 }
 
+/* Files that a model's folder is read from. */
+static int is_model_part(const struct dirent *entry) {
+    const char *end = strrchr(entry->d_name, '.');
+    return end && end != entry->d_name &&
+           (!strcmp(end, ".safetensors") || !strcmp(end, ".json") || !strcmp(end, ".jinja"));
+}
+
+/* Of the names and contents of those files, in order. */
+static enum status hash_folder(const char *folder, uint64_t *hash, struct error *e) {
+    struct dirent **list;
+    int n = scandir(folder, &list, is_model_part, alphasort);
+    if (n < 0) return error_set(e, ERR_IO, "%s: %s", folder, strerror(errno));
+    enum status s = OK;
+    *hash = hash_bytes(folder, 0);
+    for (int i = 0; i < n; i++) {
+        char path[HUB_PATH];
+        uint64_t parts[3] = {*hash, hash_bytes(list[i]->d_name, strlen(list[i]->d_name))};
+        if (!s && snprintf(path, sizeof path, "%s/%s", folder, list[i]->d_name) >= HUB_PATH)
+            s = error_set(e, ERR_INPUT, "%.200s: the path is too long", folder);
+        if (!s) s = hash_file(path, &parts[2], e);
+        *hash = hash_bytes(parts, sizeof parts);
+        free(list[i]);
+    }
+    free(list);
+    return s;
+}
+
 enum status session_hash(const char *name, const char *role, uint64_t *hash, struct error *e) {
     const struct embedded *m = embedded_of(name, role);
     char path[HUB_PATH];
     enum status s = m ? OK : hub_resolve(&name, path, e);
     if (s) return s;
+    struct stat st;
+    if (!m && !stat(name, &st) && S_ISDIR(st.st_mode)) return hash_folder(name, hash, e);
     if (!m) return hash_file(name, hash, e);
     *hash = hash_bytes(m->data, m->size_bytes);
     return OK;

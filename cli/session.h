@@ -25,7 +25,7 @@ struct session_options {
      0,                                                                                                                \
      0,                                                                                                                \
      "FILE",                                                                                                           \
-     "policy: a GGUF file, or hf:USER/MODEL[:QUANT]"},                                                                 \
+     "policy: a GGUF file, the folder of a model, or hf:USER/MODEL[:QUANT]"},                                          \
         HUB_FLAGS(type, field.model)
 #define PRM_FLAG(type, field)                                                                                          \
     {"prm",                                                                                                            \

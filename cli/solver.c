@@ -131,14 +131,22 @@ enum status solver_attach(struct solver *s, const struct session *session, struc
     if (!s->agg_given) s->agg = session->prm.model ? session->prm_info.agg : AGG_LAST;
     if (session->oracle && !s->task->oracle)
         return error_set(e, ERR_INPUT, "--prm oracle: nobody knows it for --task %s", s->task->name);
-    if (s->strategy->needs_prm && !session->prm.model && !session->oracle)
-        return error_set(e, ERR_INPUT,
-                         "--search %s needs a reward model: give --prm FILE, or use --search greedy or maj",
-                         s->strategy->name);
-    return task_has_words(s->task) ? prompter_open(&s->prompter, session, e) : OK;
+    bool own = session->verifier == VERIFIER_PTRUE || session->verifier == VERIFIER_LOGPROB;
+    if (s->strategy->needs_prm && !session->prm.model && !session->oracle && !own)
+        return error_set(
+            e, ERR_INPUT,
+            "--search %s needs a reward model: give --prm FILE, --verifier ptrue or logprob, or use --search "
+            "greedy or maj",
+            s->strategy->name);
+    enum status st = task_has_words(s->task) ? prompter_open(&s->prompter, session, e) : OK;
+    if (!st && session->verifier == VERIFIER_PTRUE) st = ptrue_open(session->tok, s->prompter.chat, &s->ptrue, e);
+    return st;
 }
 
-void solver_close(struct solver *s) { prompter_close(&s->prompter); }
+void solver_close(struct solver *s) {
+    prompter_close(&s->prompter);
+    ptrue_close(&s->ptrue);
+}
 
 uint32_t solver_branches(const struct solver *s) {
     uint64_t n = s->params.budget.simulations + s->params.batch + 2;
@@ -165,6 +173,11 @@ static size_t vote_of_chain(void *arg, const char *text, char *out, size_t cap) 
     return p->task->vote(p, text, out, cap);
 }
 
+static bool states_answer(void *arg, const char *step) {
+    const struct problem *p = arg;
+    return p->task->is_last(step);
+}
+
 static float reachable(void *arg, const char *text) {
     const struct problem *p = arg;
     return p->task->oracle(p, text);
@@ -172,7 +185,18 @@ static float reachable(void *arg, const char *text) {
 
 /* ---- the picked chain ---- */
 
-/* Steps with what ended them: the delimiter, unless the text of a step has it inside, where a token went on behind it. */
+/* Does the text of a step hold what ended it?  It does where a token went on behind it.  What it begins with ended nothing. */
+static bool holds_end(const char *step, const char *delimiter) {
+    size_t n_d = strlen(delimiter);
+    for (const char *before = NULL; before != step;) {
+        before = step;
+        step += strspn(step, " \t\r\n");
+        if (!strncmp(step, delimiter, n_d)) step += n_d;
+    }
+    return strstr(step, delimiter) != NULL;
+}
+
+/* Steps with what ended them. */
 static char *chain_text(const struct tree *t, uint32_t node, const char *delimiter) {
     size_t size = 1, n_d = strlen(delimiter);
     for (uint32_t u = node; u; u = t->nodes[u].parent) size += strlen(t->nodes[u].text) + n_d;
@@ -181,7 +205,7 @@ static char *chain_text(const struct tree *t, uint32_t node, const char *delimit
     size_t end = size - 1; /* from the last step back */
     for (uint32_t u = node; u; u = t->nodes[u].parent) {
         const char *step = t->nodes[u].text;
-        size_t n = strlen(step), gap = u == node || strstr(step, delimiter) ? 0 : n_d;
+        size_t n = strlen(step), gap = u == node || holds_end(step, delimiter) ? 0 : n_d;
         memcpy(text + end - gap, delimiter, gap);
         memcpy(text + end - gap - n, step, n);
         end -= gap + n;
@@ -231,12 +255,16 @@ static struct eval_params eval_params_of(const struct solver *s, const struct pr
     uint64_t budget = s->params.budget.simulations;
     return (struct eval_params){
         .policy = n->policy.engine,
+        .verifier = s->strategy->needs_prm || n->verifier == VERIFIER_PRM ? n->verifier : VERIFIER_NONE,
+        .reader = n->reader,
+        .ptrue = s->ptrue,
         .prm = s->strategy->needs_prm ? n->prm.engine : NULL, /* or the prompt would be read by it for nothing */
         .tok = n->tok,
         .agg = s->agg,
         .sampling = s->sampling,
         .max_step_tokens = s->max_step_tokens,
         .max_tokens = n->ctx,
+        .max_prm_tokens = n->ctx,
         .max_branches = solver_branches(s),
         .max_batch = budget && budget < s->params.batch ? (uint32_t)budget : s->params.batch,
         .separator = s->one_token ? tok_find(n->tok, s->delimiter) : -1,
@@ -245,6 +273,7 @@ static struct eval_params eval_params_of(const struct solver *s, const struct pr
         .check = s->check && p->task->check(p, "") != VERDICT_NONE ? check_chain : NULL,
         .answer = vote_of_chain,
         .oracle = n->oracle ? reachable : NULL,
+        .complete = p->task->is_last ? states_answer : NULL,
         .arg = (void *)p,
     };
 }
@@ -258,9 +287,11 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
     enum status st = prompter_encode(&s->prompter, p, &ids, &n, e);
     if (st) return st;
     ep->prompt_tokens = ids, ep->n_prompt_tokens = n;
-    if (n + 1 >= ep->max_tokens)
+    size_t question = s->ptrue ? s->ptrue->n : 0;
+    if (n + question + 1 >= ep->max_tokens)
         snprintf(o->trouble, sizeof o->trouble, "the prompt has %zu tokens, the context %u (-c)", n, ep->max_tokens);
-    uint64_t whole = n + (uint64_t)s->max_step_tokens * (s->max_depth ? s->max_depth : s->params.max_depth);
+    uint64_t fresh = (uint64_t)s->max_step_tokens * (s->max_depth ? s->max_depth : s->params.max_depth);
+    uint64_t whole = n + question + (s->max_new_tokens && s->max_new_tokens < fresh ? s->max_new_tokens : fresh);
     if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
     return OK;
 }

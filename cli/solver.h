@@ -188,10 +188,12 @@ struct solver { /* constant once set up: any number of threads may use it */
     bool check;
     struct sample_params sampling; /* the temperature is in params */
     uint32_t max_step_tokens;
-    uint32_t max_depth; /* as the user said, 0: as the problem or the task says */
-    char delimiter[64]; /* text that ends a step */
-    bool one_token;     /* it is a token, and no other text holds it */
+    uint64_t max_new_tokens; /* of a chain; 0: as many as its steps may have */
+    uint32_t max_depth;      /* as the user said, 0: as the problem or the task says */
+    char delimiter[64];      /* text that ends a step */
+    bool one_token;          /* it is a token, and no other text holds it */
     struct prompter prompter;
+    struct ptrue *ptrue; /* the question of --verifier ptrue */
 };
 
 /* The defaults of a task and a strategy. */
@@ -199,8 +201,8 @@ void solver_init(struct solver *s, const struct task *task, const struct strateg
 /* Reads the flags into s, before there is a session; `model`: the policy's name, which decides what the task is when no flag
  * says it.  ARGS_GO_ON, or the exit code after one line on stderr. */
 int solver_setup(const struct args *a, const struct search_options *o, const char *model, struct solver *s);
-/* Once the session is open: takes it, the model's chat template, and the reward model's own aggregation unless --agg was
- * given.  ERR_INPUT when the strategy needs a reward model and there is none. */
+/* Once the session is open: takes it, the model's chat template, the question of P(True), and the reward model's own aggregation
+ * unless --agg was given.  ERR_INPUT when the strategy needs values and nothing gives them. */
 enum status solver_attach(struct solver *s, const struct session *session, struct error *e);
 void solver_close(struct solver *s);
 /* Branches that one search can have alive. */

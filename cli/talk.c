@@ -227,7 +227,7 @@ static enum status read_conversation(struct talk *t, const volatile int *cancel,
     size_t end = x.size;
     while (end && strchr(" \n", x.text[end - 1])) end--;
     t->stream = (struct chat_stream){.write = show, .user = t};
-    t->stream.thinking = end >= 7 && !memcmp(x.text + end - 7, "<think>", 7);
+    t->stream.thinking = end >= 7 && !memcmp(x.text + end - 7, "<think>", 7) && !x.plain[end - 1]; /* no user's */
     json_decref(given);
     jinja_text_free(&x);
     mem_free(ids);

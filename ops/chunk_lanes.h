@@ -15,44 +15,68 @@ struct chunk {
 
 enum { HALVES = PANEL_ROWS * 2, NIBBLES = 256, FIFTH = 64, HIGH = 128, WORD = 64, BLOCK_WORDS = 8 * WORD };
 
-/* Bytes ahead of the reading that are asked for: some hundred cycles of work. */
-enum { PREFETCH = 4096 };
-INLINE void prefetch(const uint8_t *p, size_t n) {
-    for (size_t i = 0; i < n; i += 64) __builtin_prefetch(p + PREFETCH + i);
+/* Bytes ahead of the reading that are asked for. */
+enum { PREFETCH = 2048 };
+
+/* Where 32 k of a panel are, and what multiplies them: scale[1] and low only where the type has them. */
+struct view {
+    const uint8_t *q, *more; /* as panel.h lays them out; more: their further bits */
+    f16 scale[2], low;
+};
+
+INLINE bool type_is_small(enum tensor_type type) { return type == TYPE_Q8_0 || type == TYPE_Q4_0 || type == TYPE_Q5_0; }
+
+/* Bytes of the quants of 32 k, and of a whole block of the file's type. */
+INLINE size_t quant_bytes(enum tensor_type type) {
+    return type == TYPE_Q8_0                        ? BLOCK_WORDS
+           : type == TYPE_Q5_0 || type == TYPE_Q5_K ? NIBBLES + FIFTH
+           : type == TYPE_Q6_K                      ? NIBBLES + HIGH
+                                                    : NIBBLES;
+}
+INLINE size_t packed_bytes(enum tensor_type type) {
+    if (type_is_small(type)) return HALVES + quant_bytes(type);
+    return (type == TYPE_Q6_K ? 1 : 2) * HALVES + 256 + 8 * quant_bytes(type);
 }
 
-/* Unpacks n_blocks blocks of 32 k (K types: 8) and returns where the next chunk begins. */
-INLINE const uint8_t *chunk_unpack(enum tensor_type type, const uint8_t *p, size_t n_blocks, struct chunk *to) {
-    if (type == TYPE_Q8_0 || type == TYPE_Q4_0 || type == TYPE_Q5_0) {
-        const size_t quants = type == TYPE_Q8_0 ? 512 : NIBBLES,
-                     size = HALVES + quants + (type == TYPE_Q5_0 ? FIFTH : 0);
-        for (size_t b = 0; b < n_blocks; b++, p += size) {
-            prefetch(p, size);
-            f16_store(to->scale[b], f16_halves(p));
-            unpack_words(type, p + HALVES, p + HALVES + quants, to->w + b * BLOCK_WORDS);
+/* Block b of 32 k of the panel at p. */
+INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, struct view *v) {
+    if (type_is_small(type)) {
+        p += b * packed_bytes(type);
+        v->scale[0] = f16_halves(p);
+        v->q = p + HALVES;
+    } else {
+        const size_t i = b % 8;
+        p += b / 8 * packed_bytes(type);
+        const f16 d = f16_halves(p);
+        const uint8_t *s = p + (type == TYPE_Q6_K ? 1 : 2) * HALVES;
+        if (type == TYPE_Q6_K) {
+            v->scale[0] = f16_mul(d, f16_signed_bytes(s + 2 * i * PANEL_ROWS));
+            v->scale[1] = f16_mul(d, f16_signed_bytes(s + (2 * i + 1) * PANEL_ROWS));
+        } else {
+            v->scale[0] = f16_mul(d, f16_bytes(s + i * PANEL_ROWS));
+            v->low = f16_mul(f16_halves(p + HALVES), f16_bytes(s + 128 + i * PANEL_ROWS));
         }
-        return p;
+        v->q = s + 256 + i * quant_bytes(type);
     }
-    const f16 d = f16_halves(p);
-    if (type == TYPE_Q6_K) {
-        const uint8_t *s = p + HALVES, *q = s + 256;
-        for (int i = 0; i < 16; i++) f16_store(to->scale[i], f16_mul(d, f16_signed_bytes(s + i * PANEL_ROWS)));
-        for (int b = 0; b < 8; b++, q += NIBBLES + HIGH) {
-            prefetch(q, NIBBLES + HIGH);
-            unpack_words(type, q, q + NIBBLES, to->w + b * BLOCK_WORDS);
+    v->more = v->q + NIBBLES;
+    for (size_t i = 0; i < quant_bytes(type); i += 64) __builtin_prefetch(v->q + PREFETCH + i, 0, 2);
+}
+
+/* Unpacks blocks [b, b + n) of the panel at p. */
+INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size_t n, struct chunk *to) {
+    for (size_t i = 0; i < n; i++) {
+        struct view v;
+        view_block(type, p, b + i, &v);
+        if (type == TYPE_Q6_K) {
+            f16_store(to->scale[2 * i], v.scale[0]);
+            f16_store(to->scale[2 * i + 1], v.scale[1]);
+        } else {
+            f16_store(to->scale[i], v.scale[0]);
         }
-        return q;
+        if (!type_is_small(type) && type != TYPE_Q6_K) f16_store(to->low[i], v.low);
+        UNROLL
+        for (int k = 0; k < 8; k++) words_store(to->w + i * BLOCK_WORDS + k * WORD, words_unpack(type, v.q, v.more, k));
     }
-    const f16 m = f16_halves(p + HALVES);
-    const size_t piece = type == TYPE_Q5_K ? NIBBLES + FIFTH : NIBBLES;
-    const uint8_t *s = p + 2 * HALVES, *q = s + 256;
-    for (int b = 0; b < 8; b++, q += piece) {
-        prefetch(q, piece);
-        f16_store(to->scale[b], f16_mul(d, f16_bytes(s + b * PANEL_ROWS)));
-        f16_store(to->low[b], f16_mul(m, f16_bytes(s + 128 + b * PANEL_ROWS)));
-        unpack_words(type, q, q + NIBBLES, to->w + b * BLOCK_WORDS);
-    }
-    return q;
 }
 
 #endif

@@ -103,23 +103,26 @@ INLINE __m256i fifth_bits(const uint8_t *p) {
     return _mm256_and_si256(_mm256_cmpeq_epi8(spread, bit), _mm256_set1_epi8(16));
 }
 
-/* Eight words of one block, 32 bytes at a time; q as panel.h lays them out, `more` their further bits. */
-INLINE void unpack_words(enum tensor_type type, const uint8_t *q, const uint8_t *more, uint8_t *w) {
-    UNROLL
-    for (int i = 0; i < 16; i++) { /* half i % 2 of word i / 2 */
-        const int word = i / 2;
-        const uint8_t *from = q + (type == TYPE_Q8_0 ? i : i % 8) * 32;
-        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)from);
-        if (type != TYPE_Q8_0) v = _mm256_and_si256(word < 4 ? v : _mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
-        if (type == TYPE_Q5_0 || type == TYPE_Q5_K) v = _mm256_or_si256(v, fifth_bits(more + i * 4));
-        if (type == TYPE_Q6_K) {
-            const __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)(more + word / 4 * 64 + i % 2 * 32));
-            const int up = 4 - word % 4 * 2;
-            const __m256i two = up >= 0 ? _mm256_slli_epi16(h, up) : _mm256_srli_epi16(h, -up);
-            v = _mm256_or_si256(v, _mm256_and_si256(two, _mm256_set1_epi8(0x30)));
-        }
-        _mm256_store_si256((__m256i *)(void *)(w + i * 32), v);
+/* Half h (8 rows) of word i of a block; q as panel.h lays the quants out, `more` their further bits. */
+INLINE __m256i half_unpack(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i, int h) {
+    if (type == TYPE_Q8_0) return _mm256_loadu_si256((const __m256i *)(const void *)(q + i * 64 + h * 32));
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(q + i % 4 * 64 + h * 32));
+    v = _mm256_and_si256(i < 4 ? v : _mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
+    if (type == TYPE_Q5_0 || type == TYPE_Q5_K) v = _mm256_or_si256(v, fifth_bits(more + i * 8 + h * 4));
+    if (type == TYPE_Q6_K) {
+        const __m256i two_bits = _mm256_loadu_si256((const __m256i *)(const void *)(more + i / 4 * 64 + h * 32));
+        const int up = 4 - i % 4 * 2;
+        const __m256i two = up >= 0 ? _mm256_slli_epi16(two_bits, up) : _mm256_srli_epi16(two_bits, -up);
+        v = _mm256_or_si256(v, _mm256_and_si256(two, _mm256_set1_epi8(0x30)));
     }
+    return v;
+}
+INLINE words words_unpack(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i) {
+    return (words){half_unpack(type, q, more, i, 0), half_unpack(type, q, more, i, 1)};
+}
+INLINE void words_store(uint8_t *to, words w) {
+    _mm256_store_si256((__m256i *)(void *)to, w.a);
+    _mm256_store_si256((__m256i *)(void *)(to + 32), w.b);
 }
 
 #endif

@@ -23,8 +23,9 @@ enum { INT_COLUMNS = 8, FLOAT_TILE = 16 };
 #define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
 #define FLOAT_WIDTHS1(X)                                                                                               \
     X(1, 1)                                                                                                            \
-    X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(13, 1) X(14, 1)       \
-        X(15, 1) X(16, 1)
+    X(2, 1)                                                                                                            \
+    X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(13, 1) X(14, 1) X(15, 1)      \
+        X(16, 1)
 #define INT_WIDTHS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
 
 INLINE f16 f16_load(const float *p) { return _mm512_loadu_ps(p); }
@@ -73,35 +74,24 @@ INLINE f16 f16_signed_bytes(const uint8_t *p) {
 }
 INLINE f16 f16_mul(f16 a, f16 b) { return _mm512_mul_ps(a, b); }
 
-/* Eight words of one block; q as panel.h lays them out, `more` their further bits. */
-INLINE void unpack_words(enum tensor_type type, const uint8_t *q, const uint8_t *more, uint8_t *w) {
-    const __m512i nibble = _mm512_set1_epi8(15);
-    const __m512i offset = _mm512_set1_epi8(type == TYPE_Q4_0   ? 120
-                                            : type == TYPE_Q5_0 ? 112
-                                            : type == TYPE_Q6_K ? 96
-                                                                : 0);
-    UNROLL
-    for (int i = 0; i < 8; i++) {
-        __m512i v;
-        if (type == TYPE_Q8_0) {
-            v = _mm512_xor_si512(_mm512_loadu_si512(q + i * 64), _mm512_set1_epi8(-128));
-        } else {
-            v = _mm512_loadu_si512(q + i % 4 * 64);
-            v = _mm512_and_si512(i < 4 ? v : _mm512_srli_epi16(v, 4), nibble);
-        }
-        if (type == TYPE_Q5_0 || type == TYPE_Q5_K) {
-            uint64_t bits;
-            __builtin_memcpy(&bits, more + i * 8, sizeof bits);
-            v = _mm512_mask_add_epi8(v, _cvtu64_mask64(bits), v, _mm512_set1_epi8(16));
-        }
-        if (type == TYPE_Q6_K) {
-            const __m512i h = _mm512_loadu_si512(more + i / 4 * 64);
-            const __m512i two = i % 4 < 2 ? _mm512_slli_epi16(h, 4 - i % 4 * 2) : _mm512_srli_epi16(h, i % 4 * 2 - 4);
-            v = _mm512_or_si512(v, _mm512_and_si512(two, _mm512_set1_epi8(0x30)));
-        }
-        if (type == TYPE_Q4_0 || type == TYPE_Q5_0 || type == TYPE_Q6_K) v = _mm512_add_epi8(v, offset);
-        _mm512_store_si512(w + i * 64, v);
+/* Word i of a block; q as panel.h lays the quants out, `more` their further bits. */
+INLINE words words_unpack(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i) {
+    if (type == TYPE_Q8_0) return _mm512_xor_si512(_mm512_loadu_si512(q + i * 64), _mm512_set1_epi8(-128));
+    const char offset = type == TYPE_Q4_0 ? 120 : type == TYPE_Q5_0 ? 112 : 96;
+    __m512i v = _mm512_loadu_si512(q + i % 4 * 64);
+    v = _mm512_and_si512(i < 4 ? v : _mm512_srli_epi16(v, 4), _mm512_set1_epi8(15));
+    if (type == TYPE_Q5_0 || type == TYPE_Q5_K) {
+        uint64_t bits;
+        __builtin_memcpy(&bits, more + i * 8, sizeof bits);
+        v = _mm512_mask_add_epi8(v, _cvtu64_mask64(bits), v, _mm512_set1_epi8(16));
     }
+    if (type == TYPE_Q6_K) {
+        const __m512i h = _mm512_loadu_si512(more + i / 4 * 64);
+        const __m512i two = i % 4 < 2 ? _mm512_slli_epi16(h, 4 - i % 4 * 2) : _mm512_srli_epi16(h, i % 4 * 2 - 4);
+        v = _mm512_or_si512(v, _mm512_and_si512(two, _mm512_set1_epi8(0x30)));
+    }
+    return is_low(type) ? v : _mm512_add_epi8(v, _mm512_set1_epi8(offset));
 }
+INLINE void words_store(uint8_t *to, words w) { _mm512_store_si512(to, w); }
 
 #endif

@@ -33,40 +33,51 @@ INLINE enum kind kind_of(enum tensor_type type) {
 
 /* ---- integers ---- */
 
-/* n_columns (a constant of the caller) tokens from a on, ld blocks apart, through n_blocks of 32 k; sums: [n_columns][16]. */
-INLINE void int_tile(const struct chunk *w, enum tensor_type type, size_t n_blocks, const struct act_block *a,
-                     size_t ld, float *sums, size_t n_columns) {
+/* Where a tile has its weights from. */
+enum source { FROM_PANEL, FROM_CHUNK };
+
+/* n_columns (a constant of the caller) tokens from a on, ld blocks apart, through n_blocks of 32 k: of the chunk w, unpacked
+ * once for many tiles, or of the panel at p, unpacked in registers; sums: [n_columns][16]. */
+INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p, enum tensor_type type,
+                     size_t n_blocks, const struct act_block *a, size_t ld, float *sums, size_t n_columns) {
     const enum kind kind = kind_of(type);
     f16 sum[INT_COLUMNS];
     UNROLL
     for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
     for (size_t b = 0; b < n_blocks; b++, a++) {
         f16 t[INT_COLUMNS];
+        struct view v;
+        if (source == FROM_PANEL) view_block(type, p, b, &v);
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {
             isum i[INT_COLUMNS];
             UNROLL
             for (size_t c = 0; c < n_columns; c++) i[c] = isum_start(type, &a[c * ld].shift[g]);
             UNROLL
-            for (size_t k = 0; k < ACT_GROUP; k += 4) {
-                const words v = words_load(w->w + (b * 32 + g * ACT_GROUP + k) * PANEL_ROWS);
+            for (size_t k = 0; k < ACT_GROUP / 4; k++) {
+                const words four = source == FROM_PANEL ? words_unpack(type, v.q, v.more, (int)(2 * g + k))
+                                                        : words_load(w->w + (b * 8 + 2 * g + k) * WORD);
                 UNROLL
-                for (size_t c = 0; c < n_columns; c++) i[c] = isum_add(type, i[c], v, a[c * ld].q + g * ACT_GROUP + k);
+                for (size_t c = 0; c < n_columns; c++)
+                    i[c] = isum_add(type, i[c], four, a[c * ld].q + g * ACT_GROUP + 4 * k);
             }
             UNROLL
             for (size_t c = 0; c < n_columns; c++) {
                 const f16 s = isum_end(type, i[c], &a[c * ld].shift[g]);
                 const bool first = g == 0 || (kind == KIND_HALVES && g == 2);
                 t[c] = first ? f16_mul_all(s, &a[c * ld].d[g]) : f16_fma_all(s, &a[c * ld].d[g], t[c]);
-                if (kind == KIND_HALVES && g % 2) sum[c] = f16_fma(t[c], f16_load(w->scale[2 * b + g / 2]), sum[c]);
+                if (kind != KIND_HALVES || g % 2 == 0) continue;
+                sum[c] =
+                    f16_fma(t[c], source == FROM_PANEL ? v.scale[g / 2] : f16_load(w->scale[2 * b + g / 2]), sum[c]);
             }
         }
         if (kind == KIND_HALVES) continue;
-        const f16 scale = f16_load(w->scale[b]);
+        const f16 scale = source == FROM_PANEL ? v.scale[0] : f16_load(w->scale[b]);
         UNROLL
         for (size_t c = 0; c < n_columns; c++) {
             sum[c] = f16_fma(t[c], scale, sum[c]);
-            if (kind == KIND_LOW) sum[c] = f16_fnma_all(f16_load(w->low[b]), &a[c * ld].sum, sum[c]);
+            if (kind != KIND_LOW) continue;
+            sum[c] = f16_fnma_all(source == FROM_PANEL ? v.low : f16_load(w->low[b]), &a[c * ld].sum, sum[c]);
         }
     }
     UNROLL
@@ -81,11 +92,11 @@ INLINE void int_tile(const struct chunk *w, enum tensor_type type, size_t n_bloc
         CALL(j_, width_);                                                                                              \
     }
 
-INLINE void int_chunk(const struct chunk *w, enum tensor_type type, size_t n_blocks, const struct act_block *a,
-                      size_t ld, float *sums, size_t n) {
+INLINE void int_tiles(enum source source, const struct chunk *w, const uint8_t *p, enum tensor_type type,
+                      size_t n_blocks, const struct act_block *a, size_t ld, float *sums, size_t n) {
 #define ONE(c)                                                                                                         \
     case c:                                                                                                            \
-        int_tile(w, type, n_blocks, a + j_ * ld, ld, sums + j_ * PANEL_ROWS, c);                                       \
+        int_tile(source, w, p, type, n_blocks, a + j_ * ld, ld, sums + j_ * PANEL_ROWS, c);                            \
         break;
 #define CALL(j, width)                                                                                                 \
     switch (width) { INT_WIDTHS(ONE) }
@@ -177,12 +188,13 @@ INLINE void int_product(const struct part *to, const struct panels *p, enum tens
     for (size_t j = 0, some; j < n; j += some) {
         some = n - j < batch ? n - j : batch;
         for (uint32_t row = row0; row < to->row1; row += PANEL_ROWS) {
-            const uint8_t *from = p->data + row / PANEL_ROWS * p->stride;
+            const uint8_t *panel = p->data + row / PANEL_ROWS * p->stride;
             memset(sums, 0, some * PANEL_ROWS * sizeof *sums);
-            for (size_t k = 0; k < p->cols; k += PANEL_CHUNK) {
-                const size_t blocks = (p->cols - k < PANEL_CHUNK ? p->cols - k : PANEL_CHUNK) / 32;
-                from = chunk_unpack(type, from, blocks, &w);
-                int_chunk(&w, type, blocks, a + j * lda + k / 32, lda, sums, some);
+            if (n <= INT_COLUMNS) int_tiles(FROM_PANEL, NULL, panel, type, p->cols / 32, a, lda, sums, n);
+            for (size_t k = 0; n > INT_COLUMNS && k < p->cols / 32; k += PANEL_CHUNK / 32) {
+                const size_t blocks = p->cols / 32 - k < PANEL_CHUNK / 32 ? p->cols / 32 - k : PANEL_CHUNK / 32;
+                chunk_unpack(type, panel, k, blocks, &w);
+                int_tiles(FROM_CHUNK, &w, NULL, type, blocks, a + j * lda + k, lda, sums, some);
             }
             put_sums(to, row, j, sums, PANEL_ROWS, some);
         }

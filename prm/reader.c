@@ -294,12 +294,11 @@ static int32_t word(const struct prm_reader *r, const struct gguf *file, const c
     return id;
 }
 
-/* The tail that is one token, and what of it later text may merge with: SentencePiece puts its space back in front. */
+/* The tail that is one token, and what of it later text may merge with. */
 static enum status open_tag(struct prm_reader *r, const struct gguf *file, struct error *e) {
     const char *text = r->row->tail;
     if ((r->tag = word(r, file, text, e)) < 0) return ERR_INPUT;
     bool control = tok_piece(r->tok, r->tag, false).size == 0;
-    while (*text == ' ') text++;
     r->after = copy(text, control || r->row->apart ? 0 : strlen(text));
     return r->after ? OK : error_set(e, ERR_MEMORY, "no memory for a reward model's prompt");
 }

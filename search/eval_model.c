@@ -176,11 +176,20 @@ static size_t decode(struct eval_model *m, const int32_t *ids, uint32_t n) {
     return size < m->text_cap ? size : m->text_cap - 1;
 }
 
+/* The same for the newest n tokens of a chain.  They continue a text: with the token before them, a space that they begin
+ * with is not taken for that of the beginning. */
+static size_t decode_step(struct eval_model *m, const int32_t *ids, uint32_t n) {
+    size_t before = decode(m, ids - 1, 1), size = decode(m, ids - 1, n + 1);
+    if (before > size) before = size;
+    memmove(m->text, m->text + before, size - before + 1);
+    return size - before;
+}
+
 /* Whether the newest token of a step ends it.  An empty step says nothing: what it begins with does not end it. */
 static bool ends_step(struct eval_model *m, const int32_t *ids, uint32_t n) {
     const char *d = m->p.delimiter;
     if (!d) return ids[n - 1] == m->p.separator;
-    size_t n_d = strlen(d), size = decode(m, ids, n), at = 0;
+    size_t n_d = strlen(d), size = decode_step(m, ids, n), at = 0;
     for (size_t before = 1; before != at;) {
         before = at;
         at += strspn(m->text + at, " \t\r\n");
@@ -216,7 +225,7 @@ static enum status set_step_text(struct eval_model *m, struct step *st, struct e
     const struct chain *c = &m->chains[st->branch];
     const char *d = m->p.delimiter;
     uint32_t n = st->n_tokens - (st->end == STEP_FINISHED || (st->end == STEP_SEPARATOR && !d));
-    size_t size = decode(m, tokens_of(m, st->branch) + c->n_tokens - st->n_tokens, n), n_d = d ? strlen(d) : 0;
+    size_t size = decode_step(m, tokens_of(m, st->branch) + c->n_tokens - st->n_tokens, n), n_d = d ? strlen(d) : 0;
     if (st->end == STEP_SEPARATOR && size >= n_d && !memcmp(m->text + size - n_d, d ? d : "", n_d)) size -= n_d;
     st->text = keep_text(m, m->text, size);
     return st->text ? OK : error_set(e, ERR_MEMORY, "no memory for the text of a step");
@@ -283,6 +292,8 @@ static enum status extend_some(struct eval_model *m, struct step *steps, uint32_
     }
     for (uint32_t i = 0; i < n && !s; i++)
         if (!(s = set_step_text(m, &steps[i], e)) && m->p.prm) s = put_reward_tokens(m, &steps[i], e);
+    for (uint32_t i = 0; i < n && !s && m->p.complete; i++)
+        if (steps[i].end == STEP_SEPARATOR && m->p.complete(m->p.arg, steps[i].text)) steps[i].end = STEP_FINISHED;
     if (s) undo_steps(m, steps, n);
     note_peak(m);
     return s;
@@ -306,6 +317,11 @@ static enum status model_extend(void *self, struct step *steps, size_t n, struct
 const char *eval_model_text(struct eval_model *m, branch_id b) {
     decode(m, tokens_of(m, b) + m->n_prompt, m->chains[b].n_tokens - m->n_prompt);
     return m->text;
+}
+
+const int32_t *eval_model_tokens(const struct eval_model *m, branch_id b, uint32_t *n) {
+    *n = m->chains[b].n_tokens;
+    return tokens_of(m, b);
 }
 
 const int32_t *eval_model_prm_tokens(const struct eval_model *m, branch_id b, uint32_t *n, const uint8_t **scored) {

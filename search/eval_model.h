@@ -49,6 +49,9 @@ struct eval_params {
     int (*check)(void *arg, const char *text);                            /* only if the user allows it during search */
     size_t (*answer)(void *arg, const char *text, char *out, size_t cap); /* canonical answer */
     float (*oracle)(void *arg, const char *text);                         /* --prm oracle: replaces the reward model */
+    /* Does this step state the final answer?  Then it is the chain's last one, whatever the model would go on with.  NULL: only the
+     * end token ends a chain. */
+    bool (*complete)(void *arg, const char *step);
     void *arg;
 };
 
@@ -59,7 +62,9 @@ enum status eval_model_open(const struct eval_params *p, const char *prompt, str
                             struct evaluator *ev, struct error *e);
 void eval_model_close(struct eval_model **m);
 
-/* What the reward model was or will be given for a live branch, and whether outputs are read at each token: for tests. */
+/* Tokens of a live branch, prompt included; and what the reward model was or will be given for it, with 1 in *scored where
+ * a step's value is read. */
+const int32_t *eval_model_tokens(const struct eval_model *m, branch_id b, uint32_t *n);
 const int32_t *eval_model_prm_tokens(const struct eval_model *m, branch_id b, uint32_t *n, const uint8_t **scored);
 
 /* Text after the prompt of a live branch, NUL-terminated, owned by the evaluator until its next call. */

@@ -80,7 +80,8 @@ static bool is_number(struct answer_span s) {
     return true;
 }
 
-static struct answer_span find_hashes(const char *text, const char *end) {
+/* A heading may look like an answer; a number, a word, or what the text ends with is one.  strict: a number. */
+static struct answer_span find_hashes(const char *text, const char *end, bool strict) {
     struct answer_span found = nowhere;
     for (const char *at = text; (at = memchr(at, '#', (size_t)(end - at)));) {
         const char *from = at;
@@ -88,8 +89,8 @@ static struct answer_span find_hashes(const char *text, const char *end) {
         if (at - from != 4) continue;
         const char *stop = line_end(at, end);
         struct answer_span s = part(at, stop);
-        bool last = part(stop, end).size == 0;
-        if (s.size && (last || !memchr(s.at, ' ', s.size) || is_number(s))) found = s;
+        bool taken = !strict && (!part(stop, end).size || !memchr(s.at, ' ', s.size));
+        if (s.size && (taken || is_number(s))) found = s;
         at = stop;
     }
     return found;
@@ -209,12 +210,20 @@ static struct answer_span find_marked(const char *text, const char *end) {
 }
 
 struct answer_span answer_find(const char *text, size_t size) {
-    const char *end = text + size;
+    struct answer_span all = span_trim((struct answer_span){text, size});
+    const char *end = all.at + all.size;
+    text = all.at;
     struct answer_span s = find_boxed(text, end);
-    if (!s.size) s = find_hashes(text, end);
+    if (!s.size) s = find_hashes(text, end, false);
     if (!s.size) s = find_marked(text, end);
     if (!s.size) s = find_number(text, end);
     return s;
+}
+
+bool answer_is_stated(const char *text, size_t size) {
+    struct answer_span all = span_trim((struct answer_span){text, size});
+    const char *end = all.at + all.size;
+    return find_boxed(all.at, end).size || find_hashes(all.at, end, true).size;
 }
 
 size_t answer_of(const char *text, size_t size, char *out) {

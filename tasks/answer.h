@@ -24,6 +24,9 @@ struct answer_span {
  *   a number      the last one of the text */
 struct answer_span answer_find(const char *text, size_t size);
 
+/* Is it stated by a mark that has no other meaning: \boxed{...}, or #### before a number? */
+bool answer_is_stated(const char *text, size_t size);
+
 /* The canonical form of an answer, NUL-terminated, into out[ANSWER_CAP]; its length, 0 when nothing is left.
  *   numbers     "-1/2", "18": lowest terms, exact up to 150 digits and beyond that by digits.  Read are integers, decimals, a/b,
  *               \frac{a}{b}, mixed numbers, 1e5, 1.5 \times 10^5, commas between groups of three digits, "2 million"; a sign, $,

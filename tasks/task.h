@@ -39,6 +39,8 @@ struct task {
     size_t (*vote)(const struct problem *p, const char *solution, char *out, size_t cap);
     /* For people: the answer in one line, whatever the text holds. */
     size_t (*show)(const struct problem *p, const char *solution, char *out, size_t cap);
+    /* Does this step state the answer, so that nothing needs to follow?  NULL: none does. */
+    bool (*is_last)(const char *step);
     /* 1 when the chain can still become right, 0 when not, exactly; NULL: nobody knows. */
     float (*oracle)(const struct problem *p, const char *solution);
 };

@@ -46,6 +46,7 @@ enum status words_parse_answered(const struct task *t, const char *line, long nu
                                  struct error *e);
 enum status words_text(const struct task *t, const char *text, struct problem *p, struct error *e);
 enum verdict words_check(const struct problem *p, const char *solution);
+bool words_is_last(const char *step);
 size_t words_vote(const struct problem *p, const char *solution, char *out, size_t cap);
 size_t words_show(const struct problem *p, const char *solution, char *out, size_t cap);
 

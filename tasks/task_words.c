@@ -79,6 +79,9 @@ enum verdict words_check(const struct problem *p, const char *solution) {
     return strcmp(answer, p->reference) ? VERDICT_WRONG : VERDICT_RIGHT;
 }
 
+/* Models without an end, those that only continue texts, would go on with the next problem. */
+bool words_is_last(const char *step) { return answer_is_stated(step, strlen(step)); }
+
 size_t words_vote(const struct problem *p, const char *solution, char *out, size_t cap) {
     char answer[ANSWER_CAP];
     (void)p;

@@ -388,6 +388,33 @@ t_run_stories_as_llama_cpp_does() {
     refuses 1 'another vocabulary' "$ponder" -q -m "$model" "4 7 8 8"
 }
 t_inspect_shows_what_is_inside() { expect 0 "$ponder" inspect && has out game24-policy-small && has out game24-prm && has out 'general.architecture' && has out 'KV cache' && has out 'reward model'; }
+t_inspect_announces_the_memory_of_a_run() {
+    local total peak
+    expect 0 "$ponder" inspect -m game24-policy && has out 'together' && has out 'full context of 256 tokens' || return 1
+    expect 0 "$ponder" inspect -m game24-policy --json -c 0 && one_line out || return 1
+    total=$(sed -n 's/.*"memory":{.*"total":\([0-9]*\)}.*/\1/p' out)
+    ! grep -q __asan_init "$ponder" && ! grep -q __tsan_init "$ponder" || return 0 # their shadows are not announced
+    "$ponder" run -m game24-policy -c 0 -p "$(puzzles | head -9)" -n 200 --temp 0 >out 2>err
+    peak=$(sed -n 's/.*; \([0-9.]*\) MB.*/\1/p' err)
+    awk "BEGIN { exit !($peak > 4 && $peak * 1e6 < 1.15 * $total) }" || { say "peak $peak MB, announced $total bytes"; return 1; }
+}
+t_contexts_that_do_not_fit() {
+    refuses 1 'the model was trained for 256 tokens' "$ponder" run -p x -c 300 &&
+        refuses 2 '--ctx-size: "-2"' "$ponder" run -p x -c -2 &&
+        expect 0 "$ponder" run -p "4 7 8 8" -n 2 -c 0
+}
+t_escapes_in_a_prompt() {
+    expect 0 "$ponder" run -p '4 7\n8\t\x38\\ \q' -n 0 && has out "$(printf '4 7\n8\t8\\ \\q')" || return 1
+    expect 0 "$ponder" run --no-escape -p '4 7\n8' -n 0 && has out '4 7\n8' && one_line out || return 1
+    printf '4 7\\n8' >prompt.txt
+    expect 0 "$ponder" run -f prompt.txt -n 0 && has out '4 7\n8'
+}
+t_models_of_the_hub_by_name() {
+    local snapshot=cache/models--a--m/snapshots/1
+    mkdir -p "$snapshot"
+    refuses 1 'no such model in cache; nothing is downloaded' env HF_HUB_CACHE=cache HOME= "$ponder" solve --offline -hf a/absent "4 7 8 8" &&
+        refuses 1 'hub_cache_is_here' env HF_HUB_CACHE=hub_cache_is_here HOME= "$ponder" inspect --offline hf:a/m
+}
 
 # The whole chain, tiny: a policy, labels, a reward model, a search with both.
 tiny=(--batch 8 --validation 8 --warmup 2 -t 1)

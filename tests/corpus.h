@@ -1,6 +1,6 @@
 /* corpus.h: replays the kept inputs of a fuzz target through it, in every test run.
  * Not the fuzzing: `make fuzz`.
- * Next: fuzz_gguf.c and its neighbours, one of which the including test includes before this. */
+ * Next: fuzz_gguf.c and its neighbours, one of which the including test includes too. */
 #ifndef PONDER_TESTS_CORPUS_H
 #define PONDER_TESTS_CORPUS_H
 
@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 
 #include <cmocka.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static inline uint8_t *slurp(const char *path, size_t *size) {
     FILE *f = fopen(path, "rb");

@@ -48,7 +48,7 @@ static inline void put_image(const char *name, const char *header, size_t header
 
 /* ---- a safetensors file, tensor by tensor ---- */
 
-enum { ST_MAX_TENSORS = 256, ST_MAX_DATA = 1 << 21 };
+enum { ST_MAX_TENSORS = 256, ST_MAX_DATA = 1 << 22 };
 
 struct st_make {
     json_t *header;
@@ -99,7 +99,7 @@ static inline void folder_refused(const char *const *parts) {
 
 /* ---- the smallest model: one layer of width 8 ---- */
 
-static inline void put_small_weights(size_t n_vocab) {
+static inline void put_small_tensors(struct st_make *m, size_t n_vocab) {
     static const struct {
         const char *name;
         size_t rows, cols;
@@ -109,13 +109,17 @@ static inline void put_small_weights(size_t n_vocab) {
         {"model.layers.0.self_attn.o_proj.weight", 8, 8}, {"model.layers.0.post_attention_layernorm.weight", 0, 8},
         {"model.layers.0.mlp.gate_proj.weight", 16, 8},   {"model.layers.0.mlp.up_proj.weight", 16, 8},
         {"model.layers.0.mlp.down_proj.weight", 8, 16},   {"model.norm.weight", 0, 8}};
-    struct st_make m = st_new();
     float *values = malloc((n_vocab * 8 + 128) * sizeof *values);
     for (size_t i = 0; i < n_vocab * 8 + 128; i++) values[i] = (float)tiny_gauss(5, i);
-    st_add(&m, "model.embed_tokens.weight", TYPE_BF16, n_vocab, 8, values);
-    for (size_t i = 0; i < COUNT(all); i++) st_add(&m, all[i].name, TYPE_BF16, all[i].rows, all[i].cols, values + i);
-    st_put(&m, "model.safetensors");
+    st_add(m, "model.embed_tokens.weight", TYPE_BF16, n_vocab, 8, values);
+    for (size_t i = 0; i < COUNT(all); i++) st_add(m, all[i].name, TYPE_BF16, all[i].rows, all[i].cols, values + i);
     free(values);
+}
+
+static inline void put_small_weights(size_t n_vocab) {
+    struct st_make m = st_new();
+    put_small_tensors(&m, n_vocab);
+    st_put(&m, "model.safetensors");
 }
 
 static inline json_t *small_config(size_t n_vocab) {

@@ -34,8 +34,11 @@ for source in tests/test_*.c; do
     timeout -k 5 "$limit" "$B/tests/$name" </dev/null >"$B/tests/$name.log" 2>&1
     count "$B/tests/$name.log" $? "$name"
 done
-limit=$((2 * limit)) start=$SECONDS # some 150 processes
-timeout -k 5 "$limit" tests/cli.sh "$B/ponder" </dev/null >"$B/tests/cli.log" 2>&1
-count "$B/tests/cli.log" $? cli
+limit=$((2 * limit)) # some 150 processes
+for name in cli cli_bench; do
+    start=$SECONDS
+    timeout -k 5 "$limit" "tests/$name.sh" "$B/ponder" </dev/null >"$B/tests/$name.log" 2>&1
+    count "$B/tests/$name.log" $? "$name"
+done
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

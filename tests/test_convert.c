@@ -320,6 +320,78 @@ static void pairs_turn_like_halves(void **state) {
     gguf_close(&got);
 }
 
+/* The biases of q and k are turned with their rows. */
+static void biases_go_with_their_rows(void **state) {
+    (void)state;
+    const float values[8] = {0, 1, 2, 3, 4, 5, 6, 7}, want[8] = {0, 4, 1, 5, 2, 6, 3, 7};
+    struct gguf *g;
+    struct error e;
+    struct st_make m = st_new();
+    put_small_folder();
+    put_small_tensors(&m, 5);
+    st_add(&m, "model.layers.0.self_attn.q_proj.bias", TYPE_BF16, 0, 8, values);
+    st_add(&m, "model.layers.0.self_attn.v_proj.bias", TYPE_BF16, 0, 8, values);
+    st_put(&m, "model.safetensors");
+    GOOD(hf_open(tiny_folder, &g, &e));
+    same_floats(arch_tensor(g, 0, "attn_q.bias", 0, 0), want, 8, "attn_q.bias");
+    same_floats(arch_tensor(g, 0, "attn_v.bias", 0, 0), values, 8, "attn_v.bias");
+    gguf_close(&g);
+}
+
+/* ---- keys that the models above leave at their defaults ---- */
+
+static void keys_come_from_the_config(void **state) {
+    (void)state;
+    static const struct {
+        const char *model_type, *config, *key;
+        double want;
+    } all[] = {
+        {"gemma3_text", "{\"rope_local_base_freq\": 20000}", "gemma3.rope.freq_base_swa", 20000},
+        {"gemma3_text",
+         "{\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 5e5}, \"sliding_attention\": "
+         "{\"rope_theta\": 3e4}}}",
+         "gemma3.rope.freq_base", 5e5},
+        {"gemma3_text",
+         "{\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 5e5}, \"sliding_attention\": "
+         "{\"rope_theta\": 3e4}}}",
+         "gemma3.rope.freq_base_swa", 3e4},
+        {"gemma3_text", "{\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 8}}", "gemma3.rope.scaling.factor",
+         8},
+        {"gemma3_text", "{}", "gemma3.rope.freq_base", 1e6},
+        {"gemma3_text", "{\"query_pre_attn_scalar\": 4}", "gemma3.attention.scale", 0.5},
+        {"gemma2", "{}", "gemma2.attention.sliding_window", 4096},
+        {"qwen2", "{\"rope_theta\": 1e6, \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"beta_slow\": 2}}",
+         "qwen2.rope.scaling.yarn_beta_slow", 2},
+        {"qwen2", "{\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"beta_fast\": 16}}",
+         "qwen2.rope.scaling.yarn_beta_fast", 16},
+        {"qwen2", "{\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"original_max_position_embeddings\": 32}}",
+         "qwen2.rope.scaling.original_context_length", 32},
+        {"ministral3", "{\"rope_parameters\": {\"rope_type\": \"yarn\", \"factor\": 16, \"mscale_all_dim\": 1}}",
+         "mistral3.rope.scaling.yarn_log_multiplier", 1},
+        {"phi3", "{\"sliding_window\": 2047}", "phi3.attention.sliding_window", 2047},
+        {"granite", "{\"logits_scaling\": 16.5}", "granite.logit_scale", 16.5},
+        {"qwen3", "{\"head_dim\": 8}", "qwen3.attention.key_length", 8},
+        {"llama", "{\"head_dim\": null}", "llama.rope.dimension_count", 8},
+    };
+    for (size_t i = 0; i < COUNT(all); i++) {
+        struct gguf *g;
+        struct error e;
+        double got;
+        put_small_folder();
+        json_t *c = small_config(5), *more = json_loads(all[i].config, 0, NULL);
+        json_object_set_new(c, "model_type", json_string(all[i].model_type));
+        if (!strcmp(all[i].model_type, "gemma3_text")) set(c, "head_dim", 8), set(c, "num_key_value_heads", 1);
+        json_object_update(c, more);
+        json_decref(more);
+        put_json("config.json", c);
+        GOOD(hf_open(tiny_folder, &g, &e));
+        GOOD(gguf_get_f64(g, all[i].key, 0, 1e9, &got, &e));
+        if (got != all[i].want)
+            fail_msg("%s %s: %s is %g, expected %g", all[i].model_type, all[i].config, all[i].key, got, all[i].want);
+        gguf_close(&g);
+    }
+}
+
 /* ---- tensors at odd addresses ---- */
 
 static void odd_headers_change_nothing(void **state) {
@@ -340,6 +412,13 @@ static void odd_headers_change_nothing(void **state) {
         put_image("model.safetensors", header, n + (size_t)pad, image + 8 + n, size - 8 - n);
         logits_of(tiny_folder, got);
         same_floats(got, want, COUNT(got), "%d blanks behind the header", pad);
+        struct gguf *g;
+        struct error e;
+        GOOD(hf_open(tiny_folder, &g, &e));
+        for (size_t i = 0; i < gguf_n_tensors(g); i++) /* kernels may read whole numbers */
+            assert_int_equal((uintptr_t)gguf_tensor_at(g, i)->data % (gguf_tensor_at(g, i)->type == TYPE_F32 ? 4 : 2),
+                             0);
+        gguf_close(&g);
     }
 }
 
@@ -483,7 +562,8 @@ static void failed_allocations_are_errors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_the_file),   cmocka_unit_test(keys_are_those_of_the_file),
-        cmocka_unit_test(pairs_turn_like_halves),         cmocka_unit_test(odd_headers_change_nothing),
+        cmocka_unit_test(pairs_turn_like_halves),         cmocka_unit_test(biases_go_with_their_rows),
+        cmocka_unit_test(keys_come_from_the_config),      cmocka_unit_test(odd_headers_change_nothing),
         cmocka_unit_test(contradictions_name_both_sides), cmocka_unit_test(wrong_configs_are_named),
         cmocka_unit_test(wrong_tensors_are_named),        cmocka_unit_test(folders_cut_anywhere_are_refused),
         cmocka_unit_test(failed_allocations_are_errors),

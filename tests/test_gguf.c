@@ -1,11 +1,9 @@
 /* test_gguf.c: the GGUF reader's structure checks against good, wrong, cut, flipped and hostile files.
  * Not the values and the file system: test_gguf_values.c; not the writer: test_gguf_write.c.
  * Next: test_gguf_values.c. */
-#include <errno.h>
-#include <glob.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
+#include "tests/corpus.h"
 #include "tests/gguf_image.h"
 
 static void opens_memory(void **state) {
@@ -303,30 +301,9 @@ static void finds_each_of_4097_names(void **state) {
     names_free(&t);
 }
 
-/* ---- the corpus ---- */
-
-static uint8_t *slurp(const char *path, size_t *size) {
-    FILE *f = fopen(path, "rb");
-    struct stat st;
-    if (!f || fstat(fileno(f), &st)) fail_msg("%s: %s", path, strerror(errno));
-    uint8_t *p = malloc((size_t)st.st_size + 1);
-    *size = fread(p, 1, (size_t)st.st_size, f);
-    fclose(f);
-    return p;
-}
-
 static void replays_the_fuzz_corpus(void **state) {
     (void)state;
-    glob_t found;
-    assert_int_equal(glob("tests/corpus/gguf/*", 0, NULL, &found), 0); /* run from the root of the tree */
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        size_t size;
-        uint8_t *p = slurp(found.gl_pathv[i], &size);
-        LLVMFuzzerTestOneInput(p, size);
-        free(p);
-    }
-    assert_true(found.gl_pathc >= 10);
-    globfree(&found);
+    replay("gguf", 30);
 }
 
 /* clang-format off */

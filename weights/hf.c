@@ -6,8 +6,10 @@
  * opening the folder itself see the same keys, names and bytes of weights. */
 #include "weights/hf.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -57,6 +59,16 @@ static enum status describe(struct hf *h) {
     return hf_add_tensors(h);
 }
 
+static enum status no_config(const char *folder, struct error *e) {
+    static const char wanted[] = "a GGUF file or the folder of a safetensors model is wanted";
+    struct stat st;
+    const char *name = gguf_short_name(folder);
+    if (stat(folder, &st)) return error_set(e, ERR_IO, "%s: cannot open: %s", name, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return error_set(e, ERR_INPUT, "%s: is not a directory; a model's folder is wanted", name);
+    return error_set(e, ERR_INPUT, "%s: is a directory without config.json; %s", name, wanted);
+}
+
 enum status hf_open(const char *folder, struct gguf **out, struct error *e) {
     struct hf h = {.folder = folder, .e = e, .config_name = hf_path(folder, "config.json")};
     struct gguf_outside outside = {0};
@@ -65,11 +77,7 @@ enum status hf_open(const char *folder, struct gguf **out, struct error *e) {
     *out = NULL;
     h.keep = mem_new(1, sizeof *h.keep);
     if (!h.keep || !h.config_name) s = error_set(e, ERR_MEMORY, "%s: no memory to open it", gguf_short_name(folder));
-    else if (access(h.config_name, F_OK))
-        s = error_set(
-            e, ERR_INPUT,
-            "%s: is a directory without config.json; a GGUF file or the folder of a safetensors model is wanted",
-            gguf_short_name(folder));
+    else if (access(h.config_name, F_OK)) s = no_config(folder, e);
     if (!s) s = describe(&h);
     if (!s) s = gguf_describe(h.w, folder, &outside, &head_bytes, e);
     if (!s) {

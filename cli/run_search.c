@@ -1,0 +1,82 @@
+/* run_search.c: see run_search.h.
+ * Not for puzzles: cmd_solve.c.
+ * Next: solver.c. */
+#include "cli/run_search.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/draw.h"
+#include "cli/report.h"
+
+/* Flags of run that a search has no use for: better refused than passed over. */
+static int check_flags(const struct args *a) {
+    static const char *const others[] = {"reverse-prompt",   "ignore-eos",        "repeat-last-n", "repeat-penalty",
+                                         "presence-penalty", "frequency-penalty", "logit-bias"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (args_given(a, others[i])) return args_wrong(a, "--%s: not together with --search", others[i]);
+    return ARGS_GO_ON;
+}
+
+static int setup(const struct args *a, const struct run_search *r, struct solver *s) {
+    const struct sampling_options *o = r->sampling;
+    uint64_t seed = (uint64_t)o->seed;
+    if (o->seed < 0 && getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = clock_ns();
+    if (o->seed < 0) seed %= 1000000000u; /* short enough to type again */
+    r->search->seed = (int64_t)seed;
+    r->search->task = "math", r->search->raw = true;
+    int code = solver_setup(a, r->search, r->session->model, s);
+    if (code != ARGS_GO_ON) return code;
+    s->prompter.special = r->special;
+    s->max_new_tokens = o->n > 0 ? (uint64_t)o->n : 0;
+    if (s->params.temperature > 0) s->params.temperature = (float)o->temp;
+    s->sampling =
+        (struct sample_params){.top_k = (uint32_t)o->top_k, .top_p = (float)o->top_p, .min_p = (float)o->min_p};
+    fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+    return ARGS_GO_ON;
+}
+
+static enum status search(const struct run_search *r, const struct solver *s, struct error *e) {
+    struct problem p;
+    struct outcome out = {0};
+    struct draw d = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = r->text, .words = true};
+    enum status st = s->task->parse_text(s->task, r->text, &p, e);
+    if (st) return st;
+    st = solver_run(s, &p, draw_event, &d, &out, e);
+    if (!st && *out.trouble) st = error_set(e, ERR_INPUT, "--prompt: %s", out.trouble);
+    if (!st && out.finished) {
+        printf("%s%s\n", r->hide_prompt ? "" : r->text, out.text);
+        if (*out.answer) fprintf(stderr, "answer: %s\n", out.answer);
+    }
+    if (!st) report_cost(&out.cost, out.ms / 1e3, stderr);
+    if (!st && !out.finished)
+        st = error_set(
+            e, ERR_INPUT,
+            "no chain came to its end (stopped: %s): allow more with --max-depth, --max-step-tokens, -n or -c",
+            why_name(out.why));
+    draw_free(&d);
+    outcome_free(&out);
+    problem_free(&p);
+    return st;
+}
+
+int run_search(const struct args *a, const struct run_search *r) {
+    struct solver solver;
+    struct session session;
+    struct error e;
+    int code = check_flags(a);
+    if (code == ARGS_GO_ON) code = setup(a, r, &solver);
+    if (code != ARGS_GO_ON) return code;
+    struct session_options o = *r->session;
+    if (!args_given(a, "prm")) o.prm = "none";
+    struct session_size size = {.branches = solver_branches(&solver), .max_rows = 512, .with_prm = true};
+    enum status s = session_open(&o, &size, &session, &e);
+    if (!s) s = solver_attach(&solver, &session, &e);
+    if (!s) s = search(r, &solver, &e);
+    solver_close(&solver);
+    session_close(&session);
+    return s ? args_failed(a, e.text) : EXIT_GOOD;
+}
