@@ -82,13 +82,15 @@ enum status attention_new(struct attention *a, uint32_t n_rows, uint32_t head_di
     a->m = mem_new(n_rows, sizeof *a->m);
     a->l = mem_new(n_rows, sizeof *a->l);
     a->q_offset = mem_new(n_rows, sizeof *a->q_offset);
-    a->n_visible = mem_new(n_rows, sizeof *a->n_visible);
-    if (!a->pages || !a->q || !a->o || !a->m || !a->l || !a->q_offset || !a->n_visible)
+    a->end = mem_new(n_rows, sizeof *a->end);
+    a->page_ids = mem_new(a->n_cells / KV_PAGE, sizeof *a->page_ids);
+    if (!a->pages || !a->q || !a->o || !a->m || !a->l || !a->q_offset || !a->end || !a->page_ids)
         return error_set(e, ERR_MEMORY, "no memory for %u cells", n_cells);
     fill(a->q, n_q);
     for (size_t i = 0; i < n_halves; i++)
         a->pages[i] = i < POOL ? f32_to_f16((float)rng_uniform(2, i) - 0.5F) : a->pages[i % POOL];
-    for (uint32_t i = 0; i < n_rows; i++) a->q_offset[i] = (size_t)i * head_dim, a->n_visible[i] = KV_PAGE;
+    for (uint32_t i = 0; i < n_rows; i++) a->q_offset[i] = (size_t)i * head_dim, a->end[i] = a->n_cells;
+    for (uint32_t i = 0; i < a->n_cells / KV_PAGE; i++) a->page_ids[i] = i;
     return OK;
 }
 
@@ -99,26 +101,28 @@ void attention_free(struct attention *a) {
     mem_free(a->m);
     mem_free(a->l);
     mem_free(a->q_offset);
-    mem_free(a->n_visible);
+    mem_free(a->end);
+    mem_free(a->page_ids);
     *a = (struct attention){0};
 }
 
 void attention_run(struct attention *a) {
-    const struct ops *ops = ops_get();
-    struct attend_args args = {.q = a->q,
-                               .q_offset = a->q_offset,
-                               .n_visible = a->n_visible,
-                               .n_rows = a->n_rows,
-                               .head_dim = a->head_dim,
-                               .scale = 1 / sqrtf((float)a->head_dim),
-                               .m = a->m,
-                               .l = a->l,
-                               .o = a->o};
+    const struct attend_args args = {.q = a->q,
+                                     .o = a->o,
+                                     .q_offset = a->q_offset,
+                                     .o_offset = a->q_offset,
+                                     .m = a->m,
+                                     .l = a->l,
+                                     .end = a->end,
+                                     .pages = a->page_ids,
+                                     .n_pages = a->n_cells / KV_PAGE,
+                                     .page_bytes = page_halves(a) * sizeof *a->pages,
+                                     .k = a->pages,
+                                     .v = a->pages + (size_t)a->head_dim * KV_PAGE,
+                                     .n_rows = a->n_rows,
+                                     .head_dim = a->head_dim,
+                                     .scale = 1 / sqrtf((float)a->head_dim)};
     for (uint32_t i = 0; i < a->n_rows; i++) a->m[i] = -INFINITY, a->l[i] = 0;
     memset(a->o, 0, (size_t)a->n_rows * a->head_dim * sizeof *a->o);
-    for (uint32_t page = 0; page < a->n_cells / KV_PAGE; page++) {
-        args.k = a->pages + page * page_halves(a);
-        args.v = a->pages + page * page_halves(a) + (size_t)a->head_dim * KV_PAGE;
-        ops->attend(&args);
-    }
+    ops_get()->attend[KV_F16](&args);
 }

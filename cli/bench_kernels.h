@@ -32,7 +32,7 @@ struct attention {
     uint16_t *pages;
     float *q, *m, *l, *o;
     size_t *q_offset;
-    uint32_t *n_visible;
+    uint32_t *end, *page_ids;
 };
 enum status attention_new(struct attention *a, uint32_t n_rows, uint32_t head_dim, uint32_t n_cells, struct error *e);
 void attention_free(struct attention *a);
