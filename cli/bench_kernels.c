@@ -73,7 +73,7 @@ void product_run(const struct product *p, uint32_t first, uint32_t end, uint32_t
 
 static size_t page_halves(const struct attention *a) { return (size_t)2 * a->head_dim * KV_PAGE; }
 
-enum status attention_new(struct attention *a, uint32_t n_rows, uint32_t head_dim, uint32_t n_cells, struct error *e) {
+enum status attend_bench_new(struct attention *a, uint32_t n_rows, uint32_t head_dim, uint32_t n_cells, struct error *e) {
     *a = (struct attention){.n_rows = n_rows, .head_dim = head_dim, .n_cells = n_cells / KV_PAGE * KV_PAGE};
     const size_t n_halves = a->n_cells / KV_PAGE * page_halves(a), n_q = (size_t)n_rows * head_dim;
     a->pages = mem_new(n_halves, sizeof *a->pages);
@@ -94,7 +94,7 @@ enum status attention_new(struct attention *a, uint32_t n_rows, uint32_t head_di
     return OK;
 }
 
-void attention_free(struct attention *a) {
+void attend_bench_free(struct attention *a) {
     mem_free(a->pages);
     mem_free(a->q);
     mem_free(a->o);
@@ -106,7 +106,7 @@ void attention_free(struct attention *a) {
     *a = (struct attention){0};
 }
 
-void attention_run(struct attention *a) {
+void attend_bench_run(struct attention *a) {
     const struct attend_args args = {.q = a->q,
                                      .o = a->o,
                                      .q_offset = a->q_offset,

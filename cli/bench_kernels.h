@@ -34,8 +34,8 @@ struct attention {
     size_t *q_offset;
     uint32_t *end, *page_ids;
 };
-enum status attention_new(struct attention *a, uint32_t n_rows, uint32_t head_dim, uint32_t n_cells, struct error *e);
-void attention_free(struct attention *a);
-void attention_run(struct attention *a);
+enum status attend_bench_new(struct attention *a, uint32_t n_rows, uint32_t head_dim, uint32_t n_cells, struct error *e);
+void attend_bench_free(struct attention *a);
+void attend_bench_run(struct attention *a);
 
 #endif

@@ -185,13 +185,13 @@ int bench_kernels(int argc, char **argv) {
 
 /* ---- attention ---- */
 
-static void attend(void *arg) { attention_run(arg); }
+static void attend(void *arg) { attend_bench_run(arg); }
 
 static enum status run_attention(struct bench_out *out, uint32_t n_rows, uint32_t head_dim, uint32_t n_cells,
                                  struct error *e) {
     static struct samples cycles, ghz;
     struct attention at;
-    enum status s = attention_new(&at, n_rows, head_dim, n_cells, e);
+    enum status s = attend_bench_new(&at, n_rows, head_dim, n_cells, e);
     cycles.n = ghz.n = 0;
     for (int r = 0; !s && r < out->options->rounds; r++) {
         samples_add(&ghz, probe_ghz());
@@ -208,7 +208,7 @@ static enum status run_attention(struct bench_out *out, uint32_t n_rows, uint32_
         json_object_set_new(row, "ghz", json_real(samples_median(&ghz)));
         bench_row(out, row);
     }
-    attention_free(&at);
+    attend_bench_free(&at);
     return s;
 }
 
