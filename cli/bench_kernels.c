@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "model/forward.h"
 
 enum { POOL = 1 << 14 };
 
@@ -48,14 +49,14 @@ static enum status fill_weights(struct product *p, struct error *e) {
 enum status product_new(struct product *p, enum tensor_type type, uint32_t rows, uint32_t cols, uint32_t n_max,
                         struct error *e) {
     *p = (struct product){.type = type, .rows = rows, .cols = cols, .n_max = n_max};
-    p->x = mem_new((size_t)n_max * cols, sizeof *p->x);
-    p->a = mem_new((size_t)n_max * (cols / 32), sizeof *p->a);
+    p->x = mem_new(n_max * row_ld(cols), sizeof *p->x);
+    p->a = mem_new((size_t)n_max * row8_ld(cols), sizeof *p->a);
     p->y = mem_new((size_t)n_max * rows, sizeof *p->y);
     if (!p->x || !p->y || !p->a) return error_set(e, ERR_MEMORY, "no memory for a matrix of %u x %u", rows, cols);
-    fill(p->x, (size_t)n_max * cols);
+    fill(p->x, n_max * row_ld(cols));
     enum status s = fill_weights(p, e);
     for (uint32_t j = 0; !s && p->panels.layout == PANEL_INT8 && j < n_max; j++)
-        ops_get()->quantize(p->a + j * (cols / 32), p->x + (size_t)j * cols, cols);
+        ops_get()->quantize(p->a + j * row8_ld(cols), p->x + j * row_ld(cols), cols);
     return s;
 }
 
@@ -68,7 +69,7 @@ void product_free(struct product *p) {
 }
 
 void product_run(const struct product *p, uint32_t first, uint32_t end, uint32_t n) {
-    ops_get()->matmul(p->y, p->rows, &p->panels, first, end, p->x, p->cols, p->a, p->cols / 32, n);
+    ops_get()->matmul(p->y, p->rows, &p->panels, first, end, p->x, row_ld(p->cols), p->a, row8_ld(p->cols), n);
 }
 
 static size_t page_halves(const struct attention *a) { return (size_t)2 * a->head_dim * KV_PAGE; }

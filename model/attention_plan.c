@@ -21,7 +21,7 @@ bool attention_alloc(struct attention_plan *plan, const struct model *m, uint32_
     if (!good || max_tokens <= ATTENTION_CHUNK) return good;
     return (plan->chunk_m = mem_new(heads, sizeof *plan->chunk_m)) &&
            (plan->chunk_l = mem_new(heads, sizeof *plan->chunk_l)) &&
-           (plan->chunk_o = mem_new(heads * c->head_dim, sizeof *plan->chunk_o));
+           (plan->chunk_o = mem_new(n * row_ld((size_t)c->n_head * c->head_dim), sizeof *plan->chunk_o));
 }
 
 size_t attention_bytes(const struct model *m, uint32_t max_rows, uint32_t max_tokens) {
@@ -115,7 +115,7 @@ static void number_slots(const struct pass *p, struct attention_plan *plan) {
             for (uint32_t h = 0; h < plan->group; h++, slot++) {
                 plan->end[slot] = s->pos + row + 1;
                 plan->q_offset[slot] = (s->first + row) * ld + h * (size_t)c->head_dim;
-                plan->o_offset[slot] = (s->first + row) * q + h * (size_t)c->head_dim;
+                plan->o_offset[slot] = (s->first + row) * row_ld(q) + h * (size_t)c->head_dim;
             }
     }
     plan->n_slots = slot;

@@ -41,17 +41,18 @@ struct engine {
 /* Lengths that are no multiple of 32 belong to no matrix that wants int8. */
 static bool alloc_int8(struct pass *p, const struct model_config *c, size_t n) {
     const size_t q = (size_t)c->n_head * c->head_dim;
-    return (p->norm8 = mem_new(n * (c->n_embd / 32), sizeof *p->norm8)) &&
-           (p->heads8 = mem_new(n * (q / 32), sizeof *p->heads8)) &&
-           (p->ff8 = mem_new(n * (c->n_ff / 32), sizeof *p->ff8));
+    return (p->norm8 = mem_new(n * row8_ld(c->n_embd), sizeof *p->norm8)) &&
+           (p->heads8 = mem_new(n * row8_ld(q), sizeof *p->heads8)) &&
+           (p->ff8 = mem_new(n * row8_ld(c->n_ff), sizeof *p->ff8));
 }
 
 /* The sum of what alloc_pass, alloc_rope and kv_new take, small change apart; test_memory.c compares. */
 struct engine_memory engine_memory(const struct model *m, const struct engine_params *p) {
     const struct model_config *c = &m->config;
     size_t heads = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim;
-    size_t row = 3 * (size_t)c->n_embd + (heads + 2 * kv) + heads + 2 * (size_t)c->n_ff; /* floats */
-    size_t row8 = model_wants_int8(m, p->exact) ? c->n_embd / 32 + heads / 32 + c->n_ff / 32 : 0; /* blocks */
+    size_t row = 3 * (size_t)c->n_embd + (heads + 2 * kv) + heads + 2 * (size_t)c->n_ff + 3 * row_ld(0); /* floats */
+    size_t row8 =
+        model_wants_int8(m, p->exact) ? row8_ld(c->n_embd) + row8_ld(heads) + row8_ld(c->n_ff) : 0; /* blocks */
     size_t angles = (size_t)p->max_tokens * c->rope_dim * (m->n_local ? 2 : 1);
     return (struct engine_memory){
         .kv = p->n_pages * kv_shape_bytes((struct kv_shape){c->n_layer, c->n_head_kv, c->head_dim, p->kv_type}),
@@ -63,11 +64,12 @@ static bool alloc_pass(struct engine *en) {
     const struct model_config *c = &en->model->config;
     struct pass *p = &en->pass;
     size_t n = en->params.max_rows, q = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim;
-    return (p->x = mem_new(n * c->n_embd, sizeof(float))) && (p->norm = mem_new(n * c->n_embd, sizeof(float))) &&
-           (p->qkv = mem_new(n * (q + 2 * kv), sizeof(float))) && (p->heads = mem_new(n * q, sizeof(float))) &&
-           (p->ff = mem_new(n * 2 * c->n_ff, sizeof(float))) && (p->delta = mem_new(n * c->n_embd, sizeof(float))) &&
-           (p->segments = mem_new(n, sizeof *p->segments)) && (p->outputs = mem_new(n, sizeof *p->outputs)) &&
-           (!en->model->int8 || alloc_int8(p, c, n)) &&
+    return (p->x = mem_new(n * c->n_embd, sizeof(float))) &&
+           (p->norm = mem_new(n * row_ld(c->n_embd), sizeof(float))) &&
+           (p->qkv = mem_new(n * (q + 2 * kv), sizeof(float))) && (p->heads = mem_new(n * row_ld(q), sizeof(float))) &&
+           (p->ff = mem_new(n * row_ld(2 * (size_t)c->n_ff), sizeof(float))) &&
+           (p->delta = mem_new(n * c->n_embd, sizeof(float))) && (p->segments = mem_new(n, sizeof *p->segments)) &&
+           (p->outputs = mem_new(n, sizeof *p->outputs)) && (!en->model->int8 || alloc_int8(p, c, n)) &&
            (en->tokens = mem_new(n, sizeof *en->tokens)) && (en->needs = mem_new(n, sizeof *en->needs)) &&
            attention_alloc(&p->attention, en->model, en->params.max_rows, en->params.max_tokens);
 }

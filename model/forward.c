@@ -53,7 +53,7 @@ static void multiply(const struct share *s, const struct matrix *w, struct rows 
     uint32_t lo, hi;
     part_of(s, 0, w->rows, UNIT, &lo, &hi);
     if (lo == hi || n == 0) return;
-    ops_get()->matmul(y, ldy, &w->panels, lo, hi, x.x, x.ldx, x.x8, w->cols / 32, n);
+    ops_get()->matmul(y, ldy, &w->panels, lo, hi, x.x, x.ldx, x.x8, row8_ld(w->cols), n);
     for (uint32_t j = 0; w->bias && j < n; j++) ops_get()->add(y + j * ldy + lo, w->bias + lo, hi - lo);
 }
 
@@ -101,9 +101,9 @@ static void add_and_norm(const struct share *s, bool add, const float *post, con
     part_of(s, s->row0, s->row1, 1, &lo, &hi);
     for (uint32_t r = lo; r < hi; r++) {
         if (add) add_delta(p, r, post);
-        if (w) ops->rms_norm(p->norm + r * d, p->x + r * d, w, d, p->model->config.rms_eps);
-        else memcpy(p->norm + r * d, p->x + r * d, d * sizeof(float));
-        quantize(int8, p->norm8 + r * (d / 32), p->norm + r * d, 0, (uint32_t)d);
+        if (w) ops->rms_norm(p->norm + r * row_ld(d), p->x + r * d, w, d, p->model->config.rms_eps);
+        else memcpy(p->norm + r * row_ld(d), p->x + r * d, d * sizeof(float));
+        quantize(int8, p->norm8 + r * row8_ld(d), p->norm + r * row_ld(d), 0, (uint32_t)d);
     }
 }
 
@@ -123,7 +123,7 @@ static void norm_qk_rows(const struct share *s, const struct layer *y) {
 }
 
 static struct act_block *at8(struct act_block *x8, size_t row, size_t cols) {
-    return x8 ? x8 + row * (cols / 32) : NULL;
+    return x8 ? x8 + row * row8_ld(cols) : NULL;
 }
 
 static void attention_block(const struct share *s, const struct layer *y, uint32_t layer) {
@@ -131,8 +131,8 @@ static void attention_block(const struct share *s, const struct layer *y, uint32
     const struct model_config *c = &p->model->config;
     size_t d = c->n_embd, q = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim, ld = q + 2 * kv;
     uint32_t n = s->row1 - s->row0, lo, hi;
-    const struct rows x = {p->norm + s->row0 * d, d, at8(p->norm8, s->row0, d)};
-    const struct rows heads = {p->heads + s->row0 * q, q, at8(p->heads8, s->row0, q)};
+    const struct rows x = {p->norm + s->row0 * row_ld(d), row_ld(d), at8(p->norm8, s->row0, d)};
+    const struct rows heads = {p->heads + s->row0 * row_ld(q), row_ld(q), at8(p->heads8, s->row0, q)};
     float *qkv = p->qkv + s->row0 * ld;
     multiply(s, &y->q, x, qkv, ld, n);
     multiply(s, &y->k, x, qkv + q, ld, n);
@@ -145,7 +145,8 @@ static void attention_block(const struct share *s, const struct layer *y, uint32
     barrier(s);
     if (wants_int8(&y->out)) {
         part_of(s, s->row0, s->row1, 1, &lo, &hi);
-        for (uint32_t r = lo; r < hi; r++) quantize(true, p->heads8 + r * (q / 32), p->heads + r * q, 0, (uint32_t)q);
+        for (uint32_t r = lo; r < hi; r++)
+            quantize(true, p->heads8 + r * row8_ld(q), p->heads + r * row_ld(q), 0, (uint32_t)q);
         barrier(s);
     }
     multiply(s, &y->out, heads, p->delta + s->row0 * d, d, n);
@@ -156,15 +157,16 @@ static void ffn_block(const struct share *s, const struct layer *y) {
     const struct pass *p = s->pass;
     size_t d = p->model->config.n_embd, ff = p->model->config.n_ff;
     uint32_t n = s->row1 - s->row0, lo, hi;
-    const struct rows x = {p->norm + s->row0 * d, d, at8(p->norm8, s->row0, d)};
-    float *gate = p->ff + s->row0 * 2 * ff;
-    const struct rows hidden = {gate, 2 * ff, at8(p->ff8, s->row0, ff)};
-    multiply(s, &y->gate, x, gate, 2 * ff, n);
-    multiply(s, &y->up, x, gate + ff, 2 * ff, n);
+    const struct rows x = {p->norm + s->row0 * row_ld(d), row_ld(d), at8(p->norm8, s->row0, d)};
+    const size_t ld = row_ld(2 * ff);
+    float *gate = p->ff + s->row0 * ld;
+    const struct rows hidden = {gate, ld, at8(p->ff8, s->row0, ff)};
+    multiply(s, &y->gate, x, gate, ld, n);
+    multiply(s, &y->up, x, gate + ff, ld, n);
     part_of(s, 0, (uint32_t)ff, UNIT, &lo, &hi); /* the columns that this thread has just made */
     const struct ops *ops = ops_get();
     for (uint32_t r = 0; r < n; r++) {
-        float *g = gate + r * 2 * ff;
+        float *g = gate + r * ld;
         (p->model->config.kind->gelu ? ops->gelu_mul : ops->silu_mul)(g + lo, g + lo, g + ff + lo, hi - lo);
         quantize(wants_int8(&y->down), at8(p->ff8, s->row0 + r, ff), g, lo, hi);
     }
@@ -192,7 +194,7 @@ static float *hidden_layer(const struct share *s, const float *x, struct act_blo
     const struct matrix *w = &s->pass->model->head_hidden;
     float *y = s->pass->delta + ((ptrdiff_t)s->row0 - (ptrdiff_t)s->output0) * (ptrdiff_t)w->rows;
     uint32_t lo, hi;
-    const struct rows in = {x + (size_t)s->output0 * w->cols, w->cols, at8(norm8, s->output0, w->cols)};
+    const struct rows in = {x + s->output0 * row_ld(w->cols), row_ld(w->cols), at8(norm8, s->output0, w->cols)};
     multiply(s, w, in, y + (size_t)s->output0 * w->rows, w->rows, s->output1 - s->output0);
     part_of(s, 0, w->rows, UNIT, &lo, &hi); /* the columns that this thread has just made */
     for (uint32_t i = s->output0; i < s->output1; i++)
@@ -206,25 +208,25 @@ static float *hidden_layer(const struct share *s, const float *x, struct act_blo
 static void head_block(const struct share *s) {
     const struct pass *p = s->pass;
     const struct model *m = p->model;
-    size_t d = m->config.n_embd, n_out = m->head.rows;
+    size_t d = m->config.n_embd, ld = row_ld(d), n_out = m->head.rows;
     const struct ops *ops = ops_get();
     const ptrdiff_t shift = (ptrdiff_t)s->row0 - (ptrdiff_t)s->output0;
-    float *norm = p->norm + shift * (ptrdiff_t)d;
-    struct act_block *norm8 = p->norm8 ? p->norm8 + shift * (ptrdiff_t)(d / 32) : NULL;
+    float *norm = p->norm + shift * (ptrdiff_t)row_ld(d);
+    struct act_block *norm8 = p->norm8 ? p->norm8 + shift * (ptrdiff_t)row8_ld(d) : NULL;
     uint32_t lo, hi;
     part_of(s, s->output0, s->output1, 1, &lo, &hi);
     for (uint32_t i = lo; i < hi; i++) {
         add_delta(p, p->outputs[i].row, m->layers[m->config.n_layer - 1].ffn_post_norm);
         /* My i-th row of norm is free: outputs are in row order, so it is not behind the output's own row. */
-        ops->rms_norm(norm + i * d, p->x + p->outputs[i].row * d, m->output_norm, d, m->config.rms_eps);
-        quantize(wants_int8(&m->head) || wants_int8(&m->head_hidden), at8(norm8, i, d), norm + i * d, 0, (uint32_t)d);
+        ops->rms_norm(norm + i * ld, p->x + p->outputs[i].row * d, m->output_norm, d, m->config.rms_eps);
+        quantize(wants_int8(&m->head) || wants_int8(&m->head_hidden), at8(norm8, i, d), norm + i * ld, 0, (uint32_t)d);
     }
     barrier(s);
-    if (m->head_hidden.rows) norm = hidden_layer(s, norm, norm8);
+    if (m->head_hidden.rows) norm = hidden_layer(s, norm, norm8), ld = d;
     for (uint32_t i = s->output0; i < s->output1;) {
         uint32_t run = 1;
         while (i + run < s->output1 && p->outputs[i + run].to == p->outputs[i].to + run * n_out) run++;
-        multiply(s, &m->head, (struct rows){norm + i * d, d, at8(norm8, i, d)}, p->outputs[i].to, n_out, run);
+        multiply(s, &m->head, (struct rows){norm + i * ld, ld, at8(norm8, i, d)}, p->outputs[i].to, n_out, run);
         finish_logits(s, p->outputs[i].to, run);
         i += run;
     }

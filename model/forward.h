@@ -12,6 +12,10 @@ struct segment {
     uint32_t seq, first, n, pos;
 };
 
+/* From one row of activations to the next, in floats and in blocks: rows a multiple of 4 KB apart would share cache sets. */
+static inline size_t row_ld(size_t cols) { return cols + 16; }
+static inline size_t row8_ld(size_t cols) { return cols / 32 + 1; }
+
 /* A row whose output is wanted. */
 struct output {
     uint32_t row;
@@ -28,12 +32,12 @@ struct pass {
     struct output *outputs;
     uint32_t n_rows, n_segments, n_outputs;
     float *x;     /* [n_rows, n_embd] residual stream */
-    float *norm;  /* [n_rows, n_embd] */
+    float *norm;  /* [n_rows, row_ld(n_embd)] */
     float *qkv;   /* [n_rows, (n_head + 2 n_head_kv) * head_dim] */
-    float *heads; /* [n_rows, n_head * head_dim] attention output */
-    float *ff;    /* [n_rows, 2 n_ff] gate, up */
+    float *heads; /* [n_rows, row_ld(n_head * head_dim)] attention output */
+    float *ff;    /* [n_rows, row_ld(2 n_ff)] gate, up */
     /* The same as int8, a token's blocks one after another; NULL when no matrix wants them. */
-    struct act_block *norm8, *heads8, *ff8; /* [n_rows, n_embd / 32], [n_rows, n_head * head_dim / 32], [n_rows, n_ff / 32] */
+    struct act_block *norm8, *heads8, *ff8; /* [n_rows, row8_ld(..)] of n_embd, n_head * head_dim, n_ff */
     float *delta; /* [n_rows, n_embd] what a block adds to x */
     struct attention_plan attention; /* the buffers; and by weights the plan */
 };
