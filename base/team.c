@@ -28,7 +28,8 @@ struct team {
     atomic_uint generation, n_left;
     atomic_uint barrier_count, barrier_generation;
     atomic_bool stop;
-    pthread_mutex_t lock; /* only for sleeping and waking */
+    atomic_int n_sleeping; /* raised before a sleeper looks again, read after a change: one of the two sees the other */
+    pthread_mutex_t lock;  /* only for sleeping and waking */
     pthread_cond_t wake;
     pthread_mutex_t turn; /* held by the caller of a run */
 };
@@ -50,23 +51,27 @@ static void wait_change(struct team *t, atomic_uint *value, unsigned old) {
         relax();
     }
     pthread_mutex_lock(&t->lock);
-    while (atomic_load_explicit(value, memory_order_acquire) == old) pthread_cond_wait(&t->wake, &t->lock);
+    atomic_fetch_add(&t->n_sleeping, 1);
+    while (atomic_load(value) == old) pthread_cond_wait(&t->wake, &t->lock);
+    atomic_fetch_sub(&t->n_sleeping, 1);
     pthread_mutex_unlock(&t->lock);
 }
 
-static void advance(struct team *t, atomic_uint *value) {
+/* After a change of what others may wait for. */
+static void wake_sleepers(struct team *t) {
+    if (atomic_load(&t->n_sleeping) == 0) return;
     pthread_mutex_lock(&t->lock);
-    atomic_fetch_add_explicit(value, 1, memory_order_release);
     pthread_cond_broadcast(&t->wake);
     pthread_mutex_unlock(&t->lock);
 }
 
+static void advance(struct team *t, atomic_uint *value) {
+    atomic_fetch_add(value, 1);
+    wake_sleepers(t);
+}
+
 static void finish_run(struct team *t) {
-    if (atomic_fetch_sub_explicit(&t->n_left, 1, memory_order_acq_rel) == 1) {
-        pthread_mutex_lock(&t->lock);
-        pthread_cond_broadcast(&t->wake);
-        pthread_mutex_unlock(&t->lock);
-    }
+    if (atomic_fetch_sub(&t->n_left, 1) == 1) wake_sleepers(t);
 }
 
 static void *member_main(void *arg) {

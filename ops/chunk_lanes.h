@@ -15,7 +15,8 @@ struct chunk {
 
 enum { HALVES = PANEL_ROWS * 2, NIBBLES = 256, FIFTH = 64, HIGH = 128, WORD = 64, BLOCK_WORDS = 8 * WORD };
 
-/* Bytes ahead of the reading that are asked for. */
+/* Bytes ahead of the reading that are asked for, when the reading goes on at once; a chunk asks for the next one, which has
+ * all of its products to arrive. */
 enum { PREFETCH = 2048 };
 
 /* Where 32 k of a panel are, and what multiplies them: scale[1] and low only where the type has them. */
@@ -38,8 +39,8 @@ INLINE size_t packed_bytes(enum tensor_type type) {
     return (type == TYPE_Q6_K ? 1 : 2) * HALVES + 256 + 8 * quant_bytes(type);
 }
 
-/* Block b of 32 k of the panel at p. */
-INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, struct view *v) {
+/* Block b of 32 k of the panel at p; the memory `ahead` bytes behind it will be wanted. */
+INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, size_t ahead, struct view *v) {
     if (type_is_small(type)) {
         p += b * packed_bytes(type);
         v->scale[0] = f16_halves(p);
@@ -59,14 +60,17 @@ INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, struct
         v->q = s + 256 + i * quant_bytes(type);
     }
     v->more = v->q + NIBBLES;
-    for (size_t i = 0; i < quant_bytes(type); i += 64) __builtin_prefetch(v->q + PREFETCH + i, 0, 2);
+    const uint8_t *from = type_is_small(type) || b % 8 == 0 ? p : v->q, *end = v->q + quant_bytes(type);
+    for (; from < end; from += 64) __builtin_prefetch(from + ahead, 0, 2);
+    __builtin_prefetch(end - 1 + ahead, 0, 2);
 }
 
 /* Unpacks blocks [b, b + n) of the panel at p. */
 INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size_t n, struct chunk *to) {
+    const size_t ahead = packed_bytes(type) * (type_is_small(type) ? PANEL_CHUNK / 32 : 1);
     for (size_t i = 0; i < n; i++) {
         struct view v;
-        view_block(type, p, b + i, &v);
+        view_block(type, p, b + i, ahead, &v);
         if (type == TYPE_Q6_K) {
             f16_store(to->scale[2 * i], v.scale[0]);
             f16_store(to->scale[2 * i + 1], v.scale[1]);

@@ -47,7 +47,7 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
     for (size_t b = 0; b < n_blocks; b++, a++) {
         f16 t[INT_COLUMNS];
         struct view v;
-        if (source == FROM_PANEL) view_block(type, p, b, &v);
+        if (source == FROM_PANEL) view_block(type, p, b, PREFETCH, &v);
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {
             isum i[INT_COLUMNS];
