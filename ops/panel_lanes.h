@@ -18,6 +18,7 @@ enum {
     BATCH_BYTES = 1 << 19, /* of activations that go through all panels together: they stay in the second-level cache */
     BATCH_MAX = 128,       /* tokens of it at most */
     BATCH_MIN = 24,
+    TOGETHER = 2,      /* panels whose chunks share the first-level cache with a tile's activations */
     FLOAT_DIRECT = 32, /* tokens up to which f16 is widened in the loop: beyond, the chunk is widened once */
 };
 
@@ -92,11 +93,27 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
         CALL(j_, width_);                                                                                              \
     }
 
-INLINE void int_tiles(enum source source, const struct chunk *w, const uint8_t *p, enum tensor_type type,
-                      size_t n_blocks, const struct act_block *a, size_t ld, float *sums, size_t n) {
+/* The tiles of n tokens over one panel. */
+INLINE void int_panel(const uint8_t *p, enum tensor_type type, size_t n_blocks, const struct act_block *a, size_t ld,
+                      float *sums, size_t n) {
 #define ONE(c)                                                                                                         \
     case c:                                                                                                            \
-        int_tile(source, w, p, type, n_blocks, a + j_ * ld, ld, sums + j_ * PANEL_ROWS, c);                            \
+        int_tile(FROM_PANEL, NULL, p, type, n_blocks, a + j_ * ld, ld, sums + j_ * PANEL_ROWS, c);                     \
+        break;
+#define CALL(j, width)                                                                                                 \
+    switch (width) { INT_WIDTHS(ONE) }
+    TILES(n, INT_COLUMNS, CALL)
+#undef CALL
+#undef ONE
+}
+
+/* The tiles of n tokens over n_panels chunks: the activations of a tile are brought near once for all of them. */
+INLINE void int_chunks(const struct chunk *w, size_t n_panels, enum tensor_type type, size_t n_blocks,
+                       const struct act_block *a, size_t ld, float (*sums)[BATCH_MAX * PANEL_ROWS], size_t n) {
+#define ONE(c)                                                                                                         \
+    case c:                                                                                                            \
+        for (size_t p_ = 0; p_ < n_panels; p_++)                                                                       \
+            int_tile(FROM_CHUNK, w + p_, NULL, type, n_blocks, a + j_ * ld, ld, sums[p_] + j_ * PANEL_ROWS, c);        \
         break;
 #define CALL(j, width)                                                                                                 \
     switch (width) { INT_WIDTHS(ONE) }
@@ -180,23 +197,39 @@ INLINE size_t batch_of(size_t bytes) {
     return n > BATCH_MAX ? BATCH_MAX : n < BATCH_MIN ? BATCH_MIN : n / 8 * 8;
 }
 
+/* Few tokens: unpacked in registers. */
+INLINE void int_direct(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0,
+                       const struct act_block *a, size_t lda, size_t n) {
+    _Alignas(64) float sums[INT_COLUMNS * PANEL_ROWS];
+    for (uint32_t row = row0; row < to->row1; row += PANEL_ROWS) {
+        memset(sums, 0, n * PANEL_ROWS * sizeof *sums);
+        int_panel(p->data + row / PANEL_ROWS * p->stride, type, p->cols / 32, a, lda, sums, n);
+        put_sums(to, row, 0, sums, PANEL_ROWS, n);
+    }
+}
+
 INLINE void int_product(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0,
                         const struct act_block *a, size_t lda, size_t n) {
-    struct chunk w;
-    _Alignas(64) float sums[BATCH_MAX * PANEL_ROWS];
+    struct chunk w[TOGETHER];
+    _Alignas(64) float sums[TOGETHER][BATCH_MAX * PANEL_ROWS];
     const size_t batch = batch_of(p->cols / 32 * sizeof *a);
+    if (n <= INT_COLUMNS) {
+        int_direct(to, p, type, row0, a, lda, n);
+        return;
+    }
     for (size_t j = 0, some; j < n; j += some) {
         some = n - j < batch ? n - j : batch;
-        for (uint32_t row = row0; row < to->row1; row += PANEL_ROWS) {
-            const uint8_t *panel = p->data + row / PANEL_ROWS * p->stride;
-            memset(sums, 0, some * PANEL_ROWS * sizeof *sums);
-            if (n <= INT_COLUMNS) int_tiles(FROM_PANEL, NULL, panel, type, p->cols / 32, a, lda, sums, n);
-            for (size_t k = 0; n > INT_COLUMNS && k < p->cols / 32; k += PANEL_CHUNK / 32) {
+        for (uint32_t row = row0, n_panels; row < to->row1; row += n_panels * PANEL_ROWS) {
+            n_panels = (to->row1 - row + PANEL_ROWS - 1) / PANEL_ROWS;
+            if (n_panels > TOGETHER) n_panels = TOGETHER;
+            for (uint32_t i = 0; i < n_panels; i++) memset(sums[i], 0, some * PANEL_ROWS * sizeof **sums);
+            for (size_t k = 0; k < p->cols / 32; k += PANEL_CHUNK / 32) {
                 const size_t blocks = p->cols / 32 - k < PANEL_CHUNK / 32 ? p->cols / 32 - k : PANEL_CHUNK / 32;
-                chunk_unpack(type, panel, k, blocks, &w);
-                int_tiles(FROM_CHUNK, &w, NULL, type, blocks, a + j * lda + k, lda, sums, some);
+                for (uint32_t i = 0; i < n_panels; i++)
+                    chunk_unpack(type, p->data + (row / PANEL_ROWS + i) * p->stride, k, blocks, &w[i]);
+                int_chunks(w, n_panels, type, blocks, a + j * lda + k, lda, sums, some);
             }
-            put_sums(to, row, j, sums, PANEL_ROWS, some);
+            for (uint32_t i = 0; i < n_panels; i++) put_sums(to, row + i * PANEL_ROWS, j, sums[i], PANEL_ROWS, some);
         }
     }
 }
