@@ -99,7 +99,7 @@ fuzz:
 	  -fno-sanitize-recover=all" run-fuzz
 run-fuzz: $(FUZZERS)
 	@for f in $(FUZZERS); do mkdir -p $$f.corpus; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=20 $$f.corpus $$(ls -d tests/corpus/$${f##*fuzz_} 2>/dev/null) || exit 1; done
+	  $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=60 $$f.corpus $$(ls -d tests/corpus/$${f##*fuzz_} 2>/dev/null) || exit 1; done
 
 bench: $(B)/ponder
 	@$(B)/ponder bench

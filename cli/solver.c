@@ -83,7 +83,8 @@ void solver_init(struct solver *s, const struct task *task, const struct strateg
     if (task->max_depth) p->max_depth = task->max_depth;
     if (!task_has_words(task)) return;
     s->sampling.top_p = 0.95f;
-    p->stop_value = 2; /* never */
+    p->stop_value = 2;                     /* never */
+    p->widen_c = 1, p->widen_alpha = 0.5f; /* chains are longer, and only those that come to their end count */
     if (p->temperature > 0) p->temperature = 0.8f;
     if (p->budget.simulations > 1) p->budget.simulations /= strcmp(s->strategy->name, "mcts") ? 2 : 4;
 }

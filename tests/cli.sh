@@ -385,7 +385,7 @@ t_run_stories_as_llama_cpp_does() {
     [ -f "$model" ] || return 0
     "$ponder" run -m "$model" -p "Once upon a time" --temp 0 -n 60 >out 2>err
     has out "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to play with it, but it was too high." || return 1
-    refuses 1 'another vocabulary' "$ponder" -q -m "$model" "4 7 8 8"
+    refuses 1 'another vocabulary' "$ponder" -q -m "$model" --task game24 "4 7 8 8"
 }
 t_inspect_shows_what_is_inside() { expect 0 "$ponder" inspect && has out game24-policy-small && has out game24-prm && has out 'general.architecture' && has out 'KV cache' && has out 'reward model'; }
 t_inspect_announces_the_memory_of_a_run() {

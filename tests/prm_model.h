@@ -209,7 +209,7 @@ static inline size_t p_encode(const struct tok *t, const char *text, bool specia
 }
 
 /* Outputs of the last n_out tokens of a text, by an engine of its own. */
-static inline void p_read(const struct model *m, const int32_t *ids, size_t n, size_t n_out, float *out) {
+static inline void p_read(struct model *m, const int32_t *ids, size_t n, size_t n_out, float *out) {
     struct engine_params p = {.n_pages = P_IDS / KV_PAGE, .n_seqs = 1, .max_tokens = P_IDS, .max_rows = 512};
     struct team *team;
     struct engine *en;

@@ -35,7 +35,7 @@ for source in tests/test_*.c; do
     count "$B/tests/$name.log" $? "$name"
 done
 limit=$((2 * limit)) # some 150 processes
-for name in cli cli_bench; do
+for name in cli cli_bench cli_search; do
     start=$SECONDS
     timeout -k 5 "$limit" "tests/$name.sh" "$B/ponder" </dev/null >"$B/tests/$name.log" 2>&1
     count "$B/tests/$name.log" $? "$name"

@@ -392,20 +392,23 @@ static void steps_without_room_for_the_reward_model_are_truncated(void **state) 
     w.params.max_prm_tokens = n_prompt;
     assert_int_equal(eval_model_open(&w.params, NULL, &w.model, &w.ev, &e), ERR_INPUT);
     if (!strstr(e.text, "reward model's prompt")) fail_msg("\"%s\"", e.text);
-    w.params.max_prm_tokens = n_prompt + 12;
-    open_eval();
-    fork_all(plays);
-    for (int depth = 0; depth < 2; depth++) {
-        float values[CHAINS];
-        extend_all(plays);
-        score_all(plays, values);
-        for (int i = 0; i < CHAINS; i++) {
-            eval_model_prm_tokens(w.model, plays[i].branch, &n, &scored);
-            assert_true(n <= n_prompt + 12);
-            bool cut = plays[i].step.end == STEP_TRUNCATED && plays[i].step.n_tokens < 20;
-            n_cut += cut, n_kept += n > n_prompt;
-            if (n == n_prompt) assert_true(values[i] == 0.5f);
+    for (uint32_t room = 1; room <= 24; room++) {
+        w.params.max_prm_tokens = n_prompt + room;
+        open_eval();
+        fork_all(plays);
+        for (int depth = 0; depth < 2; depth++) {
+            float values[CHAINS];
+            extend_all(plays);
+            score_all(plays, values);
+            for (int i = 0; i < CHAINS; i++) {
+                eval_model_prm_tokens(w.model, plays[i].branch, &n, &scored);
+                assert_true(n <= n_prompt + room);
+                bool cut = plays[i].step.end == STEP_TRUNCATED && plays[i].step.n_tokens < 20;
+                n_cut += cut, n_kept += n > n_prompt;
+                if (n == n_prompt) assert_true(values[i] == 0.5f);
+            }
         }
+        eval_model_close(&w.model);
     }
     if (!n_cut || !n_kept) fail_msg("%d cut, %d kept: the test is empty", n_cut, n_kept);
     close_world();

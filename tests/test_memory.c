@@ -11,7 +11,7 @@ static void expect_close(const char *what, size_t got, size_t want, size_t slack
 
 /* Heap bytes of an engine against the figure, tables of pages and sequences being the slack; and the bytes of one page, which are
  * the system's until they are touched. */
-static void compare(const char *what, const struct model *m, struct engine_params p) {
+static void compare(const char *what, struct model *m, struct engine_params p) {
     struct engine *en;
     struct team *team;
     struct error e;
@@ -43,7 +43,7 @@ static void test_engines(void **state) {
         GOOD(model_open(g, &m, &e));
         struct engine_params p = {.n_pages = 4096, .n_seqs = 2, .max_tokens = 16384, .max_rows = 512};
         compare(names[i], m, p);
-        p.kv_f32 = true;
+        p.kv_type = KV_F32;
         compare("f32", m, p);
         p.max_tokens = 65536, p.n_pages = 16;
         compare("angles", m, p);

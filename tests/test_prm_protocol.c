@@ -2,8 +2,10 @@
  * rendered by hand, read at once, and computed in double from hidden states; and values made step by step on forks.
  * Not our own kind "value": test_eval_model.c.
  * Next: test_eval_verifier.c. */
+#include "tests/hf_folder.h"
 #include "tests/prm_model.h"
 
+#include "prm/protocol.h"
 #include "search/eval_model.h"
 
 enum { CHAINS = 7, DEPTH = 4 };
@@ -411,6 +413,49 @@ static void outputs_that_are_no_numbers_are_worthless(void **state) {
     }
 }
 
+/* ---- folders as their authors publish them ---- */
+
+/* Heads of other names arrive under ours, bit for bit, and tell the kind. */
+static void folders_bring_their_heads(void **state) {
+    (void)state;
+    for (int value = 0; value < 2; value++) {
+        float x[64], got[64];
+        struct st_make st = st_new();
+        struct error e;
+        for (size_t i = 0; i < 64; i++) x[i] = (float)i / 4 - 8;
+        fresh_folder();
+        put_small_tensors(&st, 5);
+        if (value)
+            st_add(&st, "v_head.summary.weight", TYPE_F32, 1, 8, x),
+                st_add(&st, "v_head.summary.bias", TYPE_F32, 0, 1, x + 3);
+        else {
+            st_add(&st, "score.0.weight", TYPE_BF16, 8, 8, x), st_add(&st, "score.0.bias", TYPE_BF16, 0, 8, x + 1);
+            st_add(&st, "score.2.weight", TYPE_BF16, 2, 8, x + 2), st_add(&st, "score.2.bias", TYPE_BF16, 0, 2, x + 3);
+        }
+        st_put(&st, "model.safetensors");
+        json_t *config = small_config(5);
+        json_object_set_new(config, "tie_word_embeddings", json_boolean(value));
+        put_json("config.json", config);
+        put_text("tokenizer.json", small_tokenizer);
+        struct gguf *g;
+        struct model *m;
+        const struct prm_protocol *row;
+        GOOD(hf_open(tiny_folder, &g, &e));
+        GOOD(model_open(g, &m, &e));
+        GOOD(prm_protocol_of(m, NULL, &row, &e));
+        assert_string_equal(row->name, value ? "skywork" : "qwen");
+        type_to_f32(m->head.type, m->head.data, got, 8);
+        same_floats(got, x + (value ? 0 : 2), 8, "head");
+        same_floats(m->head.bias, x + 3, value ? 1 : 2, "its bias");
+        if (!value) {
+            type_to_f32(m->head_hidden.type, m->head_hidden.data, got, 64);
+            same_floats(got, x, 64, "hidden layer");
+            same_floats(m->head_hidden.bias, x + 1, 8, "its bias");
+        }
+        model_close(&m);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_are_read_as_their_authors_do),
@@ -418,6 +463,7 @@ int main(void) {
         cmocka_unit_test(without_a_template_there_is_a_named_one),
         cmocka_unit_test(templates_that_do_not_repeat_are_refused),
         cmocka_unit_test(outputs_that_are_no_numbers_are_worthless),
+        cmocka_unit_test(folders_bring_their_heads),
     };
     return cmocka_run_group_tests(tests, NULL, tiny_cleanup);
 }

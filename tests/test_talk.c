@@ -20,6 +20,9 @@ static const char chatml[] = "{% for m in messages %}<|im_start|>{{ m.role }}\n{
 static const char thinker[] = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
                               "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
 
+/* The text ends with the user's own words. */
+static const char bare[] = "{% for m in messages %}{{ m.content }}\n{% endfor %}";
+
 static void add_vocabulary(struct gguf_writer *w) {
     static char bytes[256][4];
     static const char *tokens[N_TOKENS];
@@ -149,7 +152,7 @@ static void test_thinking(void **state) {
     expect_out(&c, 0, "\n</think>\n\nQQ\n");
     chat(&c, color, path, "x\n", MORE("-n", "4", "--reasoning-budget", "2"));
     expect_out(&c, 0, "\033[2mQQ\n</think>\033[0m\n\nQQ\n");
-    chat(&c, color, model("plain.gguf", chatml), "<think>\n", MORE("-n", "2"));
+    chat(&c, color, model("bare.gguf", bare), "<think>\n", MORE("-n", "2"));
     expect_out(&c, 0, "QQ\n"); /* a user cannot open the model's thinking */
     chat(&c, color, model("plain.gguf", chatml), "x\n", MORE("-n", "2", "-l", "260+2000"));
     expect_out(&c, 0, "\033[2m<think><think>\033[0m\n");
@@ -239,6 +242,7 @@ static void test_ctrl_c(void **state) {
     tty_type(&t, "\003");
     tty_await(&t, " tokens, ");
     tty_await(&t, "> ");
+    if (strstr(t.text, "context is full")) fail_msg("Ctrl-C did not stop the answer");
     tty_type(&t, "/help\n"); /* it is alive */
     tty_await(&t, "Ctrl-C stops an answer");
     tty_await(&t, "> ");

@@ -14,7 +14,7 @@
 #include "weights/hf_impl.h"
 
 /* How many rows or columns: what config.json says about it. */
-enum extent { ONE, EMBD, Q, KV, FF, FF2, QKV, HEAD_Q, HEAD_KV, VOCAB };
+enum extent { ONE, EMBD, Q, KV, FF, FF2, QKV, HEAD_Q, HEAD_KV, VOCAB, VALUE, CLASSES };
 
 enum { PAIRS = 1, NORM = 2, POST = 4, PRE = 8 }; /* POST, PRE: only for kinds with, without post_norms */
 
@@ -54,6 +54,13 @@ static const struct rule {
       {"embed_tokens.weight", "token_embd.weight", VOCAB, EMBD, 0},
       {"norm.weight", "output_norm.weight", ONE, EMBD, NORM},
       {"lm_head.weight", "output.weight", VOCAB, EMBD, 0},
+      /* heads of reward models: docs/PRM.md */
+      {"score.0.weight", "cls.weight", EMBD, EMBD, 0},
+      {"score.0.bias", "cls.bias", ONE, EMBD, 0},
+      {"score.2.weight", "cls.output.weight", CLASSES, EMBD, 0},
+      {"score.2.bias", "cls.output.bias", ONE, CLASSES, 0},
+      {"v_head.summary.weight", "v_head.summary.weight", VALUE, EMBD, 0},
+      {"v_head.summary.bias", "v_head.summary.bias", ONE, VALUE, 0},
       {0},
 };
 
@@ -70,6 +77,8 @@ static uint64_t extent_of(const struct hf *h, enum extent x) {
     case HEAD_Q: return h->kind->row_norms ? q : h->head_dim;
     case HEAD_KV: return h->kind->row_norms ? kv : h->head_dim;
     case VOCAB: return h->n_vocab;
+    case VALUE: return 1;
+    case CLASSES: return 2;
     }
     return 0;
 }
@@ -87,6 +96,8 @@ static const char *extent_keys(enum extent x) {
         [HEAD_Q] = "head_dim (and num_attention_heads)",
         [HEAD_KV] = "head_dim (and num_key_value_heads)",
         [VOCAB] = "vocab_size",
+        [VALUE] = "one value",
+        [CLASSES] = "two classes",
     };
     return keys[x];
 }
@@ -289,11 +300,13 @@ static enum status check_layers(const struct hf *h, const uint32_t *counts) {
     return OK;
 }
 
-/* The head is the embedding if config.json says so, or if there is no other one and it says nothing. */
+/* The head is the embedding if config.json says so, or if there is no other one and it says nothing.  Two-class reward models
+ * have none. */
 static enum status is_tied(const struct hf *h, bool *tied) {
     const json_t *says = hf_get(h, "tie_word_embeddings");
     const bool has_head = safetensors_find(h->keep->st, "lm_head.weight") ||
-                          safetensors_find(h->keep->st, "language_model.lm_head.weight");
+                          safetensors_find(h->keep->st, "language_model.lm_head.weight") ||
+                          safetensors_find(h->keep->st, "score.0.weight");
     *tied = says ? json_is_true(says) : !has_head || h->kind->norm_offset;
     if (*tied || has_head) return OK;
     return hf_config_error(h, "tie_word_embeddings is false; tensor lm_head.weight is missing");

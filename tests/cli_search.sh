@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# cli_search.sh PONDER: search on problems in words, from outside.  The small policy inside the binary stands for a model of others: it
+# is given its puzzles as raw text, writes steps that end by a line end, and its answer is the last number.  Prints "ok NAME" or
+# "not ok NAME" for each test function; run.sh counts them.
+set -u
+ponder=$(realpath "${1:?usage: tests/cli_search.sh PONDER [PART_OF_A_NAME]}")
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+unset NO_COLOR CLICOLOR CLICOLOR_FORCE
+export TERM=xterm LC_ALL=C
+as_text=(-m game24-policy-small --raw --step-delimiter '\n')
+prompt=$' 4 7 8 8 -> 24\n'
+cat >q.jsonl <<'END'
+{"question":" 4 7 8 8 -> 24\n","answer":"8*3 = <<8*3=24>>24\n#### 24"}
+{"question":" 1 2 3 4 -> 24\n","answer":"\\boxed{24.0}","id":"b"}
+{"problem":" 1 1 1 1 -> 24\n","answer":24}
+END
+
+say() { printf '  %s\n' "$*" >&2; }
+# expect CODE COMMAND...: runs it, streams into the files out and err.
+expect() {
+    local want=$1 got
+    shift
+    "$@" >out 2>err </dev/null
+    got=$?
+    [ "$got" = "$want" ] && return 0
+    say "exit code $got, expected $want: $*"
+    head -c 600 err >&2
+    return 1
+}
+has() { grep -qF -- "$2" "$1" || { say "no \"$2\" in $1: $(head -c 400 "$1")"; return 1; }; }
+lacks() { ! grep -qF -- "$2" "$1" || { say "\"$2\" in $1: $(head -c 400 "$1")"; return 1; }; }
+same() { cmp -s "$1" "$2" || { say "$1 and $2 differ"; diff "$1" "$2" | head -5 >&2; return 1; }; }
+empty() { [ ! -s "$1" ] || { say "$1 is not empty: $(head -c 200 "$1")"; return 1; }; }
+# refuses CODE TEXT COMMAND...: this exit code, nothing on stdout, one line on stderr that holds TEXT.
+refuses() {
+    local code=$1 text=$2
+    shift 2
+    expect "$code" "$@" && empty out && has err "$text" || return 1
+    [ "$(wc -l <err)" = 1 ] || { say "more than one line of error, of: $*"; return 1; }
+}
+# Lines of results without what depends on time.
+timeless() { sed 's/"ms":[^,}]*//; s/"elapsed":[^,}]*//; /"format"/d' "$1"; }
+solve() { "$ponder" solve "${as_text[@]}" -t 1 "$@"; }
+eval_q() { "$ponder" eval "${as_text[@]}" --task gsm8k --input q.jsonl "$@"; }
+
+t_solve_shows_the_text_the_answer_and_the_tree() {
+    expect 0 solve --task math --search weighted --verifier logprob "$prompt" || return 1
+    has out 'answer: 24' && has out ' = 24 ; 24' && has out 'cost: ' && lacks out right &&
+        has err 'greedy: 24' && has err 'weighted:' && has err '4 7 8 8 -> 24' && has err ' answer'
+}
+t_every_strategy_and_verifier() {
+    local s
+    for s in greedy maj; do expect 0 solve --task math -q --search $s "$prompt" && has out 'answer: 24' || return 1; done
+    for s in bon weighted beam mcts; do
+        expect 0 solve --task math -q --search $s --verifier logprob "$prompt" && has out 'answer: 24' || return 1
+    done
+    expect 0 solve --task math -q --search bon --verifier ptrue --json "$prompt" && has out '"verifier":"ptrue"' || return 1
+    refuses 1 '--search beam needs a reward model' solve --task math -q --search beam "$prompt" &&
+        refuses 1 '--search mcts needs a reward model' solve --task math -q --search mcts --verifier none "$prompt"
+}
+t_a_reward_model_reads_chains_in_words() {
+    expect 0 solve --task math -q --search beam --budget 16 --prm embedded "$prompt" && has out 'answer: 24' && lacks out ' 0 PRM tokens'
+}
+t_the_same_seed_is_the_same_search() {
+    solve --task math -q --json --seed 5 "$prompt" 2>err | sed 's/"ms":[^,]*//' >a
+    "$ponder" solve "${as_text[@]}" -t 2 --task math -q --json --seed 5 "$prompt" 2>err | sed 's/"ms":[^,]*//' >b
+    solve --task math -q --json --seed 6 "$prompt" 2>err | sed 's/"ms":[^,]*//' >c
+    same a b && ! cmp -s a c
+}
+t_steps_end_by_the_delimiter() {
+    solve --task math -q --json --search greedy "$prompt" >one 2>err
+    solve --task math -q --json --search greedy --step-delimiter ' ;' "$prompt" >two 2>err
+    has one '"step_delimiter":"\n"' && has two '"step_delimiter":" ;"' || return 1
+    sed 's/.*"text":"\([^"]*\)".*/\1/' one >a && sed 's/.*"text":"\([^"]*\)".*/\1/' two >b
+    same a b && has a ' ; ' || return 1 # greedy is the same text, however it is cut
+    expect 1 solve --task math -q --search greedy --max-depth 1 "$prompt" && has out 'no answer' || return 1
+    expect 1 solve --task math -q --search greedy --max-step-tokens 3 "$prompt" && has out 'no answer' || return 1
+    refuses 2 '--step-delimiter: the text is empty' "$ponder" solve --step-delimiter '' x &&
+        refuses 2 '--max-depth: "0"' "$ponder" solve --max-depth 0 x &&
+        refuses 2 'is longer than 63 bytes' "$ponder" solve --step-delimiter "$(printf '%070d' 1)" x
+}
+t_a_problem_from_a_file() {
+    printf '%s' "$prompt" >p.txt
+    solve --task math -q --json "$prompt" 2>err | sed 's/"ms":[^,]*//' >a
+    solve --task math -q --json -f p.txt 2>err | sed 's/"ms":[^,]*//' >b
+    same a b || return 1
+    refuses 2 'give one of them' "$ponder" solve -f p.txt 4 7 8 8 && refuses 1 'missing.txt' "$ponder" solve -f missing.txt &&
+        printf 'a\0b' >nul && refuses 1 'NUL' "$ponder" solve -f nul && refuses 2 'empty' solve --task math ' '
+}
+# Seven bytes and a BOS: as text <|end|> is no token of its own.
+t_names_of_control_tokens_stay_text() {
+    local n
+    n=$(solve --task math -q --json --budget 1 '<|end|>' 2>err | sed 's/.*"prompt_tokens":\([0-9]*\).*/\1/')
+    [ "$n" -ge 7 ] || { say "$n tokens"; return 1; }
+}
+t_models_of_others_are_given_words() {
+    "$ponder" bench make --shape tiny -o t.gguf >out 2>err || { cat err >&2; return 1; }
+    expect 1 "$ponder" solve -m t.gguf -q --json -t 1 --max-step-tokens 8 "How much is 2 + 2 -> 4?" && has out '"task":"math"' && has out '"prompt":"plain"' || return 1
+    expect 1 "$ponder" solve -m t.gguf -q --json -t 1 --raw --max-step-tokens 8 "x" && has out '"prompt":"raw"' && has out '"answer":null,"correct":null' || return 1
+    refuses 1 'no chat template' "$ponder" solve -m t.gguf -q -sys "Be brief." "x" &&
+        refuses 1 'no-such.gguf' "$ponder" solve -m no-such.gguf "x" &&
+        refuses 1 'nobody knows it for --task math' solve --task math --prm oracle "$prompt"
+}
+t_eval_of_gsm8k() {
+    expect 0 eval_q --json -o r.jsonl -t 1 || return 1
+    has out '"n":3,"correct":2,' && has out '"ci95":[' && has out '"generated_tokens":' || return 1
+    [ "$(wc -l <r.jsonl)" = 4 ] && has r.jsonl '"step_delimiter"' && has r.jsonl '{"id":"b","problem":"1 2 3 4 -> 24","answer":"24","correct":true' &&
+        has r.jsonl '"text":" ' && cp r.jsonl copy || return 1
+    # A finished one is not run again, a torn one goes on, another setting is refused.
+    expect 0 eval_q --json -o r.jsonl -t 1 && same r.jsonl copy || return 1
+    head -c $(($(wc -c <copy) - 40)) copy >r.jsonl
+    expect 0 eval_q --json -o r.jsonl -t 1 && timeless r.jsonl >a && timeless copy >b && same a b || return 1
+    refuses 1 '"max_depth" is 32 there and 9 here' eval_q --max-depth 9 -o r.jsonl -t 1
+}
+t_eval_is_the_same_alone_and_in_a_crowd() {
+    eval_q -o alone.jsonl -t 1 --in-flight 1 >out 2>err && eval_q -o crowd.jsonl -t 2 --in-flight 3 >out 2>err || { cat err >&2; return 1; }
+    timeless alone.jsonl >a && timeless crowd.jsonl >b && same a b
+}
+t_a_problem_that_does_not_fit_is_counted_as_wrong() {
+    { head -n 1 q.jsonl && printf '{"question":"%s","answer":"1"}\n' "$(printf 'ab %.0s' {1..400})" && tail -n 1 q.jsonl; } >long.jsonl
+    expect 0 "$ponder" eval "${as_text[@]}" --task gsm8k --input long.jsonl --json -o long.out || return 1
+    has out '"n":3,' && has out '"error":1' && has long.out '"trouble":"the prompt has ' && has long.out '"id":"3"'
+}
+t_eval_needs_answers() {
+    printf 'What is 2 + 2?\n' >plain.txt
+    refuses 2 'has no answer to compare with' "$ponder" eval "${as_text[@]}" --task math --input plain.txt &&
+        refuses 1 'line 1: gsm8k takes lines like' "$ponder" eval "${as_text[@]}" --task gsm8k --input plain.txt &&
+        refuses 2 'is none of game24, countdown, math, gsm8k' "$ponder" eval --task chess --input plain.txt
+}
+t_run_search() {
+    expect 0 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -s 3 || return 1
+    [ "$(head -n 1 out)" = " 4 7 8 8 -> 24" ] && [ "$(wc -l <out)" = 4 ] && has out ' ; 24' && has err 'answer: 24' && has err 'cost: ' && cp out a || return 1
+    expect 0 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -s 3 --no-display-prompt &&
+        tail -n 3 a | same - out || return 1
+    expect 1 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -n 3 && empty out && has err 'no chain came to its end' || return 1
+    refuses 2 '--budget: needs --search' "$ponder" run -p x --budget 3 &&
+        refuses 2 '--logit-bias: not together with --search' "$ponder" run -p x --search maj -l 5+1 &&
+        refuses 2 '"nope" is none of greedy' "$ponder" run -p x --search nope
+}
+
+status=0
+for t in $(declare -F | sed -n 's/^declare -f \(t_.*\)/\1/p'); do
+    [ -n "${2:-}" ] && case $t in *$2*) ;; *) continue ;; esac
+    start=$SECONDS
+    if $t; then echo "ok ${t#t_} ($((SECONDS - start)) s)"; else echo "not ok ${t#t_}"; status=1; fi
+done
+exit $status
