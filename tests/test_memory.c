@@ -22,7 +22,7 @@ static void compare(const char *what, struct model *m, struct engine_params p) {
     size_t heap = memory_heap() - before;
     struct engine_memory figure = engine_memory(m, &p);
     if (before) /* a sanitizer's allocator does not tell */
-        expect_close(what, heap, figure.buffers, figure.buffers / 50 + 64 * (size_t)p.n_pages + p.max_tokens);
+        expect_close(what, heap, figure.buffers, figure.buffers / 50 + 256 * (size_t)p.n_pages + p.max_tokens);
     struct span one = {.seq = engine_seq_new(en), .n_tokens = 1, .tokens = &token};
     GOOD(engine_run(en, &one, 1, NULL, &e));
     expect_close(what, engine_kv_bytes_peak(en) * p.n_pages, figure.kv, 0);
