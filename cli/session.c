@@ -183,6 +183,7 @@ static enum status new_engine(const struct session_options *o, const struct sess
                               .n_seqs = per_branch * size->branches + 1,
                               .max_tokens = s->ctx,
                               .max_rows = size->max_rows,
+                              .exact = o->exact,
                               .kv_type = type};
     return engine_new(l->model, s->team, &p, &l->engine, e);
 }

@@ -13,6 +13,7 @@ struct session_options {
     const char *model, *prm, *prm_kind;
     const char *verifier; /* NULL: prm */
     int64_t threads, ctx, kv_mb;
+    bool exact; /* f32 activations */
     const char *cache_k, *cache_v; /* "f16", "f32" or "q8_0", the same in both; NULL: the command's choice */
 };
 
@@ -68,9 +69,11 @@ struct session_options {
          "most memory for the KV cache of each model"},                                                                \
         {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0",           \
          "numbers of the KV cache"},                                                                                   \
+        {"cache-type-v",     "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0",             \
+         "the same as that of K"},                                                                                     \
     {                                                                                                                  \
-        "cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0",                      \
-            "the same as that of K"                                                                                    \
+        "exact", NULL, FLAG_YES, offsetof(type, field.exact), NULL, 0, 0, NULL,                                        \
+            "quantised weights meet f32 activations, not int8: slow, for comparisons"                                  \
     }
 
 /* One open model. */
