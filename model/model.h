@@ -62,8 +62,8 @@ void model_close(struct model **m);
  * calls it. */
 enum status model_pack(struct model *m, struct team *team, bool exact, struct error *e);
 void model_unpack(struct model *m); /* for model_close */
-/* Whether some matrix wants activations as int8; and the bytes of weights that are in memory when packed: the panels, and what
- * is read from the file (rows of other types, the embedding unless it is the head too). */
+/* Whether some matrix wants activations as int8; and the bytes of weights that are in memory when packed: the panels, what is
+ * read from the file (rows of other types, the embedding unless it is the head too), and a file that is itself in memory. */
 bool model_wants_int8(const struct model *m, bool exact);
 size_t model_weight_bytes(const struct model *m, bool exact);
 

@@ -45,7 +45,7 @@ static size_t pack_bytes(const struct model *m, bool exact) {
 }
 
 size_t model_weight_bytes(const struct model *m, bool exact) {
-    size_t bytes = pack_bytes(m, exact);
+    size_t bytes = pack_bytes(m, exact) + gguf_memory_bytes(m->file);
     for (uint32_t i = 0; i < n_matrices(m); i++) {
         const struct matrix *w = matrix_at(m, i);
         if (layout_of(m, w, exact) == PANEL_FILE) bytes += w->rows * w->row_bytes;

@@ -19,11 +19,11 @@ typedef struct {
 } words; /* 16 rows x 4 k: q as stored; of Q8_0 w */
 typedef words isum;
 
-enum { INT_COLUMNS = 4, FLOAT_TILE = 6 };
+enum { INT_COLUMNS = 2, FLOAT_TILE = 6 };
 #define FLOAT_WIDTHS4(X) X(1, 4)
 #define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2)
 #define FLOAT_WIDTHS1(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
-#define INT_WIDTHS(X) X(1) X(2) X(3) X(4)
+#define INT_WIDTHS(X) X(1) X(2)
 
 INLINE f16 f16_load(const float *p) { return (f16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 INLINE void f16_store(float *p, f16 v) { _mm256_storeu_ps(p, v.a), _mm256_storeu_ps(p + 8, v.b); }
@@ -78,7 +78,9 @@ INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
         s.a = _mm256_madd_epi16(s.a, one), s.b = _mm256_madd_epi16(s.b, one);
     }
     if (type == TYPE_Q4_0 || type == TYPE_Q5_0 || type == TYPE_Q6_K) { /* -8, -16 or -32 times the sum of q */
-        const __m256i all = _mm256_set1_epi32(*shift >> (type == TYPE_Q4_0 ? 4 : type == TYPE_Q5_0 ? 3 : 2));
+        const int bits = type == TYPE_Q4_0 ? 4 : type == TYPE_Q5_0 ? 3 : 2;
+        const __m256i all =
+            _mm256_srai_epi32(_mm256_set1_epi32(*shift), bits); /* in the vector unit: moves to it are slow */
         s.a = _mm256_add_epi32(s.a, all), s.b = _mm256_add_epi32(s.b, all);
     }
     return (f16){_mm256_cvtepi32_ps(s.a), _mm256_cvtepi32_ps(s.b)};

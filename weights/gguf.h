@@ -79,8 +79,9 @@ struct gguf_string gguf_array_string(const struct gguf *g, const char *key, size
 double gguf_array_f64(const struct gguf *g, const char *key, size_t i);
 
 /* Tells the system that these bytes of a mapped file are not needed for now; they come back when they are touched.  Nothing
- * for a file in memory. */
+ * for a file in memory, which stays: gguf_memory_bytes, else 0. */
 void gguf_forget(const struct gguf *g, const void *data, size_t size_bytes);
+size_t gguf_memory_bytes(const struct gguf *g);
 
 /* Prints every key with its value (arrays: kind, count and first elements) and every tensor: `ponder inspect`. */
 void gguf_print(const struct gguf *g, FILE *to);

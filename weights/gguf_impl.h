@@ -41,6 +41,7 @@ struct gguf_outside {
     const void **data; /* [n_tensors] of mem_new; NULL: the tensors are in the file */
     void *held;        /* what the tensors are in, given to release at close */
     void (*release)(void *held);
+    void (*forget)(void *held, const void *data, size_t size_bytes); /* gguf_forget */
 };
 
 struct gguf { /* constant after open */
@@ -72,6 +73,9 @@ enum status gguf_open_outside(const struct gguf_outside *o, size_t head_bytes, c
 /* What w collected, as such a description: head and data are set (and the caller's to free), held and release not. */
 enum status gguf_describe(const struct gguf_writer *w, const char *name, struct gguf_outside *o, size_t *head_bytes,
                           struct error *e);
+
+/* Drops the whole pages of [data, data + size_bytes) when they lie in the mapping at base. */
+void gguf_drop_pages(const void *base, size_t size, const void *data, size_t size_bytes);
 
 /* The whole of a regular file, mapped read only; `wanted` ends the error of what is none: "; a GGUF file is wanted". */
 enum status gguf_map(const char *path, const char *wanted, const void **out, size_t *size, struct error *e);

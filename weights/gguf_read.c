@@ -443,13 +443,20 @@ enum status gguf_open(const char *path, struct gguf **out, struct error *e) {
     return s;
 }
 
-void gguf_forget(const struct gguf *g, const void *data, size_t size_bytes) {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)data, base = (uintptr_t)g->base;
-    for (size_t i = 0; i < g->n_parts; i++) gguf_forget(g->parts[i], data, size_bytes);
-    if (!g->mapped || at < base || at >= base + g->size) return;
+void gguf_drop_pages(const void *base, size_t size, const void *data, size_t size_bytes) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)data, start = (uintptr_t)base;
+    if (at < start || at >= start + size) return;
     const uintptr_t first = (at + page - 1) / page * page, end = (at + size_bytes) / page * page;
     if (first < end) madvise((void *)first, end - first, MADV_DONTNEED);
 }
+
+void gguf_forget(const struct gguf *g, const void *data, size_t size_bytes) {
+    for (size_t i = 0; i < g->n_parts; i++) gguf_forget(g->parts[i], data, size_bytes);
+    if (g->mapped) gguf_drop_pages(g->base, g->size, data, size_bytes);
+    if (g->outside.forget) g->outside.forget(g->outside.held, data, size_bytes);
+}
+
+size_t gguf_memory_bytes(const struct gguf *g) { return g->mapped || g->outside.data ? 0 : g->size; }
 
 void gguf_close(struct gguf **g) {
     struct gguf *f = *g;

@@ -15,6 +15,11 @@
 #include "base/mem.h"
 #include "weights/hf_impl.h"
 
+static void forget_kept(void *held, const void *data, size_t size_bytes) {
+    const struct hf_keep *k = held;
+    safetensors_forget(k->st, data, size_bytes);
+}
+
 static void drop_keep(void *held) {
     struct hf_keep *k = held;
     if (!k) return;
@@ -81,7 +86,7 @@ enum status hf_open(const char *folder, struct gguf **out, struct error *e) {
     if (!s) s = describe(&h);
     if (!s) s = gguf_describe(h.w, folder, &outside, &head_bytes, e);
     if (!s) {
-        outside.held = h.keep, outside.release = drop_keep;
+        outside.held = h.keep, outside.release = drop_keep, outside.forget = forget_kept;
         s = gguf_open_outside(&outside, head_bytes, folder, out, e);
     } else {
         drop_keep(h.keep);

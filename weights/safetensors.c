@@ -314,6 +314,10 @@ enum status safetensors_open_folder(const char *folder, struct safetensors **out
     return s;
 }
 
+void safetensors_forget(const struct safetensors *s, const void *data, size_t size_bytes) {
+    for (size_t i = 0; i < s->n_files; i++) gguf_drop_pages(s->files[i].base, s->files[i].size, data, size_bytes);
+}
+
 void safetensors_close(struct safetensors **sp) {
     struct safetensors *s = *sp;
     *sp = NULL;

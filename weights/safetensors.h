@@ -37,6 +37,9 @@ enum status safetensors_open(const char *path, struct safetensors **out, struct 
 enum status safetensors_open_folder(const char *folder, struct safetensors **out, struct error *e);
 void safetensors_close(struct safetensors **s);
 
+/* As gguf_forget, for tensors of these files. */
+void safetensors_forget(const struct safetensors *s, const void *data, size_t size_bytes);
+
 /* In the order of shards' names and of the data in them. */
 size_t safetensors_count(const struct safetensors *s);
 const struct st_tensor *safetensors_at(const struct safetensors *s, size_t i);
