@@ -1,13 +1,17 @@
 /* kernels_neon.c: the lane kernels compiled for AArch64.
  * Not kernels itself: they are in the *_lanes.h, one text for every instruction set.
  * Next: tests/ops_check.h, which holds all sets to the same bits. */
-#include "ops/lanes_neon.h"
+#include "ops/lanes16_neon.h"
 
 #include "ops/attend_lanes.h"
+#include "ops/panel_lanes.h"
+#include "ops/quantize_neon.h"
 #include "ops/row_lanes.h"
 
 void ops_fill_neon(struct ops *t) {
     t->name = "neon";
+    t->matmul = matmul;
+    t->quantize = quantize;
     t->rms_norm = rms_norm;
     t->rope = rope;
     t->silu_mul = silu_mul;

@@ -5,6 +5,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 #include <pthread.h>
 #include <stdbool.h>
@@ -13,9 +15,10 @@
 
 #include "ops/isa.h"
 
-enum { SCALAR, AVX2, AVX512, NEON, N_TABLES };
+enum { SCALAR, AVX2, AVX512, NEON, NEON_DOT, N_TABLES };
 
-const char *const ops_names[] = {[SCALAR] = "scalar", [AVX2] = "avx2", [AVX512] = "avx512", [NEON] = "neon", [N_TABLES] = NULL};
+const char *const ops_names[] = {[SCALAR] = "scalar", [AVX2] = "avx2",         [AVX512] = "avx512",
+                                 [NEON] = "neon",     [NEON_DOT] = "neon-dot", [N_TABLES] = NULL};
 
 /* Written once under `once`, constant afterwards. */
 static struct ops tables[N_TABLES]; /* name NULL: this CPU or build does not have it */
@@ -62,6 +65,11 @@ static void fill(void) {
     ops_fill_scalar(&tables[NEON]);
     ops_fill_neon(&tables[NEON]);
     chosen = &tables[NEON];
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) {
+        tables[NEON_DOT] = tables[NEON];
+        ops_fill_neon_dot(&tables[NEON_DOT]);
+        chosen = &tables[NEON_DOT];
+    }
 #endif
     /* All tables give the same bits, so a name that is not here costs speed only; the cli checks it by ops_by_name. */
     const struct ops *named = find(getenv("PONDER_ISA"));

@@ -1,19 +1,33 @@
 /* ops_selftest.c: the bit comparisons of ops_check.h without cmocka, for cross builds that run under an emulator.
  * Not the accuracy of scalar itself: test_ops.c.
- * Build for aarch64 (an emulator then runs the static program):
- *   aarch64-linux-gnu-gcc -std=c11 -D_GNU_SOURCE -O2 -ffp-contract=off -I. -static tests/ops_selftest.c ops/quant.c
- *   ops/narrow.c ops/narrow_k.c ops/scalar.c ops/ops.c ops/kernels_neon.c base/rng.c -lm -o ops_selftest */
+ * Usage: ops_selftest [TABLE]: that table, which must be the one that this CPU gets; or all that it has.  make arm. */
+#include <time.h>
+
+#define CHECK_EVERY 5
 #include "tests/ops_check.h"
 
-int main(void) {
+static int run_checks(const struct ops *v) {
     int n_failed = 0;
+    for (size_t c = 0; c < COUNT(ops_checks); c++) {
+        const clock_t start = clock();
+        const bool ok = ops_checks[c].run(v);
+        printf("%-9s %-17s %-6s %5.1f s\n", v->name, ops_checks[c].name, ok ? "ok" : "FAILED",
+               (double)(clock() - start) / CLOCKS_PER_SEC);
+        fflush(stdout);
+        n_failed += !ok;
+    }
+    return n_failed;
+}
+
+int main(int argc, char **argv) {
+    int n_failed = 0;
+    if (argc > 1 && strcmp(ops_get()->name, argv[1]) != 0) {
+        fprintf(stderr, "this CPU gets the table %s, not %s\n", ops_get()->name, argv[1]);
+        return 2;
+    }
     for (size_t i = 0; ops_names[i]; i++) {
         const struct ops *v = ops_by_name(ops_names[i]);
-        for (size_t c = 0; v && c < COUNT(ops_checks); c++) {
-            bool ok = ops_checks[c].run(v);
-            printf("%s %s: %s\n", v->name, ops_checks[c].name, ok ? "ok" : "FAILED");
-            n_failed += !ok;
-        }
+        if (v && (argc < 2 || v == ops_get())) n_failed += run_checks(v);
     }
     return n_failed != 0;
 }

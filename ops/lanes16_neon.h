@@ -1,0 +1,161 @@
+/* lanes16_neon.h: sixteen lanes in four NEON registers, and integer products by dotprod, or by smlal where it is missing.
+ * Not kernels: panel_lanes.h is written over these names.
+ * Next: kernels_neon.c, kernels_neon_dot.c.
+ *
+ * sdot adds four products of signed bytes in 32 bits, exactly.  Without it products are 16 bits wide, and with |q| <= 127 the
+ * largest possible value says how many may be added before they are widened.  A group of 8 k of one row is 4 sums of two:
+ *   |w| <= 128 (Q8_0)                       2 * 128 * 127 = 32512: the two words of a group, then 32 bits
+ *   |w| <= 32 (Q4_0, Q5_0, Q6_K, and the    4 *  32 * 127 = 16256: one addition of neighbours more
+ *   unsigned 15 and 31 of Q4_K, Q5_K) */
+#ifndef PONDER_LANES16_NEON_H
+#define PONDER_LANES16_NEON_H
+
+#include "ops/lanes_neon.h"
+
+typedef struct {
+    f8 a, b;
+} f16; /* rows 0..7, 8..15 */
+typedef struct {
+    int8x16_t a, b, c, d;
+} words; /* 16 rows x 4 k, four rows in each: w, of Q4_K and Q5_K q */
+
+enum { FLOAT_TILE = 6 };
+#define FLOAT_WIDTHS4(X) X(1, 4)
+#define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2)
+#define FLOAT_WIDTHS1(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
+
+INLINE f16 f16_load(const float *p) { return (f16){f8_load(p), f8_load(p + 8)}; }
+INLINE void f16_store(float *p, f16 v) { f8_store(p, v.a), f8_store(p + 8, v.b); }
+INLINE f16 f16_mul(f16 a, f16 b) { return (f16){f8_mul(a.a, b.a), f8_mul(a.b, b.b)}; }
+INLINE f16 f16_fma(f16 a, f16 b, f16 c) { return (f16){f8_fma(a.a, b.a, c.a), f8_fma(a.b, b.b, c.b)}; }
+/* With one number for all lanes. */
+INLINE f16 f16_mul_all(f16 a, const float *p) { return (f16){f8_mul(a.a, f8_set(*p)), f8_mul(a.b, f8_set(*p))}; }
+INLINE f16 f16_fma_all(f16 a, const float *p, f16 c) {
+    return (f16){f8_fma(a.a, f8_set(*p), c.a), f8_fma(a.b, f8_set(*p), c.b)};
+}
+INLINE f16 f16_fnma_all(f16 a, const float *p, f16 c) {
+    return (f16){f8_fnma(a.a, f8_set(*p), c.a), f8_fnma(a.b, f8_set(*p), c.b)};
+}
+
+/* Sixteen weights at one k. */
+INLINE size_t float_step(enum tensor_type type) { return type == TYPE_F32 ? 64 : 32; }
+INLINE f16 f16_widen(enum tensor_type type, const uint8_t *w) {
+    if (type == TYPE_F32) return (f16){f8_load_f32(w), f8_load_f32(w + 32)};
+    if (type == TYPE_F16) return (f16){f8_load_f16(w), f8_load_f16(w + 16)};
+    return (f16){f8_load_bf16(w), f8_load_bf16(w + 16)};
+}
+
+/* ---- integer products: weights are signed, so nothing is left of act_block's shift ---- */
+
+INLINE int8x16_t bytes_load(const uint8_t *p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
+INLINE words words_load(const uint8_t *w) {
+    return (words){bytes_load(w), bytes_load(w + 16), bytes_load(w + 32), bytes_load(w + 48)};
+}
+
+#if defined(__ARM_FEATURE_DOTPROD)
+
+enum { INT_COLUMNS = 3 };
+#define INT_WIDTHS(X) X(1) X(2) X(3)
+
+typedef struct {
+    int32x4_t a, b, c, d;
+} isum; /* four rows in each */
+
+INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
+    const int32x4_t none = vdupq_n_s32(0);
+    (void)type, (void)shift;
+    return (isum){none, none, none, none};
+}
+INLINE isum isum_add(enum tensor_type type, isum s, words w, const int8_t *q) {
+    int32_t four;
+    (void)type;
+    __builtin_memcpy(&four, q, sizeof four);
+    const int8x16_t all = vreinterpretq_s8_s32(vdupq_n_s32(four));
+    return (isum){vdotq_s32(s.a, w.a, all), vdotq_s32(s.b, w.b, all), vdotq_s32(s.c, w.c, all),
+                  vdotq_s32(s.d, w.d, all)};
+}
+INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
+    (void)type, (void)shift;
+    return (f16){{vcvtq_f32_s32(s.a), vcvtq_f32_s32(s.b)}, {vcvtq_f32_s32(s.c), vcvtq_f32_s32(s.d)}};
+}
+
+#else
+
+enum { INT_COLUMNS = 2 };
+#define INT_WIDTHS(X) X(1) X(2)
+
+typedef struct {
+    int16x8_t low, high;
+} sums4; /* four rows, 4 sums each */
+typedef struct {
+    sums4 a, b, c, d;
+} isum;
+
+INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
+    const sums4 none = {vdupq_n_s16(0), vdupq_n_s16(0)};
+    (void)type, (void)shift;
+    return (isum){none, none, none, none};
+}
+INLINE sums4 sums4_add(sums4 s, int8x16_t w, int8x16_t q) {
+    return (sums4){vmlal_s8(s.low, vget_low_s8(w), vget_low_s8(q)), vmlal_high_s8(s.high, w, q)};
+}
+INLINE isum isum_add(enum tensor_type type, isum s, words w, const int8_t *q) {
+    int32_t four;
+    (void)type;
+    __builtin_memcpy(&four, q, sizeof four);
+    const int8x16_t all = vreinterpretq_s8_s32(vdupq_n_s32(four));
+    return (isum){sums4_add(s.a, w.a, all), sums4_add(s.b, w.b, all), sums4_add(s.c, w.c, all),
+                  sums4_add(s.d, w.d, all)};
+}
+INLINE float32x4_t sums4_end(enum tensor_type type, sums4 s) {
+    if (type != TYPE_Q8_0) return vcvtq_f32_s32(vpaddlq_s16(vpaddq_s16(s.low, s.high)));
+    return vcvtq_f32_s32(vpaddq_s32(vpaddlq_s16(s.low), vpaddlq_s16(s.high)));
+}
+INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
+    (void)shift;
+    return (f16){{sums4_end(type, s.a), sums4_end(type, s.b)}, {sums4_end(type, s.c), sums4_end(type, s.d)}};
+}
+
+#endif
+
+/* ---- unpacking a chunk ---- */
+
+INLINE f16 f16_halves(const uint8_t *p) { return (f16){f8_load_f16(p), f8_load_f16(p + 16)}; }
+INLINE f16 f16_signed_bytes(const uint8_t *p) { return (f16){f8_load_i8(p), f8_load_i8(p + 8)}; }
+INLINE f8 f8_load_u8(const uint8_t *p) {
+    const uint16x8_t q = vmovl_u8(vld1_u8(p));
+    return (f8){vcvtq_f32_u32(vmovl_u16(vget_low_u16(q))), vcvtq_f32_u32(vmovl_high_u16(q))};
+}
+INLINE f16 f16_bytes(const uint8_t *p) { return (f16){f8_load_u8(p), f8_load_u8(p + 8)}; }
+
+/* Bit i of 16 as 16 in byte i. */
+INLINE uint8x16_t fifth_bits(const uint8_t *p) {
+    const uint8x16_t bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
+    const uint8x16_t spread = vcombine_u8(vdup_n_u8(p[0]), vdup_n_u8(p[1]));
+    return vandq_u8(vtstq_u8(spread, bit), vdupq_n_u8(16));
+}
+
+/* Quarter h (4 rows) of word i of a block; q as panel.h lays the quants out, `more` their further bits. */
+INLINE int8x16_t quarter_unpack(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i, int h) {
+    if (type == TYPE_Q8_0) return bytes_load(q + i * 64 + h * 16);
+    uint8x16_t v = vld1q_u8(q + i % 4 * 64 + h * 16);
+    v = i < 4 ? vandq_u8(v, vdupq_n_u8(15)) : vshrq_n_u8(v, 4);
+    if (type == TYPE_Q5_0 || type == TYPE_Q5_K) v = vorrq_u8(v, fifth_bits(more + i * 8 + h * 2));
+    if (type == TYPE_Q6_K) {
+        const uint8x16_t bits = vld1q_u8(more + i / 4 * 64 + h * 16);
+        const uint8_t up = (uint8_t)(4 - i % 4 * 2), down = (uint8_t)(i % 4 * 2 - 4);
+        v = vorrq_u8(v, vandq_u8(i % 4 < 2 ? bits << up : bits >> down, vdupq_n_u8(0x30)));
+    }
+    if (type == TYPE_Q4_K || type == TYPE_Q5_K) return vreinterpretq_s8_u8(v);
+    return vreinterpretq_s8_u8(vsubq_u8(v, vdupq_n_u8(type == TYPE_Q4_0 ? 8 : type == TYPE_Q5_0 ? 16 : 32)));
+}
+INLINE words words_unpack(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i) {
+    return (words){quarter_unpack(type, q, more, i, 0), quarter_unpack(type, q, more, i, 1),
+                   quarter_unpack(type, q, more, i, 2), quarter_unpack(type, q, more, i, 3)};
+}
+INLINE void words_store(uint8_t *to, words w) {
+    vst1q_u8(to, vreinterpretq_u8_s8(w.a)), vst1q_u8(to + 16, vreinterpretq_u8_s8(w.b));
+    vst1q_u8(to + 32, vreinterpretq_u8_s8(w.c)), vst1q_u8(to + 48, vreinterpretq_u8_s8(w.d));
+}
+
+#endif
