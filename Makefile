@@ -41,7 +41,7 @@ TESTS   := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
 FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
 
-.PHONY: help all build-tests check run test asan ubsan tsan arm fuzz bench signature signature-check deps deps-install format \
+.PHONY: help all build-tests check run test asan ubsan tsan arm fuzz bench ladder signature signature-check deps deps-install format \
 	train install clean run-fuzz FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -56,6 +56,7 @@ all: $(B)/ponder
 ## make arm              the aarch64 kernels against scalar, cross-built, under qemu-user
 ## make fuzz             libFuzzer targets, FUZZ_SECONDS=60 each (clang)
 ## make bench            a short look at speed: ponder bench (docs/BENCH.md)
+## make ladder           the rungs of docs/KERNELS.md: from naive loops to the shipped kernels
 ## make signature        one hash of fixed searches; signature-check compares it with bench/signature.txt
 ## make deps             check which room includes which
 ## make deps-install     install the Debian packages only
@@ -103,6 +104,8 @@ run-fuzz: $(FUZZERS)
 
 bench: $(B)/ponder
 	@$(B)/ponder bench
+ladder: $(B)/bench/ladder
+	@$<
 signature: $(B)/ponder
 	@$(B)/ponder signature
 signature-check: $(B)/ponder
@@ -154,6 +157,9 @@ $(B)/tests/test_%: $(B)/tests/test_%.c.o $(LIB)
 	$(CC) $(CFLAGS) $(filter %.o,$^) $(LIB) -o $@ -lcmocka $(LDLIBS)
 $(B)/tests/test_hub: $(patsubst %,$(B)/cli/%.c.o,hub_fetch http terminal)
 $(B)/tests/test_hub_fetch: $(patsubst %,$(B)/cli/%.c.o,hub hub_fetch http terminal)
+$(B)/bench/ladder.c.o: private CFLAGS += -ffp-contract=fast
+$(B)/bench/ladder: $(B)/bench/ladder.c.o $(filter-out $(B)/cli/main.c.o,$(CLIOBJ)) $(LIB)
+	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
 $(B)/tests/ops_selftest: $(B)/tests/ops_selftest.c.o $(filter $(B)/ops/%,$(OBJ)) $(B)/base/rng.c.o
 	$(CC) $(CFLAGS) -static $^ -o $@ -lm
 $(B)/tests/fuzz_%: $(B)/tests/fuzz_%.c.o $(LIB)
