@@ -2,10 +2,11 @@
  * Not kernels itself: they are in the *_lanes.h, one text for every instruction set.
  * Next: kernels_neon.c. */
 #include "ops/lanes16_avx2.h"
+#include "ops/quantize_avx2.h"
 
 #include "ops/attend_lanes.h"
 #include "ops/panel_lanes.h"
-#include "ops/quantize_avx2.h"
+#include "ops/quantize_lanes.h"
 #include "ops/row_lanes.h"
 
 void ops_fill_avx2(struct ops *t) {

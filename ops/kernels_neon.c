@@ -2,10 +2,11 @@
  * Not kernels itself: they are in the *_lanes.h, one text for every instruction set.
  * Next: tests/ops_check.h, which holds all sets to the same bits. */
 #include "ops/lanes16_neon.h"
+#include "ops/quantize_neon.h"
 
 #include "ops/attend_lanes.h"
 #include "ops/panel_lanes.h"
-#include "ops/quantize_neon.h"
+#include "ops/quantize_lanes.h"
 #include "ops/row_lanes.h"
 
 void ops_fill_neon(struct ops *t) {

@@ -1,6 +1,6 @@
-/* quantize_avx2.h: activations to int8, for both x86 tables.
+/* quantize_avx2.h: a group of activations to int8, for both x86 tables.
  * Not the weights: those come quantised.
- * Next: panel.h for what is made. */
+ * Next: quantize_lanes.h, which takes them to whole tokens. */
 #ifndef PONDER_QUANTIZE_AVX2_H
 #define PONDER_QUANTIZE_AVX2_H
 
@@ -28,18 +28,6 @@ INLINE int32_t quantize_group(int8_t *q, float *d, const float *x) {
     __m128i sum = _mm_add_epi32(low, high);
     sum = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
     return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 1)));
-}
-
-static void quantize(struct act_block *to, const float *x, size_t n) {
-    for (size_t k = 0; k < n; k += 32, to++) {
-        float total = 0;
-        for (int g = 0; g < ACT_GROUPS; g++) {
-            const int32_t sum = quantize_group(to->q + g * ACT_GROUP, &to->d[g], x + k + (size_t)g * ACT_GROUP);
-            to->shift[g] = -128 * sum;
-            total = g ? fmaf(to->d[g], (float)sum, total) : to->d[0] * (float)sum;
-        }
-        to->sum = total;
-    }
 }
 
 #endif

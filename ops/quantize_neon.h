@@ -1,6 +1,6 @@
-/* quantize_neon.h: activations to int8, for all NEON tables.
+/* quantize_neon.h: a group of activations to int8, for all NEON tables.
  * Not the weights: those come quantised.
- * Next: panel.h for what is made. */
+ * Next: quantize_lanes.h, which takes them to whole tokens. */
 #ifndef PONDER_QUANTIZE_NEON_H
 #define PONDER_QUANTIZE_NEON_H
 
@@ -24,18 +24,6 @@ INLINE int32_t quantize_group(int8_t *q, float *d, const float *x) {
     vst1_s8(q, vmovn_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high))));
     *d = most / 127;
     return vaddvq_s32(vaddq_s32(low, high));
-}
-
-static void quantize(struct act_block *to, const float *x, size_t n) {
-    for (size_t k = 0; k < n; k += 32, to++) {
-        float total = 0;
-        for (int g = 0; g < ACT_GROUPS; g++) {
-            const int32_t sum = quantize_group(to->q + g * ACT_GROUP, &to->d[g], x + k + (size_t)g * ACT_GROUP);
-            to->shift[g] = -128 * sum;
-            total = g ? fmaf(to->d[g], (float)sum, total) : to->d[0] * (float)sum;
-        }
-        to->sum = total;
-    }
 }
 
 #endif
