@@ -255,21 +255,35 @@ static void chunk_widen(const struct panels *p, uint32_t row, size_t k, size_t n
     }
 }
 
-/* Through a chunk widened to f32. */
+/* n_k of all tokens over n_panels chunks at w, `step` floats apart: as int_chunks. */
+INLINE void float_chunks(const float *w, size_t step, size_t n_panels, size_t n_k, const float *x, size_t ldx,
+                         float (*sums)[BATCH_MAX * PANEL_ROWS], size_t n) {
+    for (size_t j = 0, some; j < n; j += some) {
+        some = n - j < FLOAT_TILE ? n - j : FLOAT_TILE;
+        for (size_t i = 0; i < n_panels; i++)
+            float_panels((const uint8_t *)(w + i * step), TYPE_F32, 0, n_k, x + j * ldx, ldx, sums[i] + j * PANEL_ROWS,
+                         PANEL_ROWS, some, 1);
+    }
+}
+
+/* Through chunks widened to f32: two short ones, or one as long as the blocks of the file's types are. */
 static void float_product(const struct part *to, const struct panels *p, uint32_t row0, const float *x, size_t ldx,
                           size_t n) {
-    _Alignas(64) float w[PANEL_CHUNK * PANEL_ROWS], sums[BATCH_MAX * PANEL_ROWS];
+    _Alignas(64) float w[PANEL_CHUNK * PANEL_ROWS], sums[2][BATCH_MAX * PANEL_ROWS];
     const size_t batch = batch_of(p->cols * sizeof *x);
+    const uint32_t most = p->layout == PANEL_FLOAT ? 2 : 1;
+    const size_t chunk = PANEL_CHUNK / most, step = chunk * PANEL_ROWS;
     for (size_t j = 0, some; j < n; j += some) {
         some = n - j < batch ? n - j : batch;
-        for (uint32_t row = row0; row < to->row1; row += PANEL_ROWS) {
-            memset(sums, 0, some * PANEL_ROWS * sizeof *sums);
-            for (size_t k = 0; k < p->cols; k += PANEL_CHUNK) {
-                const size_t n_k = p->cols - k < PANEL_CHUNK ? p->cols - k : PANEL_CHUNK;
-                chunk_widen(p, row, k, n_k, w);
-                float_panels((const uint8_t *)w, TYPE_F32, 0, n_k, x + j * ldx + k, ldx, sums, PANEL_ROWS, some, 1);
+        for (uint32_t row = row0, n_panels; row < to->row1; row += n_panels * PANEL_ROWS) {
+            n_panels = to->row1 - row > PANEL_ROWS ? most : 1;
+            for (uint32_t i = 0; i < n_panels; i++) memset(sums[i], 0, some * PANEL_ROWS * sizeof **sums);
+            for (size_t k = 0; k < p->cols; k += chunk) {
+                const size_t n_k = p->cols - k < chunk ? p->cols - k : chunk;
+                for (uint32_t i = 0; i < n_panels; i++) chunk_widen(p, row + i * PANEL_ROWS, k, n_k, w + i * step);
+                float_chunks(w, step, n_panels, n_k, x + j * ldx + k, ldx, sums, some);
             }
-            put_sums(to, row, j, sums, PANEL_ROWS, some);
+            for (uint32_t i = 0; i < n_panels; i++) put_sums(to, row + i * PANEL_ROWS, j, sums[i], PANEL_ROWS, some);
         }
     }
 }
