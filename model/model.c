@@ -91,7 +91,10 @@ static enum status bind_matrices(struct binder *b, uint32_t l) {
     struct layer *y = &b->m->layers[l];
     uint32_t d = c->n_embd, q = c->n_head * c->head_dim, kv = c->n_head_kv * c->head_dim, ff = c->n_ff;
     enum status s;
-    if (k->fused_qkv) {
+    char fused[64];
+    snprintf(fused, sizeof fused, "blk.%u.attn_qkv.weight", l);
+    y->fused_qkv = k->fused_qkv || gguf_find(b->m->file, fused);
+    if (y->fused_qkv) {
         s = bind_fused(b, l, "attn_qkv", d, k->qkv_bias, (struct matrix *[]){&y->q, &y->k, &y->v},
                        (uint32_t[]){q, kv, kv}, 3);
     } else if (!(s = bind_one(b, l, "attn_q", q, d, k->qkv_bias, &y->q)) &&
@@ -235,7 +238,7 @@ static void free_layer(struct layer *y, const struct arch *k) {
     mem_free(y->attn_norm), mem_free(y->ffn_norm), mem_free(y->attn_post_norm), mem_free(y->ffn_post_norm);
     mem_free(y->q_norm), mem_free(y->k_norm);
     mem_free(y->q.bias), mem_free(y->out.bias), mem_free(y->gate.bias), mem_free(y->down.bias);
-    if (!k->fused_qkv) mem_free(y->k.bias), mem_free(y->v.bias);
+    if (!y->fused_qkv) mem_free(y->k.bias), mem_free(y->v.bias);
     if (!k->fused_ffn) mem_free(y->up.bias);
 }
 

@@ -26,6 +26,7 @@ struct layer { /* norms are f32 copies */
     float *attn_post_norm, *ffn_post_norm; /* [n_embd] on what the block adds; NULL: none */
     float *q_norm, *k_norm;                /* [head_dim], or the whole row of q, of k; NULL: none */
     struct matrix q, k, v, out, gate, up, down; /* parts of one tensor when the file has them fused */
+    bool fused_qkv;                        /* then the memory of q's bias is that of k's and v's too */
     uint32_t window;                       /* tokens it sees, the newest included; 0: all */
     enum layer_rope rope;
 };

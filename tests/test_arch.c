@@ -115,6 +115,57 @@ static void outputs_are_those_of_the_naive_models(void **state) {
     }
 }
 
+/* attn_qkv instead of attn_q, attn_k and attn_v, in any architecture: the same bits. */
+static void fused_tensors_are_taken_apart(void **state) {
+    (void)state;
+    enum { N = 20, COLS = A_EMBD };
+    struct model *whole = arch_model("qwen2");
+    const char *path = tiny_path("fused.gguf");
+    struct gguf_writer *w;
+    struct error e;
+    struct facts f = facts_of("qwen2");
+    struct maker k = {.arch = "qwen2"};
+    size_t rows[3] = {A_HEADS * f.hd, A_KV * f.hd, A_KV * f.hd}, all = rows[0] + rows[1] + rows[2];
+    float *memory = malloc(A_LAYERS * all * (COLS + 1) * sizeof(float)), *at = memory;
+    GOOD(gguf_writer_new(&w, &e));
+    k.w = w;
+    make_keys(&k, &f);
+    for (size_t i = 0; i < gguf_n_tensors(whole->file); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(whole->file, i);
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)t->name.size, t->name.data);
+        if (!strstr(name, "attn_q.") && !strstr(name, "attn_k.") && !strstr(name, "attn_v."))
+            gguf_add_tensor(w, name, t->type, t->n_dims, t->dims, t->data);
+    }
+    for (int l = 0; l < A_LAYERS; l++)
+        for (int part = 0; part < 2; part++) {
+            static const char *const names[2][3] = {{"attn_q.weight", "attn_k.weight", "attn_v.weight"},
+                                                    {"attn_q.bias", "attn_k.bias", "attn_v.bias"}};
+            size_t cols = part ? 1 : COLS;
+            uint64_t dims[2] = {part ? all : cols, all};
+            char name[64];
+            float *from = at;
+            for (int i = 0; i < 3; at += rows[i++] * cols)
+                memcpy(at, arch_tensor(whole->file, l, names[part][i], 0, 0), rows[i] * cols * sizeof *at);
+            snprintf(name, sizeof name, "blk.%d.attn_qkv.%s", l, part ? "bias" : "weight");
+            gguf_add_tensor(w, name, TYPE_F32, part ? 1 : 2, dims, from);
+        }
+    GOOD(gguf_write(w, path, &e));
+    gguf_writer_free(&w);
+    free(memory);
+    struct model *fused = tiny_open(path), *both[2] = {whole, fused};
+    static float out[2][N * A_VOCAB];
+    int32_t tokens[N];
+    tiny_tokens(3, A_VOCAB, tokens, N);
+    for (int i = 0; i < 2; i++) {
+        struct bench b = bench_open(both[i], 1, small_engine);
+        run_tokens(&b, engine_seq_new(b.engine), tokens, N, out[i]);
+        bench_close(&b);
+    }
+    same_floats(out[1], out[0], N * A_VOCAB, "%s", "fused qwen2");
+    model_close(&fused), model_close(&whole);
+}
+
 /* Any batch, pieces, forks, cuts and threads. */
 static void any_schedule_gives_the_same_bits(void **state) {
     (void)state;
@@ -264,6 +315,7 @@ static void tables_agree_bit_for_bit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outputs_are_those_of_the_naive_models),
+        cmocka_unit_test(fused_tensors_are_taken_apart),
         cmocka_unit_test(any_schedule_gives_the_same_bits),
         cmocka_unit_test(windows_end_where_they_should),
         cmocka_unit_test(flops_count_what_is_seen),
