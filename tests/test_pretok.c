@@ -42,6 +42,8 @@ static const struct cut cuts[] = {
     {"gpt-4o", "Hello|World's| |123|4|//\n|I'm| A"},
     {"deepseek-v3", "ab|123|4| c|\xe4\xb8\xad\xe6\x96\x87|d|(x|)\n|  | e"},
     {"deepseek-coder", "a| b|\n|\n|1|2| |\xe4\xb8\xad|.,"},
+    {"deepseek-llm", "Hi| there|,| |12|b| |\xe4\xb8\xad|\n|  "},
+    {"deepseek-llm", "a|\xe1\x83\x90| |\xe1\x83\x91| \xd0\x94"}, /* Georgian was no cased script for it, Cyrillic was */
     {"falcon", "a| b|123|45| |+<=>| c"},
     {"bloom", "a| b|,| c1|.\n"},
     {"viking", "a| b|1|2"},

@@ -226,6 +226,29 @@ static void whole_words_skip_the_merges(void **state) {
     tok_close(&t);
 }
 
+static void decodes(const struct tok *t, const char *want, bool special, const int32_t *ids, size_t n) {
+    char text[64];
+    size_t size;
+    tok_decode(t, ids, n, special, text, sizeof text, &size);
+    assert_string_equal(text, want);
+    assert_int_equal(size, strlen(want));
+}
+
+/* U+200D, once as it is and once in the byte alphabet: text becomes the latter, whichever comes first. */
+static void stray_tokens_come_last(void **state) {
+    (void)state;
+    struct spec s = {
+        .model = "gpt2",
+        .pre = "gpt-2",
+        .tokens = {"\xe2\x80\x8d", "\xc3\xa2", "\xc4\xa2", "\xc4\xaf", "\xc3\xa2\xc4\xa2", "\xc3\xa2\xc4\xa2\xc4\xaf"},
+        .merges = {"\xc3\xa2 \xc4\xa2", "\xc3\xa2\xc4\xa2 \xc4\xaf"}};
+    struct tok *t = spec_open(&s);
+    EXPECT(t, "\xe2\x80\x8d", false, 5);
+    decodes(t, "\xe2\x80\x8d", false, (const int32_t[]){0}, 1);
+    decodes(t, "\xe2\x80\x8d", false, (const int32_t[]){5}, 1);
+    tok_close(&t);
+}
+
 /* Longest first; user-defined ones always, control and unknown ones when asked. */
 static void special_tokens_in_text(void **state) {
     (void)state;
@@ -288,15 +311,27 @@ static void spm_vectors(void **state) {
     tok_close(&t);
 }
 
-static void decodes(const struct tok *t, const char *want, bool special, const int32_t *ids, size_t n) {
-    char text[64];
-    size_t size;
-    tok_decode(t, ids, n, special, text, sizeof text, &size);
-    assert_string_equal(text, want);
-    assert_int_equal(size, strlen(want));
-}
 #define DECODES(t, want, special, ...)                                                                                 \
     decodes(t, want, special, (int32_t[]){__VA_ARGS__}, sizeof((int32_t[]){__VA_ARGS__}) / 4)
+
+#define SP "\xe2\x96\x81" /* a space in such a file */
+
+/* Merges by the list, in runs of newlines and of others; no scores, no space in front. */
+static void ranked_vocabularies(void **state) {
+    (void)state;
+    struct spec s = {.model = "gemma4",
+                     .tokens = {"<unk>", "a", "b", SP, "ab", SP "a", "\n", "\n\n", SP "ab", "<0xC3>", "<0xA9>", "a\n"},
+                     .types = (const int32_t[]){2, 1, 1, 1, 1, 1, 1, 1, 1, 6, 6, 1},
+                     .n_types = 12,
+                     .merges = {"a \n", "a b", SP " ab", SP " a"}};
+    struct tok *t = spec_open(&s);
+    EXPECT(t, "ab ab\n\na a", false, 4, 8, 7, 1, 5);
+    EXPECT(t, "a\n\n\n", false, 1, 6, 6, 6);
+    EXPECT(t, " \xc3\xa9", false, 3, 9, 10);
+    decodes(t, "ab ab\n\n\xc3\xa9", false, (const int32_t[]){4, 8, 7, 9, 10}, 5);
+    assert_false(tok_adds_bos(t));
+    tok_close(&t);
+}
 
 static void spm_decodes_what_it_encodes(void **state) {
     (void)state;
@@ -464,8 +499,10 @@ int main(void) {
         cmocka_unit_test(merges_like_the_definition),
         cmocka_unit_test(long_words_are_quick),
         cmocka_unit_test(whole_words_skip_the_merges),
+        cmocka_unit_test(stray_tokens_come_last),
         cmocka_unit_test(special_tokens_in_text),
         cmocka_unit_test(spm_vectors),
+        cmocka_unit_test(ranked_vocabularies),
         cmocka_unit_test(spm_decodes_what_it_encodes),
         cmocka_unit_test(spm_merges_like_the_definition),
         cmocka_unit_test(spm_long_text_is_quick),

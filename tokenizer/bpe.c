@@ -51,7 +51,7 @@ static struct bpe_merge *merge_slot(const struct tok *t, int32_t left, int32_t r
 /* One side of a merge line.  *id is -1 for a control token, which plain text never becomes. */
 static enum status find_side(const struct gguf *g, const struct tok *t, struct gguf_string s, size_t line, char *buffer,
                              int32_t *id, struct error *e) {
-    size_t n = bpe_unmap(s.data, s.size, buffer);
+    size_t n = (t->is_spm ? spm_unescape : bpe_unmap)(s.data, s.size, buffer);
     *id = tok_map_get(t, &t->plain, buffer, n);
     if (*id >= 0 || tok_map_get(t, &t->special, s.data, s.size) >= 0) return OK;
     return error_set(e, ERR_INPUT, "%s: tokenizer.ggml.merges[%zu] names \"%.*s\", which is not a token", gguf_name(g),
@@ -84,7 +84,7 @@ static enum status add_merge(const struct gguf *g, struct tok *t, size_t line, c
     return OK;
 }
 
-static enum status read_merges(const struct gguf *g, struct tok *t, struct error *e) {
+enum status bpe_read_merges(const struct gguf *g, struct tok *t, struct error *e) {
     enum gguf_kind kind;
     size_t n;
     enum status s = gguf_get_array(g, "tokenizer.ggml.merges", &kind, &n, e);
@@ -120,13 +120,13 @@ enum status bpe_open(const struct gguf *g, struct tok *t, struct error *e) {
     if (s) return error_set(e, s, "%s: tokenizer.ggml.pre: %s", gguf_name(g), why.text);
     t->ignores_merges = pretok_ignores_merges(t->pretok);
     for (unsigned b = 0; b < 256; b++) t->byte_ids[b] = tok_map_get(t, &t->plain, (char[1]){(char)b}, 1);
-    return read_merges(g, t, e);
+    return bpe_read_merges(g, t, e);
 }
 
 /* ---- encode ---- */
 
-static bool by_rank(const struct tok *t, const char *text, const struct symbol *left, const struct symbol *right,
-                    uint32_t *priority, int32_t *id) {
+bool bpe_by_rank(const struct tok *t, const char *text, const struct symbol *left, const struct symbol *right,
+                 uint32_t *priority, int32_t *id) {
     (void)text;
     if (left->id < 0 || right->id < 0) return false;
     const struct bpe_merge *m = merge_slot(t, left->id, right->id);
@@ -147,7 +147,7 @@ static enum status encode_word(const struct tok *t, struct merge_work *w, const 
     enum status s = merge_reserve(w, size, e);
     if (s) return s;
     for (size_t i = 0; i < size; i++) merge_push(w, t->byte_ids[(unsigned char)text[i]], i, 1);
-    merge_run(w, t, text, by_rank);
+    merge_run(w, t, text, bpe_by_rank);
     for (int32_t i = 0; i >= 0 && !s; i = w->symbols[i].next) {
         const struct symbol *y = &w->symbols[i];
         if (y->id >= 0) tok_put(out, y->id);

@@ -65,7 +65,16 @@ static int longer_first(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-static enum status build_maps(struct tok *t, struct error *e) {
+/* A token of a byte-level vocabulary that its file writes outside the alphabet; ordinary text prefers an equal one. */
+static bool is_stray(const struct gguf *g, const struct tok *t, uint32_t i) {
+    struct gguf_string s = gguf_array_string(g, KEY "tokens", i);
+    if (t->is_spm || t->types[i] != PIECE_NORMAL || t->at[i + 1] - t->at[i] != s.size) return false;
+    for (size_t c = 0; c < s.size; c++)
+        if ((unsigned char)s.data[c] >= 0x80) return true;
+    return false;
+}
+
+static enum status build_maps(const struct gguf *g, struct tok *t, struct error *e) {
     size_t n_special = 0;
     for (uint32_t i = 0; i < t->n_vocab; i++) n_special += is_special(t->types[i]);
     t->lengths = mem_new(n_special, sizeof *t->lengths);
@@ -74,12 +83,14 @@ static enum status build_maps(struct tok *t, struct error *e) {
     for (uint32_t i = 0; i < t->n_vocab; i++) {
         size_t n;
         const char *piece = tok_text(t, (int32_t)i, &n);
-        if (is_plain(t, t->types[i])) map_put(t, &t->plain, (int32_t)i);
+        if (is_plain(t, t->types[i]) && !is_stray(g, t, i)) map_put(t, &t->plain, (int32_t)i);
         if (n == 0 || !is_special(t->types[i])) continue;
         map_put(t, &t->special, (int32_t)i);
         t->starts[(unsigned char)piece[0]] |= t->types[i] == PIECE_USER ? 2 : 1;
         t->lengths[t->n_lengths++] = n;
     }
+    for (uint32_t i = 0; i < t->n_vocab; i++)
+        if (is_stray(g, t, i)) map_put(t, &t->plain, (int32_t)i);
     qsort(t->lengths, t->n_lengths, sizeof *t->lengths, longer_first);
     size_t kept = 0;
     for (size_t i = 0; i < t->n_lengths; i++)
@@ -191,10 +202,12 @@ static enum status read_kind(const struct gguf *g, struct tok *t, struct error *
     size_t n;
     enum status s = gguf_get_string(g, KEY "model", &model, e);
     if (s) return s;
-    t->is_spm = model.size == 5 && memcmp(model.data, "llama", 5) == 0;
+    t->is_ranked = model.size == 6 && memcmp(model.data, "gemma4", 6) == 0;
+    t->is_spm = t->is_ranked || (model.size == 5 && memcmp(model.data, "llama", 5) == 0);
     if (!t->is_spm && !(model.size == 4 && memcmp(model.data, "gpt2", 4) == 0))
         return error_set(e, ERR_INPUT,
-                         "%s: " KEY "model is \"%.*s\"; known are gpt2 (byte-level BPE) and llama (SentencePiece)",
+                         "%s: " KEY
+                         "model is \"%.*s\"; known are gpt2 (byte-level BPE), llama (SentencePiece) and gemma4",
                          gguf_name(g), model.size < 32 ? (int)model.size : 32, model.data);
     s = gguf_get_array(g, KEY "tokens", &kind, &n, e);
     if (s) return s;
@@ -211,7 +224,7 @@ static enum status read_all(const struct gguf *g, struct tok *t, struct error *e
     if (!s) s = read_types(g, t, e);
     if (!s) s = read_special_ids(g, t, e);
     if (!s) s = read_pieces(g, t, e);
-    if (!s) s = build_maps(t, e);
+    if (!s) s = build_maps(g, t, e);
     if (!s) s = t->is_spm ? spm_open(g, t, e) : bpe_open(g, t, e);
     bool adds_bos = t->is_spm || (t->pretok && pretok_adds_bos(t->pretok));
     if (!s) s = gguf_get_bool_or(g, KEY "add_bos_token", adds_bos, &t->adds_bos, e);

@@ -30,7 +30,8 @@ struct bpe_merge {
 
 /* All fields are constant after tok_open, so many threads may encode with one tok. */
 struct tok {
-    bool is_spm;
+    bool is_spm;    /* pieces are characters, with U+2581 for spaces and <0xNN> for bytes */
+    bool is_ranked; /* is_spm, but neighbours merge by the list of merges and not by score */
     uint32_t n_vocab;
     char *bytes;            /* all pieces as decoded, one after the other */
     size_t *at;             /* [n_vocab + 1], piece i = bytes[at[i] .. at[i + 1]) */
@@ -45,13 +46,14 @@ struct tok {
     int32_t byte_ids[256]; /* the token of a single byte, -1 when there is none */
     int32_t bos, eos, eot, eom, unk;
     bool adds_bos;
-    /* byte-level BPE only */
+    /* byte-level BPE, and ranked */
     struct bpe_merge *merges; /* [merge_mask + 1] hashed by (left, right) */
     size_t merge_mask;
+    /* byte-level BPE only */
     bool ignores_merges; /* a whole word that is a token is that token */
     struct pretok *pretok;
     /* SentencePiece only */
-    float *scores; /* [n_vocab] */
+    float *scores; /* [n_vocab]; NULL when ranked */
     bool adds_space;
 };
 
@@ -116,6 +118,8 @@ void merge_run(struct merge_work *w, const struct tok *t, const char *text, merg
  * the size (never more than before); text with other characters is copied as it is. */
 enum status bpe_open(const struct gguf *g, struct tok *t, struct error *e);
 enum status spm_open(const struct gguf *g, struct tok *t, struct error *e);
+enum status bpe_read_merges(const struct gguf *g, struct tok *t, struct error *e);
+merge_fn bpe_by_rank;
 bool bpe_printable(unsigned byte); /* written as itself in byte-level vocabularies */
 size_t bpe_unmap(const char *text, size_t size, char *out);
 size_t spm_unescape(const char *text, size_t size, char *out);
