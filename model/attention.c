@@ -76,13 +76,6 @@ struct part {
     uint32_t slot0, slot1, head;
 };
 
-/* A page of one kv head is a few KB far from the next: too short for the hardware to see where the reading goes. */
-static void ask_for(const struct attend_args *a, uint32_t page) {
-    const char *k = (const char *)a->k + page * a->page_bytes;
-    const size_t size = 2 * (size_t)((const char *)a->v - (const char *)a->k); /* V follows K */
-    for (size_t i = 0; i < size; i += 64) __builtin_prefetch(k + i, 0, 2);
-}
-
 /* One run, clipped to pages [page0, page1) and to the part's slots. */
 static void read_run(const struct attention_plan *plan, const struct attention_run *run, const struct part *mine,
                      struct attend_args *a, uint32_t page0, uint32_t page1, attend_fn *attend) {
@@ -103,8 +96,8 @@ static void read_run(const struct attention_plan *plan, const struct attention_r
     for (uint32_t page = page0; page < page1; page += NEAR_PAGES) {
         r.pages = run->pages + page, r.first = page * KV_PAGE;
         r.n_pages = page1 - page < NEAR_PAGES ? page1 - page : NEAR_PAGES;
-        for (uint32_t i = page + NEAR_PAGES; far && i < page1 && i < page + 2 * NEAR_PAGES; i++)
-            ask_for(&r, run->pages[i]);
+        r.next = r.pages + r.n_pages;
+        r.n_next = !far ? 0 : page1 - page < 2 * NEAR_PAGES ? page1 - page - r.n_pages : NEAR_PAGES;
         attend(&r);
     }
 }

@@ -57,6 +57,8 @@ struct attend_args {
     const void *k, *v;
     size_t n_rows, head_dim; /* head_dim % 8 == 0, at most 512 */
     float scale, softcap;    /* softcap 0: none */
+    const uint32_t *next;    /* [n_next] pages that will be wanted soon: a hint, changes nothing but time */
+    size_t n_next;
 };
 typedef void attend_fn(const struct attend_args *a);
 
