@@ -410,7 +410,7 @@ static void attend_in_runs(const struct ops *v, const struct attend_args *all, e
 
 static bool check_attend_case(const struct ops *v, const struct attend_case *c) {
     size_t hd = c->head_dim, n_o = c->n_rows * hd, bytes = attend_bytes(c), offset[ATTEND_ROWS];
-    size_t groups = (hd + KV_GROUP - 1) / KV_GROUP, page_bytes = 2 * bytes + 6;
+    size_t groups = (hd + KV_GROUP - 1) / KV_GROUP, page_bytes = 2 * bytes + 4;
     uint32_t pages[ATTEND_PAGES], end[ATTEND_ROWS];
     struct fence q = fence_new(n_o * 4, 4), kv = fence_new(c->n_pages * page_bytes, 4), o = fence_new(n_o * 4, 4);
     float m[ATTEND_ROWS], l[ATTEND_ROWS], want_m[ATTEND_ROWS], want_l[ATTEND_ROWS], *want = calloc(n_o + 1, sizeof *want);

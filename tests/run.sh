@@ -6,7 +6,7 @@ B=${1:?usage: tests/run.sh BUILD_FOLDER}
 cd "$(dirname "$0")/.."
 export OPENBLAS_NUM_THREADS=1 # our own team is the parallelism, and sanitizers cannot see into the library
 export TSAN_OPTIONS="${TSAN_OPTIONS:-} halt_on_error=1 second_deadlock_stack=1"
-passed=0 failed=0
+passed=0 failed=0 names=
 
 # count LOG EXIT_CODE NAME: takes the numbers from a log; a crash or a time-out is one failure more.
 count() {
@@ -24,6 +24,7 @@ count() {
     [ "$f" = 0 ] || printf ', %d FAILED%s' "$f" "$why"
     [ "$s" = 0 ] || printf ', %d skipped' "$s"
     printf ', %d s\n' $((SECONDS - start))
+    [ "$f" = 0 ] || names="$names $3"
     [ "$f" = 0 ] || grep -v '^\[ *OK *\]\|^\[ *RUN *\]\|^ok ' "$1" | tail -n 60
 }
 
@@ -40,5 +41,6 @@ for name in cli cli_bench cli_search; do
     timeout -k 5 "$limit" "tests/$name.sh" "$B/ponder" </dev/null >"$B/tests/$name.log" 2>&1
     count "$B/tests/$name.log" $? "$name"
 done
+[ -z "$names" ] || echo "failed:$names (logs in $B/tests)"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
