@@ -59,6 +59,11 @@ static void multiply(const struct share *s, const struct matrix *w, struct rows 
 
 static bool wants_int8(const struct matrix *w) { return w->panels.layout == PANEL_INT8; }
 
+/* A row of x8; NULL where no matrix wants int8. */
+static struct act_block *at8(struct act_block *x8, size_t row, size_t cols) {
+    return x8 ? x8 + row * row8_ld(cols) : NULL;
+}
+
 /* Columns [lo, hi) of one row as int8, when it is wanted. */
 static void quantize(bool wanted, struct act_block *to, const float *x, uint32_t lo, uint32_t hi) {
     if (wanted && lo < hi) ops_get()->quantize(to + lo / 32, x + lo, hi - lo);
@@ -103,7 +108,7 @@ static void add_and_norm(const struct share *s, bool add, const float *post, con
         if (add) add_delta(p, r, post);
         if (w) ops->rms_norm(p->norm + r * row_ld(d), p->x + r * d, w, d, p->model->config.rms_eps);
         else memcpy(p->norm + r * row_ld(d), p->x + r * d, d * sizeof(float));
-        quantize(int8, p->norm8 + r * row8_ld(d), p->norm + r * row_ld(d), 0, (uint32_t)d);
+        quantize(int8, at8(p->norm8, r, d), p->norm + r * row_ld(d), 0, (uint32_t)d);
     }
 }
 
@@ -120,10 +125,6 @@ static void norm_qk_rows(const struct share *s, const struct layer *y) {
         ops_get()->rms_norm(row + q, row + q, y->k_norm, kv, c->rms_eps);
     }
     barrier(s);
-}
-
-static struct act_block *at8(struct act_block *x8, size_t row, size_t cols) {
-    return x8 ? x8 + row * row8_ld(cols) : NULL;
 }
 
 static void attention_block(const struct share *s, const struct layer *y, uint32_t layer) {
@@ -146,7 +147,7 @@ static void attention_block(const struct share *s, const struct layer *y, uint32
     if (wants_int8(&y->out)) {
         part_of(s, s->row0, s->row1, 1, &lo, &hi);
         for (uint32_t r = lo; r < hi; r++)
-            quantize(true, p->heads8 + r * row8_ld(q), p->heads + r * row_ld(q), 0, (uint32_t)q);
+            quantize(true, at8(p->heads8, r, q), p->heads + r * row_ld(q), 0, (uint32_t)q);
         barrier(s);
     }
     multiply(s, &y->out, heads, p->delta + s->row0 * d, d, n);
