@@ -279,6 +279,53 @@ static void special_tokens_in_text(void **state) {
     tok_close(&t);
 }
 
+/* Names say what is a control token, whatever type the file gives; Gemma 4's end of a strike-through is text. */
+static void known_names_are_control_tokens(void **state) {
+    (void)state;
+    struct spec s = {.model = "gpt2",
+                     .pre = "gpt-2",
+                     .tokens = {"<", "/", "s", ">", "<|im_end|>", "<|fim_middle|>", "</s>", "<tag>", "<|im_start|>"},
+                     .types = (const int32_t[]){1, 1, 1, 1, 4, 4, 1, 4, 3},
+                     .n_types = 9};
+    struct tok *t = spec_open(&s);
+    EXPECT(t, "<tag></s>", false, 7, 0, 1, 2, 3);
+    EXPECT(t, "<|im_end|><|fim_middle|></s><|im_start|>", true, 4, 5, 6, 8);
+    assert_true(tok_is_end(t, 4));
+    assert_false(tok_is_end(t, 5));
+    assert_true(tok_is_end(t, 6));
+    assert_false(tok_is_end(t, 8));
+    int32_t ids[64];
+    struct error e;
+    size_t n;
+    assert_int_equal(tok_encode(t, "<|im_end|>", 10, false, false, ids, 64, &n, &e), ERR_INPUT); /* no token for '|' */
+    tok_close(&t);
+    s.tokens[8] = "<|tool_response>";
+    t = spec_open(&s);
+    EXPECT(t, "</s>", true, 0, 1, 2, 3);
+    assert_false(tok_is_end(t, 6));
+    assert_true(tok_is_end(t, 8));
+    tok_close(&t);
+}
+
+/* Phi-3 drops blanks behind most special tokens; it is known by its name only. */
+static void blanks_behind_special_tokens(void **state) {
+    (void)state;
+    struct spec s = {.name = "My Phi-3 Mini",
+                     .model = "gpt2",
+                     .pre = "gpt-2",
+                     .tokens = {"a", "\xc4\xa0", "\xc4\x8a", "<|user|>", "<|endoftext|>", "<u>"},
+                     .types = (const int32_t[]){1, 1, 1, 3, 3, 4},
+                     .n_types = 6};
+    struct tok *t = spec_open(&s);
+    EXPECT(t, " <|user|> \n\ta<|endoftext|> a<u> ", true, 1, 3, 0, 4, 1, 0, 5);
+    EXPECT(t, "<u> a", false, 5, 0);
+    tok_close(&t);
+    s.name = "other";
+    t = spec_open(&s);
+    EXPECT(t, "<|user|> \na", true, 3, 1, 2, 0);
+    tok_close(&t);
+}
+
 /* ---- SentencePiece ---- */
 
 static void spm_vectors(void **state) {
@@ -501,6 +548,8 @@ int main(void) {
         cmocka_unit_test(whole_words_skip_the_merges),
         cmocka_unit_test(stray_tokens_come_last),
         cmocka_unit_test(special_tokens_in_text),
+        cmocka_unit_test(known_names_are_control_tokens),
+        cmocka_unit_test(blanks_behind_special_tokens),
         cmocka_unit_test(spm_vectors),
         cmocka_unit_test(ranked_vocabularies),
         cmocka_unit_test(spm_decodes_what_it_encodes),

@@ -28,6 +28,7 @@
 /* ---- vocabularies made here ---- */
 
 struct spec {
+    const char *name;        /* general.name, or NULL */
     const char *model, *pre; /* pre NULL: no such key */
     const char *tokens[40];  /* up to the first NULL */
     const int32_t *types;
@@ -46,6 +47,7 @@ static inline size_t count(const char *const *list, size_t cap) {
 }
 
 static inline void spec_add(const struct spec *s, struct gguf_writer *w) {
+    if (s->name) gguf_add_string(w, "general.name", s->name);
     if (s->model) gguf_add_string(w, "tokenizer.ggml.model", s->model);
     if (s->pre) gguf_add_string(w, "tokenizer.ggml.pre", s->pre);
     gguf_add_strings(w, "tokenizer.ggml.tokens", s->tokens, count(s->tokens, COUNT(s->tokens)));

@@ -205,7 +205,8 @@ enum status chat_encode(const struct chat *c, const struct jinja_text *text, siz
         }
         s = put_text(t, text->text + start, i - start, &ids, e);
         if (!s) s = put_id(id, &ids, e);
-        start = i += length;
+        i += length;
+        start = i += special_swallows(t, id, text->text + i, text->size - i);
     }
     if (!s) s = put_text(t, text->text + start, text->size - start, &ids, e);
     *out = ids.at, *n_out = ids.n;

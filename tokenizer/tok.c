@@ -1,5 +1,5 @@
-/* tok.c: the parts common to both kinds of tokenizer: reading the vocabulary, special tokens, ids back to text.
- * Not the merging: bpe.c and spm.c.
+/* tok.c: the parts common to both kinds of tokenizer: reading the vocabulary, cutting special tokens out, ids back to text.
+ * Not which tokens are special: special.c; not the merging: bpe.c and spm.c.
  * Next: tok_internal.h, then bpe.c. */
 #include "tokenizer/tok.h"
 
@@ -127,32 +127,6 @@ static enum status read_types(const struct gguf *g, struct tok *t, struct error 
     return OK;
 }
 
-static enum status read_id(const struct gguf *g, const struct tok *t, const char *key, int32_t *id, struct error *e) {
-    uint64_t v;
-    *id = -1;
-    if (!gguf_has(g, key)) return OK;
-    enum status s = gguf_get_u64(g, key, 0, t->n_vocab - 1, &v, e);
-    if (!s) *id = (int32_t)v;
-    return s;
-}
-
-static enum status read_special_ids(const struct gguf *g, struct tok *t, struct error *e) {
-    enum status s = read_id(g, t, KEY "bos_token_id", &t->bos, e);
-    if (!s) s = read_id(g, t, KEY "eos_token_id", &t->eos, e);
-    if (!s) s = read_id(g, t, KEY "eot_token_id", &t->eot, e);
-    if (!s) s = read_id(g, t, KEY "eom_token_id", &t->eom, e);
-    if (!s) s = read_id(g, t, KEY "unknown_token_id", &t->unk, e);
-    if (s) return s;
-    for (uint32_t i = 0; i < t->n_vocab && t->unk < 0; i++)
-        if (t->types[i] == PIECE_UNKNOWN) t->unk = (int32_t)i;
-    /* Nobody can type these, whatever type the file gives them.  A single byte is spared: some files end with "\n". */
-    const int32_t ids[] = {t->bos, t->eos, t->eot, t->eom};
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
-        if (ids[i] >= 0 && gguf_array_string(g, KEY "tokens", (size_t)ids[i]).size > 1)
-            t->types[ids[i]] = PIECE_CONTROL;
-    return OK;
-}
-
 /* Token text as the decoder gives it.  out: [s.size]. */
 static enum status decode_piece(const struct gguf *g, const struct tok *t, size_t i, struct gguf_string s, char *out,
                                 size_t *n, struct error *e) {
@@ -222,7 +196,7 @@ static enum status read_kind(const struct gguf *g, struct tok *t, struct error *
 static enum status read_all(const struct gguf *g, struct tok *t, struct error *e) {
     enum status s = read_kind(g, t, e);
     if (!s) s = read_types(g, t, e);
-    if (!s) s = read_special_ids(g, t, e);
+    if (!s) s = special_read(g, t, e);
     if (!s) s = read_pieces(g, t, e);
     if (!s) s = build_maps(g, t, e);
     if (!s) s = t->is_spm ? spm_open(g, t, e) : bpe_open(g, t, e);
@@ -258,21 +232,6 @@ uint32_t tok_n_vocab(const struct tok *t) { return t->n_vocab; }
 int32_t tok_bos(const struct tok *t) { return t->bos; }
 int32_t tok_eos(const struct tok *t) { return t->eos; }
 bool tok_adds_bos(const struct tok *t) { return t->adds_bos; }
-
-/* The end-of-turn tokens that chat models use, for files that do not name theirs. */
-static bool ends_turn(struct gguf_string s) {
-    static const char *const known[] = {"<|eot_id|>", "<|im_end|>",    "<|end|>",
-                                        "<|eom_id|>", "<end_of_turn>", "<|endoftext|>"};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (s.size == strlen(known[i]) && memcmp(s.data, known[i], s.size) == 0) return true;
-    return false;
-}
-
-bool tok_is_end(const struct tok *t, int32_t id) {
-    if (id < 0 || (uint32_t)id >= t->n_vocab) return false;
-    if (id == t->eos || id == t->eot || id == t->eom) return true;
-    return t->types[id] == PIECE_CONTROL && ends_turn(tok_piece(t, id, true));
-}
 
 int32_t tok_find(const struct tok *t, const char *text) {
     size_t n = strlen(text);
@@ -334,7 +293,8 @@ enum status tok_encode(const struct tok *t, const char *text, size_t size, bool 
         }
         s = encode_plain(t, text + start, i - start, &out, e);
         tok_put(&out, id);
-        start = i += length;
+        i += length;
+        start = i += special_swallows(t, id, text + i, size - i);
     }
     if (!s) s = encode_plain(t, text + start, size - start, &out, e);
     *n = out.n;

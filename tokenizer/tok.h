@@ -9,7 +9,8 @@
 struct tok;
 
 /* Reads the vocabulary; copies what it needs, so g may be closed afterwards.  Kinds: "gpt2" (byte-level BPE) and "llama"
- * (SentencePiece BPE).  Of equal tokens or merges the first counts; plain text never becomes a control, unknown or unused
+ * (SentencePiece BPE).  Tokens whose names are known to end answers or to mark gaps are control tokens whatever type the
+ * file gives them.  Of equal tokens or merges the first counts; plain text never becomes a control, unknown or unused
  * token.  A tok never changes: many threads may use one. */
 enum status tok_open(const struct gguf *g, struct tok **out, struct error *e);
 void tok_close(struct tok **t);
@@ -18,7 +19,7 @@ uint32_t tok_n_vocab(const struct tok *t);
 int32_t tok_bos(const struct tok *t); /* -1 when the file names none */
 int32_t tok_eos(const struct tok *t);
 bool tok_adds_bos(const struct tok *t);
-bool tok_is_end(const struct tok *t, int32_t id); /* eos, eot or eom, or a control token known to end a chat turn */
+bool tok_is_end(const struct tok *t, int32_t id); /* eos, eot, eom, or a name that ends answers */
 
 /* Ids of the text.  special: text of control tokens is turned into those tokens (else it is plain text).  add_bos as
  * asked, whatever the file says.  User-defined tokens are always cut out; the longest special token wins.  Writes at most

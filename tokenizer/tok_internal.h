@@ -46,6 +46,7 @@ struct tok {
     int32_t byte_ids[256]; /* the token of a single byte, -1 when there is none */
     int32_t bos, eos, eot, eom, unk;
     bool adds_bos;
+    bool strips; /* special tokens swallow the blanks behind them */
     /* byte-level BPE, and ranked */
     struct bpe_merge *merges; /* [merge_mask + 1] hashed by (left, right) */
     size_t merge_mask;
@@ -111,6 +112,14 @@ void merge_push(struct merge_work *w, int32_t id, size_t start, size_t size);
 /* Merges the pair of lowest priority, leftmost on ties, until no pair may merge.  n symbols take O(n log n) calls of f.
  * Symbol 0 stays the head of the list. */
 void merge_run(struct merge_work *w, const struct tok *t, const char *text, merge_fn *f);
+
+/* ---- special.c ---- */
+
+/* Reads the ids that the file names, and corrects types[], which were read before. */
+enum status special_read(const struct gguf *g, struct tok *t, struct error *e);
+
+/* Bytes of text[0 .. left) behind the special token id that belong to it. */
+size_t special_swallows(const struct tok *t, int32_t id, const char *text, size_t left);
 
 /* ---- bpe.c, spm.c ---- */
 
