@@ -6,7 +6,7 @@
 
 #include "ops/isa.h"
 
-/* How words of a block lie in a chunk; whoever has another order also has the tile that reads it (panel_lanes.h). */
+/* Word i of a block as a chunk has it; with another order goes another tile that reads it (CHUNK_TILE of panel_lanes.h). */
 #ifndef CHUNK_WORDS
 #define CHUNK_WORDS words_unpack
 #endif
@@ -23,7 +23,7 @@ INLINE enum kind kind_of(enum tensor_type type) {
 
 /* One chunk of a panel, unpacked. */
 struct chunk {
-    _Alignas(64) uint8_t w[PANEL_CHUNK * PANEL_ROWS]; /* words: [k/4][16][4] */
+    _Alignas(64) uint8_t w[PANEL_CHUNK * PANEL_ROWS]; /* words: [k/4][16][4], or as CHUNK_WORDS says */
     float scale[PANEL_CHUNK / 16][PANEL_ROWS];        /* by 32 k, or by 16 for Q6_K */
     float low[PANEL_CHUNK / 32][PANEL_ROWS];
 };

@@ -1,6 +1,6 @@
 /* lanes16_neon.h: sixteen lanes in four NEON registers, and integer products by dotprod, or by smlal where it is missing.
  * Not kernels: panel_lanes.h is written over these names.
- * Next: kernels_neon.c, kernels_neon_dot.c.
+ * Next: kernels_neon.c, kernels_neon_dot.c, kernels_neon_i8mm.c.
  *
  * sdot adds four products of signed bytes in 32 bits, exactly.  Without it products are 16 bits wide, and with |q| <= 127 the
  * largest possible value says how many may be added before they are widened.  A group of 8 k of one row is 4 sums of two:

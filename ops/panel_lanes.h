@@ -75,6 +75,7 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
     for (size_t c = 0; c < n_columns; c++) f16_store(sums + c * PANEL_ROWS, sum[c]);
 }
 
+/* The tile that reads a chunk as CHUNK_WORDS has ordered it. */
 #ifndef CHUNK_TILE
 #define CHUNK_TILE(w, ...) int_tile(FROM_CHUNK, w, NULL, __VA_ARGS__)
 #endif
