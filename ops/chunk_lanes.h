@@ -11,12 +11,13 @@ struct chunk {
     _Alignas(64) uint8_t w[PANEL_CHUNK * PANEL_ROWS]; /* words: [k/4][16][4] */
     float scale[PANEL_CHUNK / 16][PANEL_ROWS];        /* by 32 k, or by 16 for Q6_K */
     float low[PANEL_CHUNK / 32][PANEL_ROWS];
+    const uint8_t *next, *next_end; /* memory that will be wanted, not yet asked for */
+    size_t lines;                   /* of it, asked for at each block of each tile */
 };
 
 enum { HALVES = PANEL_ROWS * 2, NIBBLES = 256, FIFTH = 64, HIGH = 128, WORD = 64, BLOCK_WORDS = 8 * WORD };
 
-/* Bytes ahead of the reading that are asked for, when the reading goes on at once; a chunk asks for the next one, which has
- * all of its products to arrive. */
+/* Bytes ahead of the reading that are asked for, when the reading goes on at once. */
 enum { PREFETCH = 2048 };
 
 /* Where 32 k of a panel are, and what multiplies them: scale[1] and low only where the type has them. */
@@ -39,7 +40,7 @@ INLINE size_t packed_bytes(enum tensor_type type) {
     return (type == TYPE_Q6_K ? 1 : 2) * HALVES + 256 + 8 * quant_bytes(type);
 }
 
-/* Block b of 32 k of the panel at p; the memory `ahead` bytes behind it will be wanted. */
+/* Block b of 32 k of the panel at p; the memory `ahead` bytes behind it will be wanted, unless 0. */
 INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, size_t ahead, struct view *v) {
     if (type_is_small(type)) {
         p += b * packed_bytes(type);
@@ -60,6 +61,7 @@ INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, size_t
         v->q = s + 256 + i * quant_bytes(type);
     }
     v->more = v->q + NIBBLES;
+    if (!ahead) return;
     const uint8_t *from = type_is_small(type) || b % 8 == 0 ? p : v->q, *end = v->q + quant_bytes(type);
     for (; from < end; from += 64) __builtin_prefetch(from + ahead, 0, 2);
     __builtin_prefetch(end - 1 + ahead, 0, 2);
@@ -67,10 +69,9 @@ INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, size_t
 
 /* Unpacks blocks [b, b + n) of the panel at p. */
 INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size_t n, struct chunk *to) {
-    const size_t ahead = packed_bytes(type) * (type_is_small(type) ? PANEL_CHUNK / 32 : 1);
     for (size_t i = 0; i < n; i++) {
         struct view v;
-        view_block(type, p, b + i, ahead, &v);
+        view_block(type, p, b + i, 0, &v);
         if (type == TYPE_Q6_K) {
             f16_store(to->scale[2 * i], v.scale[0]);
             f16_store(to->scale[2 * i + 1], v.scale[1]);
@@ -81,6 +82,19 @@ INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size
         UNROLL
         for (int k = 0; k < 8; k++) words_store(to->w + i * BLOCK_WORDS + k * WORD, words_unpack(type, v.q, v.more, k));
     }
+}
+
+/* The chunk from block b on of the panel at p (NULL: none) is wanted near after n_tiles tiles over `of`.  A few lines go with each
+ * block of products: all at once they would fill the queue of the cache, and everything would wait. */
+INLINE void chunk_expect(struct chunk *of, enum tensor_type type, const uint8_t *p, size_t b, size_t n_tiles) {
+    const size_t block = packed_bytes(type), n = PANEL_CHUNK / 32, bytes = type_is_small(type) ? n * block : block;
+    of->next = p ? p + (type_is_small(type) ? b * block : b / 8 * block) : NULL;
+    of->next_end = p ? of->next + bytes : NULL;
+    of->lines = (bytes / 64 + n * n_tiles) / (n * n_tiles);
+}
+INLINE void chunk_ask(struct chunk *of) {
+    for (size_t i = 0; i < of->lines && of->next < of->next_end; i++, of->next += 64)
+        __builtin_prefetch(of->next, 0, 3);
 }
 
 #endif

@@ -39,8 +39,8 @@ enum source { FROM_PANEL, FROM_CHUNK };
 
 /* n_columns (a constant of the caller) tokens from a on, ld blocks apart, through n_blocks of 32 k: of the chunk w, unpacked
  * once for many tiles, or of the panel at p, unpacked in registers; sums: [n_columns][16]. */
-INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p, enum tensor_type type,
-                     size_t n_blocks, const struct act_block *a, size_t ld, float *sums, size_t n_columns) {
+INLINE void int_tile(enum source source, struct chunk *w, const uint8_t *p, enum tensor_type type, size_t n_blocks,
+                     const struct act_block *a, size_t ld, float *sums, size_t n_columns) {
     const enum kind kind = kind_of(type);
     f16 sum[INT_COLUMNS];
     UNROLL
@@ -49,6 +49,7 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
         f16 t[INT_COLUMNS];
         struct view v;
         if (source == FROM_PANEL) view_block(type, p, b, PREFETCH, &v);
+        else chunk_ask(w);
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {
             isum i[INT_COLUMNS];
@@ -108,7 +109,7 @@ INLINE void int_panel(const uint8_t *p, enum tensor_type type, size_t n_blocks, 
 }
 
 /* The tiles of n tokens over n_panels chunks: the activations of a tile are brought near once for all of them. */
-INLINE void int_chunks(const struct chunk *w, size_t n_panels, enum tensor_type type, size_t n_blocks,
+INLINE void int_chunks(struct chunk *w, size_t n_panels, enum tensor_type type, size_t n_blocks,
                        const struct act_block *a, size_t ld, float (*sums)[BATCH_MAX * PANEL_ROWS], size_t n) {
 #define ONE(c)                                                                                                         \
     case c:                                                                                                            \
@@ -225,8 +226,13 @@ INLINE void int_product(const struct part *to, const struct panels *p, enum tens
             for (uint32_t i = 0; i < n_panels; i++) memset(sums[i], 0, some * PANEL_ROWS * sizeof **sums);
             for (size_t k = 0; k < p->cols / 32; k += PANEL_CHUNK / 32) {
                 const size_t blocks = p->cols / 32 - k < PANEL_CHUNK / 32 ? p->cols / 32 - k : PANEL_CHUNK / 32;
-                for (uint32_t i = 0; i < n_panels; i++)
+                const bool last = k + blocks == p->cols / 32;
+                for (uint32_t i = 0; i < n_panels; i++) {
+                    const uint32_t next = row + (i + (last ? n_panels : 0)) * PANEL_ROWS;
                     chunk_unpack(type, p->data + (row / PANEL_ROWS + i) * p->stride, k, blocks, &w[i]);
+                    chunk_expect(&w[i], type, next < to->row1 ? p->data + next / PANEL_ROWS * p->stride : NULL,
+                                 last ? 0 : k + blocks, (some + INT_COLUMNS - 1) / INT_COLUMNS);
+                }
                 int_chunks(w, n_panels, type, blocks, a + j * lda + k, lda, sums, some);
             }
             for (uint32_t i = 0; i < n_panels; i++) put_sums(to, row + i * PANEL_ROWS, j, sums[i], PANEL_ROWS, some);
