@@ -27,7 +27,7 @@ ifneq ($(ARCH),x86_64)
 SRC   := $(filter-out %_avx2.c %_avx512.c,$(SRC))
 endif
 ifneq ($(ARCH),aarch64)
-SRC   := $(filter-out %_neon.c %_neon_dot.c,$(SRC))
+SRC   := $(filter-out %_neon.c %_neon_dot.c %_neon_i8mm.c,$(SRC))
 endif
 # Without its model files the binary is built with none inside: training must be able to start from nothing.
 MODELS := $(MODEL_DIR)/game24-policy.gguf $(MODEL_DIR)/game24-policy-small.gguf $(MODEL_DIR)/game24-prm.gguf
@@ -89,7 +89,7 @@ comma := ,
 
 # Each emulated CPU must choose its own table.
 ARM_CC ?= aarch64-linux-gnu-gcc
-ARM_RUNS := cortex-a72:neon neoverse-n1:neon-dot max:neon-dot
+ARM_RUNS := cortex-a72:neon neoverse-n1:neon-dot max:neon-i8mm
 arm:
 	+@$(MAKE_B) CC=$(ARM_CC) B=$(B)-arm W=-Werror $(B)-arm/tests/ops_selftest
 	@for run in $(ARM_RUNS); do qemu-aarch64 -cpu $${run%:*} $(B)-arm/tests/ops_selftest $${run#*:} || exit 1; done
@@ -131,6 +131,7 @@ $(B)/%_avx512.c.o: private CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -m
 NEON_CFLAGS := $(if $(findstring gcc,$(CC)),-fno-schedule-insns)
 $(B)/%_neon.c.o: private CFLAGS += $(NEON_CFLAGS)
 $(B)/%_neon_dot.c.o: private CFLAGS += $(NEON_CFLAGS) -march=armv8.2-a+dotprod
+$(B)/%_neon_i8mm.c.o: private CFLAGS += $(NEON_CFLAGS) -march=armv8.2-a+dotprod+i8mm
 $(B)/cli/version.c.o: private CFLAGS += -DPONDER_COMMIT='"$(COMMIT)"'
 $(B)/cli/version.c.o: $(B)/commit
 $(B)/cli/http.c.o: private CFLAGS += $(if $(HAVE_CURL),-DHAVE_CURL)

@@ -52,6 +52,8 @@ static const struct arch table[] = {
      .gelu = true,
      .local_every = 2,
      .window = 4096,
+     .caps_scores = true,
+     .caps_logits = true,
      .attn_softcap = 50,
      .final_softcap = 30,
      .adjust = gemma_adjust},
@@ -62,6 +64,7 @@ static const struct arch table[] = {
      .gelu = true,
      .local_every = 6,
      .rope_base_local = 10000,
+     .caps_logits = true,
      .adjust = gemma_adjust},
     {.name = "mistral3", .adjust = mistral3_adjust},
 };

@@ -26,7 +26,8 @@ struct arch {
     uint32_t local_every;   /* layers l with (l + 1) % n != 0 see a sliding window, if the file names one; 0: none do */
     uint32_t window;        /* tokens of that window when the file names none; 0: then there is none */
     float rope_base_local;  /* RoPE base of window layers when the file names none; 0: the common one */
-    float attn_softcap, final_softcap; /* when the file names none; 0: off */
+    bool caps_scores, caps_logits; /* soft caps; the same keys in other files mean nothing (llama.cpp saves them all) */
+    float attn_softcap, final_softcap; /* those caps when the file names none; 0: off */
 
     /* What flags cannot say: called last, with all keys read; NULL for most. */
     enum status (*adjust)(const struct gguf *g, struct model_config *c, struct error *e);

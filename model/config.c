@@ -89,7 +89,8 @@ static enum status read_shape(const struct gguf *g, struct model_config *c, stru
         (s = get_f32(g, a, "attention.layer_norm_rms_epsilon", 0, 1, 1e-5, &c->rms_eps, e)))
         return s;
     if (experts > 0)
-        return error_set(e, ERR_INPUT, "%s: %s.expert_count %u: mixtures of experts are not supported", gguf_name(g), a, experts);
+        return error_set(e, ERR_INPUT, "%s: %s.expert_count %u: mixtures of experts are not supported", gguf_name(g), a,
+                         experts);
     if (value_length != c->head_dim)
         return error_set(e, ERR_INPUT, "%s: %s.attention.value_length %u differs from the key length %u", gguf_name(g),
                          a, value_length, c->head_dim);
@@ -134,8 +135,9 @@ static enum status read_rope(const struct gguf *g, struct model_config *c, struc
         (s = get_f32(g, a, "rope.scaling.yarn_beta_fast", 0, 1e6, 32, &y->beta_fast, e)) ||
         (s = get_f32(g, a, "rope.scaling.yarn_beta_slow", 0, 1e6, 1, &y->beta_slow, e)) ||
         (s = get_f32(g, a, "rope.scaling.yarn_log_multiplier", 0, 1e3, 0, &log_multiplier, e)) ||
-        (s = get_f32(g, a, "rope.scaling.yarn_ext_factor", 0, 1, 1, &y->yarn, e)))
+        (s = get_f32(g, a, "rope.scaling.yarn_ext_factor", -1, 1, 1, &y->yarn, e)))
         return s;
+    if (y->yarn < 0) y->yarn = 1; /* llama.cpp saves "not set" as -1 */
     if (factor == 0 || none) factor = 1;
     if (factor < 1e-6f)
         return error_set(e, ERR_INPUT, "%s: %s.rope.scaling.factor %g, allowed 0 (none) and 1e-6 and above",
@@ -177,13 +179,17 @@ static enum status read_layers(const struct gguf *g, struct model_config *c, str
 
 static enum status read_scales(const struct gguf *g, struct model_config *c, struct error *e) {
     const char *a = c->arch;
+    const struct arch *k = c->kind;
     float logit_scale = 1;
     enum status s;
-    if ((s = get_f32(g, a, "attention.scale", 0, 1e3, 0, &c->attn_scale, e)) ||
-        (s = get_f32(g, a, "attn_logit_softcapping", 0, 1e6, (double)c->kind->attn_softcap, &c->attn_softcap, e)) ||
-        (s = get_f32(g, a, "final_logit_softcapping", 0, 1e6, (double)c->kind->final_softcap, &c->final_softcap, e)))
+    if ((s = get_f32(g, a, "attention.scale", 0, 1e3, 0, &c->attn_scale, e))) return s;
+    if (k->caps_scores &&
+        (s = get_f32(g, a, "attn_logit_softcapping", 0, 1e6, (double)k->attn_softcap, &c->attn_softcap, e)))
         return s;
-    if (!c->kind->scales) return OK;
+    if (k->caps_logits &&
+        (s = get_f32(g, a, "final_logit_softcapping", 0, 1e6, (double)k->final_softcap, &c->final_softcap, e)))
+        return s;
+    if (!k->scales) return OK;
     if ((s = get_f32(g, a, "embedding_scale", 0, 1e6, 0, &c->embed_scale, e)) ||
         (s = get_f32(g, a, "residual_scale", 0, 1e6, 0, &c->residual_scale, e)) ||
         (s = get_f32(g, a, "logit_scale", 0, 1e6, 0, &logit_scale, e)))

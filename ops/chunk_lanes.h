@@ -6,6 +6,21 @@
 
 #include "ops/isa.h"
 
+/* How words of a block lie in a chunk; whoever has another order also has the tile that reads it (panel_lanes.h). */
+#ifndef CHUNK_WORDS
+#define CHUNK_WORDS words_unpack
+#endif
+
+/* How the weights of a chunk are stored in it and summed. */
+enum kind {
+    KIND_SIGNED, /* w, one scale for 32 k */
+    KIND_HALVES, /* w, a scale for 16 k */
+    KIND_LOW,    /* unsigned, with low */
+};
+INLINE enum kind kind_of(enum tensor_type type) {
+    return type == TYPE_Q4_K || type == TYPE_Q5_K ? KIND_LOW : type == TYPE_Q6_K ? KIND_HALVES : KIND_SIGNED;
+}
+
 /* One chunk of a panel, unpacked. */
 struct chunk {
     _Alignas(64) uint8_t w[PANEL_CHUNK * PANEL_ROWS]; /* words: [k/4][16][4] */
@@ -80,7 +95,7 @@ INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size
         }
         if (!type_is_small(type) && type != TYPE_Q6_K) f16_store(to->low[i], v.low);
         UNROLL
-        for (int k = 0; k < 8; k++) words_store(to->w + i * BLOCK_WORDS + k * WORD, words_unpack(type, v.q, v.more, k));
+        for (int k = 0; k < 8; k++) words_store(to->w + i * BLOCK_WORDS + k * WORD, CHUNK_WORDS(type, v.q, v.more, k));
     }
 }
 

@@ -13,8 +13,9 @@ void ops_fill_scalar(struct ops *t);
 void ops_fill_avx2(struct ops *t); /* x86-64 builds only; the CPU must have avx2, fma and f16c */
 void ops_fill_avx512(
     struct ops *t); /* x86-64 builds only; on top of avx2; the CPU must have avx512f, bw, dq, vl and vnni */
-void ops_fill_neon(struct ops *t);     /* aarch64 builds only */
-void ops_fill_neon_dot(struct ops *t); /* aarch64 builds only; on top of neon; the CPU must have dotprod */
+void ops_fill_neon(struct ops *t);      /* aarch64 builds only */
+void ops_fill_neon_dot(struct ops *t);  /* aarch64 builds only; on top of neon; the CPU must have dotprod */
+void ops_fill_neon_i8mm(struct ops *t); /* aarch64 builds only; on top of neon-dot; the CPU must have i8mm */
 
 /* A group of activations whose largest is below this is zeros; 127 / it must be finite. */
 #define ACT_SMALLEST 1e-30f

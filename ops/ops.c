@@ -15,10 +15,11 @@
 
 #include "ops/isa.h"
 
-enum { SCALAR, AVX2, AVX512, NEON, NEON_DOT, N_TABLES };
+enum { SCALAR, AVX2, AVX512, NEON, NEON_DOT, NEON_I8MM, N_TABLES };
 
-const char *const ops_names[] = {[SCALAR] = "scalar", [AVX2] = "avx2",         [AVX512] = "avx512",
-                                 [NEON] = "neon",     [NEON_DOT] = "neon-dot", [N_TABLES] = NULL};
+const char *const ops_names[] = {
+    [SCALAR] = "scalar",     [AVX2] = "avx2",           [AVX512] = "avx512", [NEON] = "neon",
+    [NEON_DOT] = "neon-dot", [NEON_I8MM] = "neon-i8mm", [N_TABLES] = NULL};
 
 /* Written once under `once`, constant afterwards. */
 static struct ops tables[N_TABLES]; /* name NULL: this CPU or build does not have it */
@@ -69,6 +70,11 @@ static void fill(void) {
         tables[NEON_DOT] = tables[NEON];
         ops_fill_neon_dot(&tables[NEON_DOT]);
         chosen = &tables[NEON_DOT];
+        if (getauxval(AT_HWCAP2) & HWCAP2_I8MM) {
+            tables[NEON_I8MM] = tables[NEON_DOT];
+            ops_fill_neon_i8mm(&tables[NEON_I8MM]);
+            chosen = &tables[NEON_I8MM];
+        }
     }
 #endif
     /* All tables give the same bits, so a name that is not here costs speed only; the cli checks it by ops_by_name. */

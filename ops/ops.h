@@ -63,7 +63,7 @@ struct attend_args {
 typedef void attend_fn(const struct attend_args *a);
 
 struct ops {
-    const char *name; /* "scalar", "avx2", "avx512", "neon", "neon-dot" */
+    const char *name; /* "scalar", "avx2", "avx512", "neon", "neon-dot", "neon-i8mm" */
     matmul_fn *matmul;
     /* Activations of one token as panel.h says; n % 32 == 0.  q = x * (127 / max|x|), rounded to nearest even. */
     void (*quantize)(struct act_block *to, const float *x, size_t n);

@@ -22,16 +22,6 @@ enum {
     FLOAT_DIRECT = 32, /* tokens up to which f16 is widened in the loop: beyond, the chunk is widened once */
 };
 
-/* How the weights of a chunk are stored in it and summed. */
-enum kind {
-    KIND_SIGNED, /* w, one scale for 32 k */
-    KIND_HALVES, /* w, a scale for 16 k */
-    KIND_LOW,    /* unsigned, with low */
-};
-INLINE enum kind kind_of(enum tensor_type type) {
-    return type == TYPE_Q4_K || type == TYPE_Q5_K ? KIND_LOW : type == TYPE_Q6_K ? KIND_HALVES : KIND_SIGNED;
-}
-
 /* ---- integers ---- */
 
 /* Where a tile has its weights from. */
@@ -86,6 +76,10 @@ INLINE void int_tile(enum source source, struct chunk *w, const uint8_t *p, enum
     for (size_t c = 0; c < n_columns; c++) f16_store(sums + c * PANEL_ROWS, sum[c]);
 }
 
+#ifndef CHUNK_TILE
+#define CHUNK_TILE(w, ...) int_tile(FROM_CHUNK, w, NULL, __VA_ARGS__)
+#endif
+
 /* Calls tile(.., c) with c a constant: as many full tiles as fit, in pieces of nearly equal width. */
 #define TILES(n, most, CALL)                                                                                           \
     for (size_t j_ = 0, left_ = (n), width_; left_; j_ += width_, left_ -= width_) {                                   \
@@ -114,7 +108,7 @@ INLINE void int_chunks(struct chunk *w, size_t n_panels, enum tensor_type type, 
 #define ONE(c)                                                                                                         \
     case c:                                                                                                            \
         for (size_t p_ = 0; p_ < n_panels; p_++)                                                                       \
-            int_tile(FROM_CHUNK, w + p_, NULL, type, n_blocks, a + j_ * ld, ld, sums[p_] + j_ * PANEL_ROWS, c);        \
+            CHUNK_TILE(w + p_, type, n_blocks, a + j_ * ld, ld, sums[p_] + j_ * PANEL_ROWS, c);                        \
         break;
 #define CALL(j, width)                                                                                                 \
     switch (width) { INT_WIDTHS(ONE) }

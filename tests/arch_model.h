@@ -132,13 +132,34 @@ static inline void make_keys(struct maker *k, const struct facts *f) {
     }
 }
 
-/* Writes the model; `without`: a tensor left out, or NULL; `extra`: a tensor too many, or NULL. */
-static inline void arch_write(const char *name, const char *without, const char *extra, const char *path) {
+/* What llama.cpp writes beside the above when it saves a model of any architecture: keys that mean nothing there. */
+static inline void make_saved_keys(struct maker *k) {
+    bool yarn = !strcmp(k->arch, "mistral3"), granite = !strcmp(k->arch, "granite"),
+         gemma2 = !strcmp(k->arch, "gemma2");
+    if (!gemma2) make_f32(k, "attn_logit_softcapping", 50);
+    if (!gemma2) make_f32(k, "final_logit_softcapping", strcmp(k->arch, "gemma3") ? 30 : 0);
+    if (!granite) make_f32(k, "embedding_scale", 0), make_f32(k, "residual_scale", 0), make_f32(k, "logit_scale", 0);
+    if (!granite) make_f32(k, "attention.scale", 0);
+    if (!yarn) {
+        char key[64];
+        snprintf(key, sizeof key, "%s.rope.scaling.type", k->arch);
+        gguf_add_string(k->w, key, "linear");
+        make_f32(k, "rope.scaling.factor", 0), make_f32(k, "attention.temperature_scale", 0);
+    }
+    make_u32(k, "expert_count", 0), make_u32(k, "expert_used_count", 0), make_f32(k, "attention.clamp_kqv", 0);
+    make_f32(k, "rope.scaling.yarn_ext_factor", -1), make_f32(k, "rope.scaling.yarn_attn_factor", 1);
+    make_f32(k, "rope.scaling.yarn_log_multiplier", 0), make_f32(k, "rope.scaling.yarn_beta_slow", 1);
+}
+
+/* Writes the model; `without`: a tensor left out, or NULL; `extra`: a tensor too many, or NULL; `keys` adds more, or NULL. */
+static inline void arch_write_with(const char *name, const char *without, const char *extra,
+                                   void (*keys)(struct maker *), const char *path) {
     struct facts f = facts_of(name);
     struct maker k = {.arch = name, .without = without, .pool = malloc(A_MAX_FLOATS * sizeof(float)), .key = 11};
     struct error e;
     GOOD(gguf_writer_new(&k.w, &e));
     make_keys(&k, &f);
+    if (keys) keys(&k);
     make_tensor(&k, -1, "token_embd.weight", A_VOCAB, A_EMBD, 0, 0.7);
     for (int l = 0; l < A_LAYERS; l++) make_layer(&k, &f, l);
     make_tensor(&k, -1, "output_norm.weight", 1, A_EMBD, 1, 0.2);
@@ -152,6 +173,10 @@ static inline void arch_write(const char *name, const char *without, const char 
     GOOD(gguf_write(k.w, path, &e));
     gguf_writer_free(&k.w);
     free(k.pool);
+}
+
+static inline void arch_write(const char *name, const char *without, const char *extra, const char *path) {
+    arch_write_with(name, without, extra, NULL, path);
 }
 
 /* ---- its outputs in double ---- */

@@ -1,6 +1,6 @@
 /* ops_selftest.c: the bit comparisons of ops_check.h without cmocka, for cross builds that run under an emulator.
  * Not the accuracy of scalar itself: test_ops.c.
- * Usage: ops_selftest [TABLE]: that table, which must be the one that this CPU gets; or all that it has.  make arm. */
+ * Usage: ops_selftest [TABLE]: all tables that this CPU has but scalar; TABLE must be the one that it gets.  make arm. */
 #include <time.h>
 
 #define CHECK_EVERY 5
@@ -27,7 +27,7 @@ int main(int argc, char **argv) {
     }
     for (size_t i = 0; ops_names[i]; i++) {
         const struct ops *v = ops_by_name(ops_names[i]);
-        if (v && (argc < 2 || v == ops_get())) n_failed += run_checks(v);
+        if (v && v != ops_by_name("scalar")) n_failed += run_checks(v);
     }
     return n_failed != 0;
 }

@@ -116,6 +116,25 @@ static void outputs_are_those_of_the_naive_models(void **state) {
 }
 
 /* attn_qkv instead of attn_q, attn_k and attn_v, in any architecture: the same bits. */
+static void keys_that_mean_nothing_change_nothing(void **state) {
+    (void)state;
+    enum { N = 40 };
+    for (size_t i = 0; i < COUNT(all_archs); i++) {
+        int32_t tokens[N];
+        static float got[2][N * A_VOCAB];
+        tiny_tokens(i, A_VOCAB, tokens, N);
+        for (int saved = 0; saved < 2; saved++) {
+            const char *path = tiny_path("arch.gguf");
+            arch_write_with(all_archs[i], NULL, NULL, saved ? make_saved_keys : NULL, path);
+            struct model *m = tiny_open(path);
+            struct bench b = bench_open(m, 1, small_engine);
+            run_tokens(&b, engine_seq_new(b.engine), tokens, N, got[saved]);
+            bench_close(&b), model_close(&m);
+        }
+        same_floats(got[1], got[0], N * A_VOCAB, "%s with the keys of a saved file", all_archs[i]);
+    }
+}
+
 static void fused_tensors_are_taken_apart(void **state) {
     (void)state;
     enum { N = 20, COLS = A_EMBD };
@@ -315,6 +334,7 @@ static void tables_agree_bit_for_bit(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outputs_are_those_of_the_naive_models),
+        cmocka_unit_test(keys_that_mean_nothing_change_nothing),
         cmocka_unit_test(fused_tensors_are_taken_apart),
         cmocka_unit_test(any_schedule_gives_the_same_bits),
         cmocka_unit_test(windows_end_where_they_should),

@@ -1,0 +1,99 @@
+/* kernels_neon_i8mm.c: the matrix products compiled for AArch64 with i8mm: chunks meet two tokens at a time by smmla.
+ * Not the products of one or two tokens, nor of floats: they stay as for dotprod, panel_lanes.h over lanes16_neon.h.
+ * Next: panel_lanes.h.
+ *
+ * smmla adds 2 rows x 8 k of weights times 8 k x 2 tokens, and a group of activations is 8 k with one scale: one smmla makes
+ * the four sums of a group, [row][token], that take two sdot (four rows of one token).  For this a chunk is [k/8][16][8].
+ * Totals over a scale's k are parted into tokens, so that sums lie and add up as in int_tile. */
+#include "ops/lanes16_neon.h"
+
+/* Words i and i + 1 (i even) side by side in each row: rows 0..7, and in the place of word i + 1 rows 8..15. */
+INLINE words words_paired(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i) {
+    int32x4_t v[2][2];
+    UNROLL
+    for (int h = 0; h < 2; h++) {
+        UNROLL
+        for (int k = 0; k < 2; k++)
+            v[h][k] = vreinterpretq_s32_s8(quarter_unpack(type, q, more, i / 2 * 2 + k, i % 2 * 2 + h));
+    }
+    return (words){
+        vreinterpretq_s8_s32(vzip1q_s32(v[0][0], v[0][1])), vreinterpretq_s8_s32(vzip2q_s32(v[0][0], v[0][1])),
+        vreinterpretq_s8_s32(vzip1q_s32(v[1][0], v[1][1])), vreinterpretq_s8_s32(vzip2q_s32(v[1][0], v[1][1]))};
+}
+
+#define CHUNK_WORDS words_paired
+#include "ops/chunk_lanes.h"
+
+/* Half h (8 bytes) of a, then of b. */
+INLINE int8x16_t halves(int8x16_t a, int8x16_t b, size_t h) {
+    const int64x2_t x = vreinterpretq_s64_s8(a), y = vreinterpretq_s64_s8(b);
+    return vreinterpretq_s8_s64(h ? vzip2q_s64(x, y) : vzip1q_s64(x, y));
+}
+INLINE float32x4_t half_twice(float32x4_t v, size_t h) {
+    return vreinterpretq_f32_s8(halves(vreinterpretq_s8_f32(v), vreinterpretq_s8_f32(v), h));
+}
+
+/* The four sums of a group, exactly.  They start at the bits of the float 1.5 * 2^23 and so end at those of that number plus
+ * a sum (at most 130048; 2^22 would be too much).  A subtraction may go to any unit, where scvtf takes two steps of the half of
+ * them that can convert (Neoverse V1). */
+INLINE float32x4_t sums_of_pairs(int8x16_t rows, int8x16_t tokens) {
+    const float32x4_t base = vdupq_n_f32(0x1.8p23f);
+    return vsubq_f32(vreinterpretq_f32_s32(vmmlaq_s32(vreinterpretq_s32_f32(base), rows, tokens)), base);
+}
+
+/* Token c of [row][token]. */
+INLINE float32x4_t token_of(const float32x4_t *t, size_t c) {
+    return c ? vuzp2q_f32(t[0], t[1]) : vuzp1q_f32(t[0], t[1]);
+}
+INLINE f16 token_of_pairs(const float32x4_t *t, size_t c) {
+    return (f16){{token_of(t, c), token_of(t + 2, c)}, {token_of(t + 4, c), token_of(t + 6, c)}};
+}
+
+/* int_tile from a chunk for two tokens; for one it is multiplied twice.  32 k take 187 to 193 instructions where
+ * sdot takes 233 to 237, with low 202 and 245 to 252, with halves 210 and 243 (gcc 12). */
+INLINE void pair_tile(const struct chunk *w, enum tensor_type type, size_t n_blocks, const struct act_block *a,
+                      size_t ld, float *sums, size_t n_columns) {
+    const enum kind kind = kind_of(type);
+    const struct act_block *z = a + (n_columns - 1) * ld;
+    f16 sum[INT_COLUMNS];
+    UNROLL
+    for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
+    for (size_t b = 0; b < n_blocks; b++, a++, z++) {
+        const float32x4_t da = vld1q_f32(a->d), dz = vld1q_f32(z->d), d[2] = {vzip1q_f32(da, dz), vzip2q_f32(da, dz)};
+        float32x4_t t[PANEL_ROWS / 2];
+        UNROLL
+        for (size_t g = 0; g < ACT_GROUPS; g++) {
+            const int8x16_t q = halves(vld1q_s8(a->q + g / 2 * 16), vld1q_s8(z->q + g / 2 * 16), g % 2);
+            const float32x4_t by = half_twice(d[g / 2], g % 2);
+            const bool first = g == 0 || (kind == KIND_HALVES && g == 2);
+            UNROLL
+            for (size_t r = 0; r < PANEL_ROWS / 2; r += 2) { /* two loads in a row become one */
+                const uint8_t *p = w->w + b * BLOCK_WORDS + g * 2 * WORD + r * 16;
+                const int8x16_t rows[2] = {bytes_load(p), bytes_load(p + 16)};
+                UNROLL
+                for (size_t i = 0; i < 2; i++) {
+                    const float32x4_t s = sums_of_pairs(rows[i], q);
+                    t[r + i] = first ? vmulq_f32(s, by) : vfmaq_f32(t[r + i], s, by);
+                }
+            }
+            if (kind == KIND_HALVES ? g % 2 == 0 : g < ACT_GROUPS - 1) continue;
+            const f16 scale = f16_load(w->scale[kind == KIND_HALVES ? 2 * b + g / 2 : b]);
+            UNROLL
+            for (size_t c = 0; c < n_columns; c++) sum[c] = f16_fma(token_of_pairs(t, c), scale, sum[c]);
+        }
+        if (kind != KIND_LOW) continue;
+        UNROLL
+        for (size_t c = 0; c < n_columns; c++)
+            sum[c] = f16_fnma_all(f16_load(w->low[b]), c ? &z->sum : &a->sum, sum[c]);
+    }
+    UNROLL
+    for (size_t c = 0; c < n_columns; c++) f16_store(sums + c * PANEL_ROWS, sum[c]);
+}
+
+#define CHUNK_TILE pair_tile
+#include "ops/panel_lanes.h"
+
+void ops_fill_neon_i8mm(struct ops *t) {
+    t->name = "neon-i8mm";
+    t->matmul = matmul;
+}
