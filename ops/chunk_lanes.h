@@ -21,13 +21,25 @@ INLINE enum kind kind_of(enum tensor_type type) {
     return type == TYPE_Q4_K || type == TYPE_Q5_K ? KIND_LOW : type == TYPE_Q6_K ? KIND_HALVES : KIND_SIGNED;
 }
 
+/* Memory that will be wanted near, asked for in pieces between products: all at once would fill the queue of the cache, and
+ * everything would wait. */
+struct ahead {
+    const uint8_t *from, *end;
+    size_t lines; /* of a piece */
+};
+INLINE struct ahead ahead_of(const uint8_t *from, size_t bytes, size_t n_pieces) {
+    return (struct ahead){from, from ? from + bytes : NULL, bytes / 64 / n_pieces + 1};
+}
+INLINE void ahead_ask(struct ahead *of) {
+    for (size_t i = 0; i < of->lines && of->from < of->end; i++, of->from += 64) __builtin_prefetch(of->from, 0, 3);
+}
+
 /* One chunk of a panel, unpacked. */
 struct chunk {
     _Alignas(64) uint8_t w[PANEL_CHUNK * PANEL_ROWS]; /* words: [k/4][16][4] */
     float scale[PANEL_CHUNK / 16][PANEL_ROWS];        /* by 32 k, or by 16 for Q6_K */
     float low[PANEL_CHUNK / 32][PANEL_ROWS];
-    const uint8_t *next, *next_end; /* memory that will be wanted, not yet asked for */
-    size_t lines;                   /* of it, asked for at each block of each tile */
+    struct ahead next;
 };
 
 enum { HALVES = PANEL_ROWS * 2, NIBBLES = 256, FIFTH = 64, HIGH = 128, WORD = 64, BLOCK_WORDS = 8 * WORD };
@@ -99,17 +111,11 @@ INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size
     }
 }
 
-/* The chunk from block b on of the panel at p (NULL: none) is wanted near after n_tiles tiles over `of`.  A few lines go with each
- * block of products: all at once they would fill the queue of the cache, and everything would wait. */
-INLINE void chunk_expect(struct chunk *of, enum tensor_type type, const uint8_t *p, size_t b, size_t n_tiles) {
-    const size_t block = packed_bytes(type), n = PANEL_CHUNK / 32, bytes = type_is_small(type) ? n * block : block;
-    of->next = p ? p + (type_is_small(type) ? b * block : b / 8 * block) : NULL;
-    of->next_end = p ? of->next + bytes : NULL;
-    of->lines = (bytes / 64 + n * n_tiles) / (n * n_tiles);
-}
-INLINE void chunk_ask(struct chunk *of) {
-    for (size_t i = 0; i < of->lines && of->next < of->next_end; i++, of->next += 64)
-        __builtin_prefetch(of->next, 0, 3);
+/* The chunk from block b on of the panel at p (NULL: none) is wanted after n_tiles tiles, a piece for each of their blocks. */
+INLINE struct ahead chunk_next(enum tensor_type type, const uint8_t *p, size_t b, size_t n_tiles) {
+    const size_t block = packed_bytes(type), n = PANEL_CHUNK / 32;
+    if (type_is_small(type)) return ahead_of(p ? p + b * block : NULL, n * block, n * n_tiles);
+    return ahead_of(p ? p + b / n * block : NULL, block, n * n_tiles);
 }
 
 #endif
