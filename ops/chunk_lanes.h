@@ -21,17 +21,30 @@ INLINE enum kind kind_of(enum tensor_type type) {
     return type == TYPE_Q4_K || type == TYPE_Q5_K ? KIND_LOW : type == TYPE_Q6_K ? KIND_HALVES : KIND_SIGNED;
 }
 
+/* Memory that will be wanted near, asked for in pieces between products: all at once would fill the queue of the cache, and
+ * everything would wait. */
+struct ahead {
+    const uint8_t *from, *end;
+    size_t lines; /* of a piece */
+};
+INLINE struct ahead ahead_of(const uint8_t *from, size_t bytes, size_t n_pieces) {
+    return (struct ahead){from, from ? from + bytes : NULL, bytes / 64 / n_pieces + 1};
+}
+INLINE void ahead_ask(struct ahead *of) {
+    for (size_t i = 0; i < of->lines && of->from < of->end; i++, of->from += 64) __builtin_prefetch(of->from, 0, 3);
+}
+
 /* One chunk of a panel, unpacked. */
 struct chunk {
     _Alignas(64) uint8_t w[PANEL_CHUNK * PANEL_ROWS]; /* words: [k/4][16][4], or as CHUNK_WORDS says */
     float scale[PANEL_CHUNK / 16][PANEL_ROWS];        /* by 32 k, or by 16 for Q6_K */
     float low[PANEL_CHUNK / 32][PANEL_ROWS];
+    struct ahead next;
 };
 
 enum { HALVES = PANEL_ROWS * 2, NIBBLES = 256, FIFTH = 64, HIGH = 128, WORD = 64, BLOCK_WORDS = 8 * WORD };
 
-/* Bytes ahead of the reading that are asked for, when the reading goes on at once; a chunk asks for the next one, which has
- * all of its products to arrive. */
+/* Bytes ahead of the reading that are asked for, when the reading goes on at once. */
 enum { PREFETCH = 2048 };
 
 /* Where 32 k of a panel are, and what multiplies them: scale[1] and low only where the type has them. */
@@ -54,7 +67,7 @@ INLINE size_t packed_bytes(enum tensor_type type) {
     return (type == TYPE_Q6_K ? 1 : 2) * HALVES + 256 + 8 * quant_bytes(type);
 }
 
-/* Block b of 32 k of the panel at p; the memory `ahead` bytes behind it will be wanted. */
+/* Block b of 32 k of the panel at p; the memory `ahead` bytes behind it will be wanted, unless 0. */
 INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, size_t ahead, struct view *v) {
     if (type_is_small(type)) {
         p += b * packed_bytes(type);
@@ -75,6 +88,7 @@ INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, size_t
         v->q = s + 256 + i * quant_bytes(type);
     }
     v->more = v->q + NIBBLES;
+    if (!ahead) return;
     const uint8_t *from = type_is_small(type) || b % 8 == 0 ? p : v->q, *end = v->q + quant_bytes(type);
     for (; from < end; from += 64) __builtin_prefetch(from + ahead, 0, 2);
     __builtin_prefetch(end - 1 + ahead, 0, 2);
@@ -82,10 +96,9 @@ INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, size_t
 
 /* Unpacks blocks [b, b + n) of the panel at p. */
 INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size_t n, struct chunk *to) {
-    const size_t ahead = packed_bytes(type) * (type_is_small(type) ? PANEL_CHUNK / 32 : 1);
     for (size_t i = 0; i < n; i++) {
         struct view v;
-        view_block(type, p, b + i, ahead, &v);
+        view_block(type, p, b + i, 0, &v);
         if (type == TYPE_Q6_K) {
             f16_store(to->scale[2 * i], v.scale[0]);
             f16_store(to->scale[2 * i + 1], v.scale[1]);
@@ -96,6 +109,13 @@ INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size
         UNROLL
         for (int k = 0; k < 8; k++) words_store(to->w + i * BLOCK_WORDS + k * WORD, CHUNK_WORDS(type, v.q, v.more, k));
     }
+}
+
+/* The chunk from block b on of the panel at p (NULL: none) is wanted after n_tiles tiles, a piece for each of their blocks. */
+INLINE struct ahead chunk_next(enum tensor_type type, const uint8_t *p, size_t b, size_t n_tiles) {
+    const size_t block = packed_bytes(type), n = PANEL_CHUNK / 32;
+    if (type_is_small(type)) return ahead_of(p ? p + b * block : NULL, n * block, n * n_tiles);
+    return ahead_of(p ? p + b / n * block : NULL, block, n * n_tiles);
 }
 
 #endif

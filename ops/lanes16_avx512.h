@@ -24,8 +24,8 @@ enum { INT_COLUMNS = 8, FLOAT_TILE = 16 };
 #define FLOAT_WIDTHS1(X)                                                                                               \
     X(1, 1)                                                                                                            \
     X(2, 1)                                                                                                            \
-    X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(13, 1) X(14, 1) X(15, 1)      \
-        X(16, 1)
+    X(3, 1)                                                                                                            \
+    X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(13, 1) X(14, 1) X(15, 1) X(16, 1)
 #define INT_WIDTHS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
 
 INLINE f16 f16_load(const float *p) { return _mm512_loadu_ps(p); }

@@ -46,8 +46,8 @@ enum { KV_GROUP = 32 };
  *   p[t] = exp(s[t] - m');  l = l * c + (lane sum of p, lane t % 8);  o[d] = o[d] * c, then fma(p[t], V[t][d], .) t ascending
  * Start: m = -INFINITY, l = 0, o = 0.  A row's bits do not depend on the other rows nor on how its pages are cut into runs. */
 struct attend_args {
-    const float *q; /* [n_rows] rows of head_dim floats, row i at q + q_offset[i] */
-    float *o;       /* running unnormalised outputs, row i at o + o_offset[i] */
+    const float *q;                    /* [n_rows] rows of head_dim floats, row i at q + q_offset[i] */
+    float *o;                          /* running unnormalised outputs, row i at o + o_offset[i] */
     const size_t *q_offset, *o_offset; /* [n_rows] */
     float *m, *l;                      /* [n_rows] running maximum and sum */
     const uint32_t *end;               /* [n_rows] */

@@ -29,8 +29,8 @@ enum source { FROM_PANEL, FROM_CHUNK };
 
 /* n_columns (a constant of the caller) tokens from a on, ld blocks apart, through n_blocks of 32 k: of the chunk w, unpacked
  * once for many tiles, or of the panel at p, unpacked in registers; sums: [n_columns][16]. */
-INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p, enum tensor_type type,
-                     size_t n_blocks, const struct act_block *a, size_t ld, float *sums, size_t n_columns) {
+INLINE void int_tile(enum source source, struct chunk *w, const uint8_t *p, enum tensor_type type, size_t n_blocks,
+                     const struct act_block *a, size_t ld, float *sums, size_t n_columns) {
     const enum kind kind = kind_of(type);
     f16 sum[INT_COLUMNS];
     UNROLL
@@ -39,6 +39,7 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
         f16 t[INT_COLUMNS];
         struct view v;
         if (source == FROM_PANEL) view_block(type, p, b, PREFETCH, &v);
+        else ahead_ask(&w->next);
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {
             isum i[INT_COLUMNS];
@@ -103,7 +104,7 @@ INLINE void int_panel(const uint8_t *p, enum tensor_type type, size_t n_blocks, 
 }
 
 /* The tiles of n tokens over n_panels chunks: the activations of a tile are brought near once for all of them. */
-INLINE void int_chunks(const struct chunk *w, size_t n_panels, enum tensor_type type, size_t n_blocks,
+INLINE void int_chunks(struct chunk *w, size_t n_panels, enum tensor_type type, size_t n_blocks,
                        const struct act_block *a, size_t ld, float (*sums)[BATCH_MAX * PANEL_ROWS], size_t n) {
 #define ONE(c)                                                                                                         \
     case c:                                                                                                            \
@@ -187,6 +188,16 @@ INLINE void put_sums(const struct part *to, uint32_t row, size_t j, const float 
     }
 }
 
+INLINE const uint8_t *panel_at(const struct panels *p, uint32_t row) { return p->data + row / PANEL_ROWS * p->stride; }
+
+/* The panel whose part from *k on follows in a product of n_panels at a time: the same one, or (at the end of its k, then
+ * *k is 0) the one so many further; NULL: none. */
+INLINE const uint8_t *panel_next(const struct panels *p, uint32_t row, uint32_t row1, uint32_t n_panels, size_t end,
+                                 size_t *k) {
+    if (*k == end) *k = 0, row += n_panels * PANEL_ROWS;
+    return row < row1 ? panel_at(p, row) : NULL;
+}
+
 INLINE size_t batch_of(size_t bytes) {
     size_t n = BATCH_BYTES / (bytes + 1);
     return n > BATCH_MAX ? BATCH_MAX : n < BATCH_MIN ? BATCH_MIN : n / 8 * 8;
@@ -198,7 +209,7 @@ INLINE void int_direct(const struct part *to, const struct panels *p, enum tenso
     _Alignas(64) float sums[INT_COLUMNS * PANEL_ROWS];
     for (uint32_t row = row0; row < to->row1; row += PANEL_ROWS) {
         memset(sums, 0, n * PANEL_ROWS * sizeof *sums);
-        int_panel(p->data + row / PANEL_ROWS * p->stride, type, p->cols / 32, a, lda, sums, n);
+        int_panel(panel_at(p, row), type, p->cols / 32, a, lda, sums, n);
         put_sums(to, row, 0, sums, PANEL_ROWS, n);
     }
 }
@@ -220,8 +231,13 @@ INLINE void int_product(const struct part *to, const struct panels *p, enum tens
             for (uint32_t i = 0; i < n_panels; i++) memset(sums[i], 0, some * PANEL_ROWS * sizeof **sums);
             for (size_t k = 0; k < p->cols / 32; k += PANEL_CHUNK / 32) {
                 const size_t blocks = p->cols / 32 - k < PANEL_CHUNK / 32 ? p->cols / 32 - k : PANEL_CHUNK / 32;
-                for (uint32_t i = 0; i < n_panels; i++)
-                    chunk_unpack(type, p->data + (row / PANEL_ROWS + i) * p->stride, k, blocks, &w[i]);
+                for (uint32_t i = 0; i < n_panels; i++) {
+                    const uint32_t mine = row + i * PANEL_ROWS;
+                    size_t next = k + blocks;
+                    const uint8_t *from = panel_next(p, mine, to->row1, n_panels, p->cols / 32, &next);
+                    chunk_unpack(type, panel_at(p, mine), k, blocks, &w[i]);
+                    w[i].next = chunk_next(type, from, next, (some + INT_COLUMNS - 1) / INT_COLUMNS);
+                }
                 int_chunks(w, n_panels, type, blocks, a + j * lda + k, lda, sums, some);
             }
             for (uint32_t i = 0; i < n_panels; i++) put_sums(to, row + i * PANEL_ROWS, j, sums[i], PANEL_ROWS, some);
@@ -232,7 +248,7 @@ INLINE void int_product(const struct part *to, const struct panels *p, enum tens
 /* A chunk of one panel as f32 [k][16]: whatever the type, for many tokens, or from the rows of the file. */
 static void chunk_widen(const struct panels *p, uint32_t row, size_t k, size_t n, float *to) {
     if (p->layout == PANEL_FLOAT) {
-        const uint8_t *from = p->data + row / PANEL_ROWS * p->stride + k * float_step(p->type);
+        const uint8_t *from = panel_at(p, row) + k * float_step(p->type);
         for (size_t i = 0; i < n; i++, to += PANEL_ROWS, from += float_step(p->type))
             f16_store(to, p->type == TYPE_F16    ? f16_widen(TYPE_F16, from)
                           : p->type == TYPE_BF16 ? f16_widen(TYPE_BF16, from)
@@ -250,14 +266,16 @@ static void chunk_widen(const struct panels *p, uint32_t row, size_t k, size_t n
     }
 }
 
-/* n_k of all tokens over n_panels chunks at w, `step` floats apart: as int_chunks. */
-INLINE void float_chunks(const float *w, size_t step, size_t n_panels, size_t n_k, const float *x, size_t ldx,
-                         float (*sums)[BATCH_MAX * PANEL_ROWS], size_t n) {
+/* n_k of all tokens over n_panels chunks at w, `step` floats apart: as int_chunks; next: [n_panels]. */
+INLINE void float_chunks(const float *w, size_t step, struct ahead *next, size_t n_panels, size_t n_k, const float *x,
+                         size_t ldx, float (*sums)[BATCH_MAX * PANEL_ROWS], size_t n) {
     for (size_t j = 0, some; j < n; j += some) {
         some = n - j < FLOAT_TILE ? n - j : FLOAT_TILE;
-        for (size_t i = 0; i < n_panels; i++)
+        for (size_t i = 0; i < n_panels; i++) {
+            ahead_ask(&next[i]);
             float_panels((const uint8_t *)(w + i * step), TYPE_F32, 0, n_k, x + j * ldx, ldx, sums[i] + j * PANEL_ROWS,
                          PANEL_ROWS, some, 1);
+        }
     }
 }
 
@@ -267,6 +285,7 @@ static void float_product(const struct part *to, const struct panels *p, uint32_
     _Alignas(64) float w[PANEL_CHUNK * PANEL_ROWS], sums[2][BATCH_MAX * PANEL_ROWS];
     const size_t batch = batch_of(p->cols * sizeof *x);
     const uint32_t most = p->layout == PANEL_FLOAT ? 2 : 1;
+    struct ahead next[2];
     const size_t chunk = PANEL_CHUNK / most, step = chunk * PANEL_ROWS;
     for (size_t j = 0, some; j < n; j += some) {
         some = n - j < batch ? n - j : batch;
@@ -275,8 +294,16 @@ static void float_product(const struct part *to, const struct panels *p, uint32_
             for (uint32_t i = 0; i < n_panels; i++) memset(sums[i], 0, some * PANEL_ROWS * sizeof **sums);
             for (size_t k = 0; k < p->cols; k += chunk) {
                 const size_t n_k = p->cols - k < chunk ? p->cols - k : chunk;
-                for (uint32_t i = 0; i < n_panels; i++) chunk_widen(p, row + i * PANEL_ROWS, k, n_k, w + i * step);
-                float_chunks(w, step, n_panels, n_k, x + j * ldx + k, ldx, sums, some);
+                for (uint32_t i = 0; i < n_panels; i++) {
+                    const uint32_t mine = row + i * PANEL_ROWS;
+                    size_t at = k + n_k;
+                    const uint8_t *from =
+                        p->layout == PANEL_FLOAT ? panel_next(p, mine, to->row1, n_panels, p->cols, &at) : NULL;
+                    chunk_widen(p, mine, k, n_k, w + i * step);
+                    next[i] = ahead_of(from ? from + at * float_step(p->type) : NULL, chunk * float_step(p->type),
+                                       (some + FLOAT_TILE - 1) / FLOAT_TILE);
+                }
+                float_chunks(w, step, next, n_panels, n_k, x + j * ldx + k, ldx, sums, some);
             }
             for (uint32_t i = 0; i < n_panels; i++) put_sums(to, row + i * PANEL_ROWS, j, sums[i], PANEL_ROWS, some);
         }
@@ -292,8 +319,7 @@ INLINE void float_direct(const struct part *to, const struct panels *p, enum ten
         const uint32_t left = (to->row1 - row + PANEL_ROWS - 1) / PANEL_ROWS;
         some = left >= want ? want : left >= 2 && want == 4 ? 2 : 1;
         memset(sums, 0, n * some * PANEL_ROWS * sizeof *sums);
-        float_panels(p->data + row / PANEL_ROWS * p->stride, type, p->stride, p->cols, x, ldx, sums, some * PANEL_ROWS,
-                     n, some);
+        float_panels(panel_at(p, row), type, p->stride, p->cols, x, ldx, sums, some * PANEL_ROWS, n, some);
         for (uint32_t i = 0; i < some; i++)
             put_sums(to, row + i * PANEL_ROWS, 0, sums + i * PANEL_ROWS, some * PANEL_ROWS, n);
     }
