@@ -61,7 +61,8 @@ static bool command(struct talk *t, const char *line) {
     if (after(line, "/help")) help();
     else if (after(line, "/reset")) s = talk_reset(t, NULL, &e);
     else if ((rest = after(line, "/system"))) s = talk_reset(t, rest, &e);
-    else if ((rest = after(line, "/save")) && *rest) s = talk_save(t, rest, &e);
+    else if ((rest = after(line, "/save")) && !*rest) fputs("ponder chat: /save FILE: the name is missing\n", stderr);
+    else if (rest) s = talk_save(t, rest, &e);
     else fprintf(stderr, "ponder chat: \"%.60s\" is no command; they are in /help\n", line);
     if (s) fprintf(stderr, "ponder chat: %s\n", e.text);
     return true;

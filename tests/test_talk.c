@@ -119,7 +119,7 @@ static void test_history(void **state) {
     expect_file(three, "[{\"role\":\"system\",\"content\":\"be kind\"},{\"role\":\"user\",\"content\":\"new\"},"
                        "{\"role\":\"assistant\",\"content\":\"QQQ\"}]");
     assert_non_null(strstr(c.err, "\"/nope\" is no command"));
-    assert_non_null(strstr(c.err, "\"/save\" is no command"));
+    assert_non_null(strstr(c.err, "/save FILE: the name is missing"));
     assert_non_null(strstr(c.err, "/system TEXT"));
 }
 
