@@ -27,6 +27,7 @@ struct team {
     void *arg;
     atomic_uint generation, n_left;
     atomic_uint barrier_count, barrier_generation;
+    atomic_uint tickets[TEAM_JOBS]; /* by job % TEAM_JOBS; cleared half a round before */
     atomic_bool stop;
     atomic_int n_sleeping; /* raised before a sleeper looks again, read after a change: one of the two sees the other */
     pthread_mutex_t lock;  /* only for sleeping and waking */
@@ -134,6 +135,7 @@ int team_size(const struct team *t) { return t->n_threads; }
 
 void team_run(struct team *t, team_fn *fn, void *arg) {
     pthread_mutex_lock(&t->turn);
+    for (int i = 0; i < TEAM_JOBS; i++) atomic_store_explicit(&t->tickets[i], 0, memory_order_relaxed);
     if (t->n_threads == 1) {
         fn(arg, 0, 1);
         pthread_mutex_unlock(&t->turn);
@@ -159,4 +161,12 @@ void team_barrier(struct team *t) {
     } else {
         wait_change(t, &t->barrier_generation, generation);
     }
+}
+
+void team_job(struct team *t, unsigned job) {
+    atomic_store_explicit(&t->tickets[(job + TEAM_JOBS / 2) % TEAM_JOBS], 0, memory_order_relaxed);
+}
+
+unsigned team_ticket(struct team *t, unsigned job) {
+    return atomic_fetch_add_explicit(&t->tickets[job % TEAM_JOBS], 1, memory_order_relaxed);
 }

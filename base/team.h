@@ -24,4 +24,11 @@ void team_run(struct team *t, team_fn *fn, void *arg);
 /* Only inside fn: waits until every member of this run is here. */
 void team_barrier(struct team *t);
 
+/* Only inside fn: work that is shared piece by piece, so that a member whose core is slow takes fewer.  Members number the
+ * jobs of a run 0, 1, .. alike and are never more than TEAM_JOBS / 2 - 1 jobs apart (there is a barrier so often).
+ * team_job begins one; then team_ticket gives 0, 1, 2, .. to whichever member asks next. */
+enum { TEAM_JOBS = 16 };
+void team_job(struct team *t, unsigned job);
+unsigned team_ticket(struct team *t, unsigned job);
+
 #endif

@@ -5,7 +5,7 @@
  * Two ways to share a pass among threads, one code:
  *   by branches  each thread takes some segments and runs them through all layers alone: no barrier at all
  *   by weights   all threads see all rows; each makes its part of the output columns: barriers between blocks
- * A `share` says which rows and which part of the columns are mine. */
+ * A `share` says which rows and which part of the work are mine; columns of large products are taken piece by piece. */
 #include "model/forward.h"
 
 #include <math.h>
@@ -22,6 +22,7 @@ struct share {
     uint32_t row0, row1, segment0, segment1, output0, output1;
     int index, count;  /* my part of what is shared: columns, rows */
     struct team *team; /* NULL: nothing is shared */
+    unsigned n_jobs;   /* begun in this pass */
     const struct attention_plan *plan;
 };
 
@@ -48,13 +49,56 @@ struct rows {
 /* All parts of weights and of what they make are whole groups of so many rows: panels, and blocks of 32 activations. */
 enum { UNIT = 32 };
 
-/* y[row, 0..w.rows) = W x[row] + bias for my columns of n rows; y: [n, ldy]. */
-static void multiply(const struct share *s, const struct matrix *w, struct rows x, float *y, size_t ldy, uint32_t n) {
-    uint32_t lo, hi;
-    part_of(s, 0, w->rows, UNIT, &lo, &hi);
-    if (lo == hi || n == 0) return;
+/* Products of fewer multiply-adds are cut into equal parts: to ask for pieces would take longer than to wait. */
+enum { SMALL_WORK = 1 << 19 };
+
+/* The columns of a product that are mine, piece by piece: large pieces first, so that all threads end together even when
+ * some core is slower or busy.  All threads go through the same products in the same order. */
+struct pieces {
+    uint32_t columns, lo, hi; /* the present piece */
+    uint32_t next;            /* where piece number `ticket` begins, in groups */
+    unsigned job, ticket;
+    bool equal; /* one piece */
+};
+
+static struct pieces pieces_of(struct share *s, uint32_t columns, uint64_t work) {
+    struct pieces p = {.columns = columns, .equal = s->count == 1 || work < SMALL_WORK};
+    if (!p.equal) team_job(s->team, p.job = s->n_jobs++);
+    return p;
+}
+
+static bool next_piece(const struct share *s, struct pieces *p) {
+    if (p->equal) {
+        part_of(s, 0, p->columns, UNIT, &p->lo, &p->hi);
+        return p->lo < p->hi && p->ticket++ == 0;
+    }
+    const uint32_t groups = (p->columns + UNIT - 1) / UNIT;
+    for (unsigned ticket = team_ticket(s->team, p->job); p->next < groups; p->ticket++) {
+        uint32_t size = (groups - p->next) / (2 * (uint32_t)s->count), least = groups / 128 + 1, at = p->next;
+        if (size < least) size = least;
+        if (size > groups - at) size = groups - at;
+        p->next += size;
+        if (p->ticket < ticket) continue;
+        p->ticket++;
+        p->lo = at * UNIT, p->hi = p->next * UNIT < p->columns ? p->next * UNIT : p->columns;
+        return true;
+    }
+    return false;
+}
+
+/* y[row, lo..hi) = W x[row] + bias, n rows; y: [n, ldy]. */
+static void columns(const struct matrix *w, uint32_t lo, uint32_t hi, struct rows x, float *y, size_t ldy, uint32_t n) {
     ops_get()->matmul(y, ldy, &w->panels, lo, hi, x.x, x.ldx, x.x8, row8_ld(w->cols), n);
     for (uint32_t j = 0; w->bias && j < n; j++) ops_get()->add(y + j * ldy + lo, w->bias + lo, hi - lo);
+}
+
+static uint64_t work_of(const struct matrix *w, uint32_t n) { return (uint64_t)w->rows * w->cols * n; }
+
+/* My columns of all of W. */
+static void multiply(struct share *s, const struct matrix *w, struct rows x, float *y, size_t ldy, uint32_t n) {
+    if (n == 0) return;
+    for (struct pieces p = pieces_of(s, w->rows, work_of(w, n)); next_piece(s, &p);)
+        columns(w, p.lo, p.hi, x, y, ldy, n);
 }
 
 static bool wants_int8(const struct matrix *w) { return w->panels.layout == PANEL_INT8; }
@@ -127,7 +171,7 @@ static void norm_qk_rows(const struct share *s, const struct layer *y) {
     barrier(s);
 }
 
-static void attention_block(const struct share *s, const struct layer *y, uint32_t layer) {
+static void attention_block(struct share *s, const struct layer *y, uint32_t layer) {
     const struct pass *p = s->pass;
     const struct model_config *c = &p->model->config;
     size_t d = c->n_embd, q = (size_t)c->n_head * c->head_dim, kv = (size_t)c->n_head_kv * c->head_dim, ld = q + 2 * kv;
@@ -154,59 +198,58 @@ static void attention_block(const struct share *s, const struct layer *y, uint32
     barrier(s);
 }
 
-static void ffn_block(const struct share *s, const struct layer *y) {
+static void ffn_block(struct share *s, const struct layer *y) {
     const struct pass *p = s->pass;
     size_t d = p->model->config.n_embd, ff = p->model->config.n_ff;
-    uint32_t n = s->row1 - s->row0, lo, hi;
+    uint32_t n = s->row1 - s->row0;
     const struct rows x = {p->norm + s->row0 * row_ld(d), row_ld(d), at8(p->norm8, s->row0, d)};
     const size_t ld = row_ld(2 * ff);
     float *gate = p->ff + s->row0 * ld;
     const struct rows hidden = {gate, ld, at8(p->ff8, s->row0, ff)};
-    multiply(s, &y->gate, x, gate, ld, n);
-    multiply(s, &y->up, x, gate + ff, ld, n);
-    part_of(s, 0, (uint32_t)ff, UNIT, &lo, &hi); /* the columns that this thread has just made */
     const struct ops *ops = ops_get();
-    for (uint32_t r = 0; r < n; r++) {
-        float *g = gate + r * ld;
-        (p->model->config.kind->gelu ? ops->gelu_mul : ops->silu_mul)(g + lo, g + lo, g + ff + lo, hi - lo);
-        quantize(wants_int8(&y->down), at8(p->ff8, s->row0 + r, ff), g, lo, hi);
+    for (struct pieces c = pieces_of(s, (uint32_t)ff, 2 * work_of(&y->gate, n)); next_piece(s, &c);) {
+        columns(&y->gate, c.lo, c.hi, x, gate, ld, n);
+        columns(&y->up, c.lo, c.hi, x, gate + ff, ld, n);
+        for (uint32_t r = 0; r < n; r++) {
+            float *g = gate + r * ld;
+            (p->model->config.kind->gelu ? ops->gelu_mul : ops->silu_mul)(g + c.lo, g + c.lo, g + ff + c.lo,
+                                                                          c.hi - c.lo);
+            quantize(wants_int8(&y->down), at8(p->ff8, s->row0 + r, ff), g, c.lo, c.hi);
+        }
     }
     barrier(s);
     multiply(s, &y->down, hidden, p->delta + s->row0 * d, d, n);
     barrier(s);
 }
 
-/* Scale and cap of my columns of n rows of logits; a reward model's output is none. */
-static void finish_logits(const struct share *s, float *logits, uint32_t n) {
-    const struct model *m = s->pass->model;
-    uint32_t lo, hi;
-    if (!m->lm_head) return;
-    part_of(s, 0, m->head.rows, UNIT, &lo, &hi);
-    for (uint32_t j = 0; j < n; j++) {
-        float *mine = logits + (size_t)j * m->head.rows + lo;
-        scale_by(mine, m->config.logit_scale, hi - lo);
-        if (m->config.final_softcap > 0) ops_get()->softcap(mine, m->config.final_softcap, hi - lo);
+/* Scale and cap of columns [lo, hi) of n rows of logits; a reward model's output is none. */
+static void finish_logits(const struct model *m, float *logits, uint32_t lo, uint32_t hi, uint32_t n) {
+    for (uint32_t j = 0; m->lm_head && j < n; j++) {
+        float *row = logits + (size_t)j * m->head.rows + lo;
+        scale_by(row, m->config.logit_scale, hi - lo);
+        if (m->config.final_softcap > 0) ops_get()->softcap(row, m->config.final_softcap, hi - lo);
     }
 }
 
 /* ReLU(head_hidden x) of all outputs, in delta, whose rows have been used up; x: their final norms.  Returns where
  * output 0 would stand. */
-static float *hidden_layer(const struct share *s, const float *x, struct act_block *norm8) {
+static float *hidden_layer(struct share *s, const float *x, struct act_block *norm8) {
     const struct matrix *w = &s->pass->model->head_hidden;
     float *y = s->pass->delta + ((ptrdiff_t)s->row0 - (ptrdiff_t)s->output0) * (ptrdiff_t)w->rows;
-    uint32_t lo, hi;
+    const uint32_t n = s->output1 - s->output0;
     const struct rows in = {x + s->output0 * row_ld(w->cols), row_ld(w->cols), at8(norm8, s->output0, w->cols)};
-    multiply(s, w, in, y + (size_t)s->output0 * w->rows, w->rows, s->output1 - s->output0);
-    part_of(s, 0, w->rows, UNIT, &lo, &hi); /* the columns that this thread has just made */
-    for (uint32_t i = s->output0; i < s->output1; i++)
-        for (uint32_t k = lo; k < hi; k++)
-            y[(size_t)i * w->rows + k] = y[(size_t)i * w->rows + k] < 0 ? 0 : y[(size_t)i * w->rows + k];
+    for (struct pieces c = pieces_of(s, w->rows, work_of(w, n)); n && next_piece(s, &c);) {
+        columns(w, c.lo, c.hi, in, y + (size_t)s->output0 * w->rows, w->rows, n);
+        for (uint32_t i = s->output0; i < s->output1; i++)
+            for (uint32_t k = c.lo; k < c.hi; k++)
+                y[(size_t)i * w->rows + k] = y[(size_t)i * w->rows + k] < 0 ? 0 : y[(size_t)i * w->rows + k];
+    }
     barrier(s);
     return y;
 }
 
 /* Final norm and head on the rows that are asked for.  Outputs that lie one after another are made by one matmul. */
-static void head_block(const struct share *s) {
+static void head_block(struct share *s) {
     const struct pass *p = s->pass;
     const struct model *m = p->model;
     size_t d = m->config.n_embd, ld = row_ld(d), n_out = m->head.rows;
@@ -224,19 +267,20 @@ static void head_block(const struct share *s) {
     }
     barrier(s);
     if (m->head_hidden.rows) norm = hidden_layer(s, norm, norm8), ld = d;
-    for (uint32_t i = s->output0; i < s->output1;) {
-        uint32_t run = 1;
-        while (i + run < s->output1 && p->outputs[i + run].to == p->outputs[i].to + run * n_out) run++;
-        multiply(s, &m->head, (struct rows){norm + i * ld, ld, at8(norm8, i, d)}, p->outputs[i].to, n_out, run);
-        finish_logits(s, p->outputs[i].to, run);
-        i += run;
-    }
+    for (struct pieces c = pieces_of(s, (uint32_t)n_out, work_of(&m->head, s->output1 - s->output0));
+         next_piece(s, &c);)
+        for (uint32_t i = s->output0, run; i < s->output1; i += run) {
+            for (run = 1; i + run < s->output1 && p->outputs[i + run].to == p->outputs[i].to + run * n_out;) run++;
+            columns(&m->head, c.lo, c.hi, (struct rows){norm + i * ld, ld, at8(norm8, i, d)}, p->outputs[i].to, n_out,
+                    run);
+            finish_logits(m, p->outputs[i].to, c.lo, c.hi, run);
+        }
     barrier(s);
     if (m->head_bias != 0 && s->index == 0)
         for (uint32_t i = s->output0; i < s->output1; i++) p->outputs[i].to[0] += m->head_bias;
 }
 
-static void run_share(const struct share *s) {
+static void run_share(struct share *s) {
     const struct pass *p = s->pass;
     const struct model *m = p->model;
     embed(s);

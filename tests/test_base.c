@@ -333,6 +333,40 @@ static void test_team_sleeps(void **state) {
     }
 }
 
+/* Every piece of every job is taken exactly once; jobs follow each other with few barriers, and runs begin anew. */
+enum { JOBS = 50, JOB_PIECES = 9, JOBS_TOGETHER = 5 };
+struct tickets {
+    struct team *team;
+    unsigned char taken[JOBS][JOB_PIECES]; /* a byte has one writer */
+};
+
+static void take_tickets(void *arg, int index, int count) {
+    struct tickets *k = arg;
+    (void)index, (void)count;
+    for (unsigned job = 0; job < JOBS; job++) {
+        team_job(k->team, job);
+        for (unsigned t; (t = team_ticket(k->team, job)) < JOB_PIECES;) k->taken[job][t]++;
+        if (job % JOBS_TOGETHER == 0) team_barrier(k->team);
+    }
+}
+
+static void test_team_tickets(void **state) {
+    (void)state;
+    for (int n = 1; n <= 3; n++) {
+        struct tickets k = {0};
+        assert_int_equal(team_new(n, &k.team, NULL), OK);
+        for (unsigned run = 1; run <= 40; run++) {
+            team_run(k.team, take_tickets, &k);
+            for (unsigned job = 0; job < JOBS; job++)
+                for (unsigned t = 0; t < JOB_PIECES; t++)
+                    if (k.taken[job][t] != run)
+                        fail_msg("%d threads, run %u, job %u: piece %u was taken %u times in all", n, run, job, t,
+                                 k.taken[job][t]);
+        }
+        team_free(&k.team);
+    }
+}
+
 struct caller {
     struct team *team;
     struct relay relay;
@@ -395,19 +429,13 @@ static void test_clock(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_philox_known_answers),
-        cmocka_unit_test(test_rng_flat),
-        cmocka_unit_test(test_rng_is_a_function),
-        cmocka_unit_test(test_folds_distinct),
-        cmocka_unit_test(test_mem_overflow),
-        cmocka_unit_test(test_mem_blocks),
-        cmocka_unit_test(test_mem_fail_at),
-        cmocka_unit_test(test_error_text),
-        cmocka_unit_test(test_team_relay),
-        cmocka_unit_test(test_team_sleeps),
-        cmocka_unit_test(test_team_shared),
-        cmocka_unit_test(test_team_refusals),
-        cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_philox_known_answers), cmocka_unit_test(test_rng_flat),
+        cmocka_unit_test(test_rng_is_a_function),    cmocka_unit_test(test_folds_distinct),
+        cmocka_unit_test(test_mem_overflow),         cmocka_unit_test(test_mem_blocks),
+        cmocka_unit_test(test_mem_fail_at),          cmocka_unit_test(test_error_text),
+        cmocka_unit_test(test_team_relay),           cmocka_unit_test(test_team_sleeps),
+        cmocka_unit_test(test_team_tickets),         cmocka_unit_test(test_team_shared),
+        cmocka_unit_test(test_team_refusals),        cmocka_unit_test(test_clock),
     };
     alarm(60); /* a team that hangs is a failure too */
     return cmocka_run_group_tests(tests, NULL, NULL);
