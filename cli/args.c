@@ -74,6 +74,14 @@ static int wrong_value(const struct args *a, const struct flag *f, const char *t
     }
 }
 
+/* Second names that llama.cpp gives its flags. */
+static bool is_alias(const char *name, const char *text, size_t size) {
+    static const char *const pairs[][2] = {{"predict", "n-predict"}, {"temp", "temperature"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (!strcmp(name, pairs[i][0]) && strlen(pairs[i][1]) == size && !strncmp(pairs[i][1], text, size)) return true;
+    return false;
+}
+
 /* "--name", "--name=...", "-x": the flag, and where its value begins (NULL: it is the next word). */
 static const struct flag *find_flag(const struct args *a, const char *word, const char **value) {
     const char *equals = strchr(word, '=');
@@ -84,6 +92,7 @@ static const struct flag *find_flag(const struct args *a, const char *word, cons
         const char *at = word + (is_long ? 2 : 1);
         size_t size = *value ? (size_t)(equals - at) : strlen(at);
         if (name && strlen(name) == size && !strncmp(name, at, size)) return f;
+        if (is_long && is_alias(f->name, at, size)) return f;
     }
     return NULL;
 }

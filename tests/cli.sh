@@ -363,7 +363,7 @@ t_run_continues_a_text() {
     "$ponder" run -p $' 4 7 8 8 -> 24\n' --temp 0 -n 20 >one 2>err && "$ponder" run -p $' 4 7 8 8 -> 24\n' --temp 0 -n 20 -t 1 >two 2>err
     same one two && has one ' 4 7 8 8 -> 24' && [ "$(wc -l <one)" -ge 2 ] || return 1
     "$ponder" run -p ' 3 5' --temp 2 --top-k 0 --top-p 1 --min-p 0 --seed 5 -n 30 >one 2>err
-    "$ponder" run -p ' 3 5' --temp 2 --top-k 0 --top-p 1 --min-p 0 --seed 5 -n 30 >two 2>err
+    "$ponder" run -p ' 3 5' --temperature 2 --top-k 0 --top-p 1 --min-p 0 --seed 5 --n-predict=30 >two 2>err
     "$ponder" run -p ' 3 5' --temp 2 --top-k 0 --top-p 1 --min-p 0 --seed 6 -n 30 >three 2>err
     same one two && ! cmp -s one three
 }

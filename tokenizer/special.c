@@ -40,8 +40,7 @@ static const char *const ends[] = {
     "<REPO>",
     "<reponame>",
     "<|file_sep|>",
-    "<\xef\xbd\x9c"
-    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", /* DeepSeek's, with wide bars */
+    "<\357\275\234end\342\226\201of\342\226\201sentence\357\275\234>", /* DeepSeek's, with wide bars */
 };
 
 /* Control tokens, too: the marks of a gap in a text. */
@@ -61,14 +60,9 @@ static const char *const marks[] = {
     "<fim_middle>",
     "<MID>",
     "\xe2\x96\x81<MID>",
-    "<\xef\xbd\x9c"
-    "fim\xe2\x96\x81"
-    "begin\xef\xbd\x9c>",
-    "<\xef\xbd\x9c"
-    "fim\xe2\x96\x81hole\xef\xbd\x9c>",
-    "<\xef\xbd\x9c"
-    "fim\xe2\x96\x81"
-    "end\xef\xbd\x9c>",
+    "<\357\275\234fim\342\226\201begin\357\275\234>",
+    "<\357\275\234fim\342\226\201hole\357\275\234>",
+    "<\357\275\234fim\342\226\201end\357\275\234>",
 };
 
 static bool same(struct gguf_string s, const char *name) {
