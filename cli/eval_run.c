@@ -184,8 +184,8 @@ static void set_interval(struct summary *sum) {
     }
     double middle = (p + z * z / (2 * n)) / (1 + z * z / n);
     double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-    sum->low = fmax(0, middle - half);
-    sum->high = fmin(1, middle + half);
+    sum->low = sum->correct ? fmax(0, middle - half) : 0; /* exactly, where rounding would leave 1e-17 */
+    sum->high = sum->correct < sum->n ? fmin(1, middle + half) : 1;
 }
 
 struct summary eval_summary(const struct eval_run *r) {
