@@ -203,10 +203,10 @@ INLINE size_t batch_of(size_t bytes) {
     return n > BATCH_MAX ? BATCH_MAX : n < BATCH_MIN ? BATCH_MIN : n / 8 * 8;
 }
 
-/* Few tokens: unpacked in registers. */
+/* Few tokens, at most INT_DIRECT: unpacked in registers, anew for each tile; a second one finds its panel in a cache. */
 INLINE void int_direct(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0,
                        const struct act_block *a, size_t lda, size_t n) {
-    _Alignas(64) float sums[INT_COLUMNS * PANEL_ROWS];
+    _Alignas(64) float sums[INT_DIRECT * PANEL_ROWS];
     for (uint32_t row = row0; row < to->row1; row += PANEL_ROWS) {
         memset(sums, 0, n * PANEL_ROWS * sizeof *sums);
         int_panel(panel_at(p, row), type, p->cols / 32, a, lda, sums, n);
@@ -219,7 +219,7 @@ INLINE void int_product(const struct part *to, const struct panels *p, enum tens
     struct chunk w[TOGETHER];
     _Alignas(64) float sums[TOGETHER][BATCH_MAX * PANEL_ROWS];
     const size_t batch = batch_of(p->cols / 32 * sizeof *a);
-    if (n <= INT_COLUMNS) {
+    if (n <= INT_DIRECT) {
         int_direct(to, p, type, row0, a, lda, n);
         return;
     }
