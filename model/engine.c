@@ -108,6 +108,7 @@ enum status engine_new(struct model *m, struct team *team, const struct engine_p
         return s;
     }
     en->pass.model = m, en->pass.kv = en->kv, en->pass.tokens = en->tokens;
+    en->pass.always_share = p->always_share;
     *out = en;
     return OK;
 }

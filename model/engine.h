@@ -14,6 +14,7 @@ struct engine_params {
     uint32_t n_seqs;     /* live branches */
     uint32_t max_tokens; /* context of one branch */
     uint32_t max_rows;   /* rows of one pass; longer requests are cut into several passes */
+    bool always_share;   /* threads share every pass, also where one alone was faster lately (model/pace.h): for tests */
     bool exact;          /* f32 activations also for quantised weights: slow, for comparisons */
     enum kv_type kv_type; /* f16; f32: twice the memory, for comparisons with other programs; q8_0: about half */
 };

@@ -2,15 +2,18 @@
  * Not training: net_pass.c is the same mathematics with a tape.
  * Next: attention.c.
  *
- * Two ways to share a pass among threads, one code:
+ * Three ways to do a pass with threads, one code:
+ *   alone        the caller's thread does all
  *   by branches  each thread takes some segments and runs them through all layers alone: no barrier at all
  *   by weights   all threads see all rows; each makes its part of the output columns: barriers between blocks
- * A `share` says which rows and which part of the work are mine; columns of large products are taken piece by piece. */
+ * A `share` says which rows and which part of the work are mine; columns of large products are taken piece by piece.
+ * pace.h remembers which way is fast. */
 #include "model/forward.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "model/arch.h"
 #include "model/attention.h"
 
@@ -340,12 +343,22 @@ static void by_weights(void *arg, int index, int count) {
     run_share(&s);
 }
 
+static void run_as(struct pass *p, struct team *team, enum way way) {
+    struct weights_run w = {p, team};
+    if (way == WAY_ALONE) by_weights(&w, 0, 1);
+    else team_run(team, way == WAY_BRANCHES ? by_branches : by_weights, way == WAY_BRANCHES ? (void *)p : &w);
+}
+
 void forward_run(struct pass *p, struct team *team) {
-    uint32_t n = (uint32_t)team_size(team);
-    if (p->model->size_bytes <= SMALL_MODEL_BYTES && p->n_segments >= 2 * n) {
-        team_run(team, by_branches, p);
-    } else {
-        struct weights_run w = {p, team};
-        team_run(team, by_weights, &w);
+    const uint32_t n = (uint32_t)team_size(team);
+    const bool branches = p->model->size_bytes <= SMALL_MODEL_BYTES && p->n_segments >= 2 * n;
+    const enum way shared = branches ? WAY_BRANCHES : WAY_WEIGHTS;
+    if (n == 1 || p->always_share) {
+        run_as(p, team, n == 1 ? WAY_ALONE : shared);
+        return;
     }
+    const enum way way = pace_choose(&p->pace, p->n_rows, branches, shared);
+    const uint64_t start = clock_ns();
+    run_as(p, team, way);
+    pace_learn(&p->pace, p->n_rows, branches, way, clock_ns() - start);
 }

@@ -6,6 +6,7 @@
 
 #include "model/attention.h"
 #include "model/engine.h"
+#include "model/pace.h"
 
 /* Rows [first, first + n) of a pass belong to one sequence, at positions [pos, pos + n). */
 struct segment {
@@ -40,10 +41,12 @@ struct pass {
     struct act_block *norm8, *heads8, *ff8; /* [n_rows, row8_ld(..)] of n_embd, n_head * head_dim, n_ff */
     float *delta; /* [n_rows, n_embd] what a block adds to x */
     struct attention_plan attention; /* the buffers; and by weights the plan */
+    struct pace pace;
+    bool always_share; /* do not ask it */
 };
 
-/* Runs the pass on a team; splits branches over threads when there are enough of them and the weights are small (no barriers),
- * else weight rows (barriers).  The bits do not depend on the choice. */
+/* Runs the pass on a team in the way that was the fastest lately; branches may be split over threads (no barriers) when there are
+ * enough of them and the weights are small, the rows of weights (barriers) always.  The bits do not depend on the choice. */
 void forward_run(struct pass *p, struct team *team);
 
 #endif

@@ -46,6 +46,7 @@ static inline struct bench bench_open(struct model *m, int threads, struct engin
     struct error e;
     GOOD(team_new(threads, &b.team, &e));
     p.max_tokens = p.max_tokens < 128 ? 128 : p.max_tokens;
+    p.always_share = true; /* these models are so small that one thread would do all */
     GOOD(engine_new(m, b.team, &p, &b.engine, &e));
     return b;
 }
@@ -54,6 +55,7 @@ __attribute__((unused)) static inline struct bench bench_share(struct model *m, 
                                                                struct engine_params p) {
     struct bench b = {.team = with->team, .threads = with->threads, .shared = true};
     struct error e;
+    p.always_share = true;
     GOOD(engine_new(m, b.team, &p, &b.engine, &e));
     return b;
 }

@@ -198,6 +198,24 @@ static void a_large_model_gives_the_same_bits(void **state) {
     free(out), free(want), bench_close(&b), model_close(&m);
 }
 
+/* One thread alone, branches, weights: whatever is tried next by the clock. */
+static void measured_ways_give_the_same_bits(void **state) {
+    (void)state;
+    struct model_config c = wide_shape();
+    struct net *n = tiny_net(&c, NET_LM, 72);
+    struct model *m = tiny_model(n, TYPE_Q8_0);
+    struct texts x = texts_of(m, 9);
+    struct bench b = bench_open(m, 3, small_engine);
+    struct engine_params p = small_engine;
+    struct error e;
+    engine_free(&b.engine);
+    p.max_tokens = 128;
+    GOOD(engine_new(m, b.team, &p, &b.engine, &e));
+    random_schedule(&b, &x, 33, 100);
+    if (*schedule_failure) fail_msg("%s", schedule_failure);
+    texts_free(&x), bench_close(&b), model_close(&m), net_free(&n);
+}
+
 /* ---- several callers ---- */
 
 struct caller {
@@ -319,6 +337,7 @@ int main(void) {
         cmocka_unit_test(outputs_are_those_of_the_naive_net), cmocka_unit_test(inference_agrees_with_training),
         cmocka_unit_test(any_batch_gives_the_same_bits),      cmocka_unit_test(any_pieces_give_the_same_bits),
         cmocka_unit_test(any_schedule_gives_the_same_bits),   cmocka_unit_test(a_large_model_gives_the_same_bits),
+        cmocka_unit_test(measured_ways_give_the_same_bits),
         cmocka_unit_test(callers_do_not_see_each_other),      cmocka_unit_test(logits_are_those_of_llama_cpp),
         cmocka_unit_test(greedy_story_is_that_of_llama_cpp),
     };

@@ -1,0 +1,98 @@
+/* test_pace.c: the choice among ways of sharing a pass, with made-up times: does it find the fastest, follow a machine
+ * that changes, and lose little by trying?
+ * Not the ways: test_engine.c holds that they give the same bits.
+ * Next: model/pace.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "model/pace.h"
+
+/* ns of a pass of one row in each way. */
+struct machine {
+    double ns[N_WAYS];
+};
+static const struct machine quiet = {{20000, 12000, 14000}}, busy = {{22000, 90000, 800000}};
+
+/* n passes; the time they took over what the fastest way would have taken.  Times vary by a tenth. */
+static double run(struct pace *p, const struct machine *m, int n, bool branches, enum way first) {
+    double took = 0, ideal = 0;
+    for (int i = 0; i < n; i++) {
+        double vary = 0.95 + 0.1 * rng_uniform(7, p->sizes[branches][0].n);
+        enum way way = pace_choose(p, 1, branches, first);
+        assert_true(branches || way != WAY_BRANCHES);
+        pace_learn(p, 1, branches, way, (uint64_t)(vary * m->ns[way]));
+        double best = m->ns[WAY_ALONE] < m->ns[WAY_WEIGHTS] ? m->ns[WAY_ALONE] : m->ns[WAY_WEIGHTS];
+        if (branches && m->ns[WAY_BRANCHES] < best) best = m->ns[WAY_BRANCHES];
+        took += vary * m->ns[way], ideal += vary * best;
+    }
+    return took / ideal;
+}
+
+#define AT_MOST(value, limit)                                                                                          \
+    do {                                                                                                               \
+        double v_ = (value);                                                                                           \
+        if (!(v_ <= (limit))) fail_msg("%s: %.3f of the least time, at most %.3f", #value, v_, (double)(limit));       \
+    } while (0)
+
+static void the_fastest_way_is_found(void **state) {
+    (void)state;
+    for (int first = 0; first < N_WAYS; first++)
+        for (int branches = first == WAY_BRANCHES; branches < 2; branches++) {
+            struct pace p = {0};
+            assert_int_equal(pace_choose(&p, 1, branches, (enum way)first), first);
+            run(&p, &quiet, 300, branches, (enum way)first);
+            assert_int_equal(p.sizes[branches][0].best, branches ? WAY_BRANCHES : WAY_WEIGHTS);
+            AT_MOST(run(&p, &quiet, 20000, branches, (enum way)first), 1.03);
+            struct pace q = {0};
+            AT_MOST(run(&q, &busy, 20000, branches, (enum way)first), 1.08);
+        }
+}
+
+/* A program that takes a CPU for a while: what it costs, and what is left of it when it is gone. */
+static void changes_are_followed(void **state) {
+    (void)state;
+    for (int branches = 0; branches < 2; branches++) {
+        struct pace p = {0};
+        run(&p, &quiet, 5000, branches, WAY_WEIGHTS);
+        AT_MOST(run(&p, &busy, 5000, branches, WAY_WEIGHTS), 1.15);
+        AT_MOST(run(&p, &quiet, 5000, branches, WAY_WEIGHTS), 1.2);
+        AT_MOST(run(&p, &quiet, 5000, branches, WAY_WEIGHTS), 1.03);
+    }
+}
+
+/* A pass that stood still for two seconds says nothing about its way. */
+static void one_stall_changes_little(void **state) {
+    (void)state;
+    struct pace p = {0};
+    run(&p, &quiet, 1000, false, WAY_WEIGHTS);
+    pace_learn(&p, 1, false, WAY_WEIGHTS, 2000000000);
+    AT_MOST(run(&p, &quiet, 200, false, WAY_WEIGHTS), 1.1);
+}
+
+/* Sizes are apart: what small passes taught does not choose for large ones. */
+static void sizes_are_apart(void **state) {
+    (void)state;
+    struct pace p = {0};
+    run(&p, &busy, 100, false, WAY_WEIGHTS);
+    assert_int_equal(p.sizes[false][0].best, WAY_ALONE);
+    for (uint32_t rows = 2; rows <= 65536; rows *= 2) {
+        assert_int_equal(pace_choose(&p, rows, false, WAY_WEIGHTS), WAY_WEIGHTS);
+        assert_int_equal(pace_choose(&p, rows, true, WAY_BRANCHES), WAY_BRANCHES);
+        pace_learn(&p, rows, false, WAY_WEIGHTS, 1);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_fastest_way_is_found),
+        cmocka_unit_test(changes_are_followed),
+        cmocka_unit_test(one_stall_changes_little),
+        cmocka_unit_test(sizes_are_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
