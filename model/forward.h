@@ -15,7 +15,7 @@ struct segment {
 
 /* From one row of activations to the next, in floats and in blocks: rows a multiple of 4 KB apart would share cache sets. */
 static inline size_t row_ld(size_t cols) { return cols + 16; }
-static inline size_t row8_ld(size_t cols) { return cols / 32 + 1; }
+static inline size_t row8_ld(size_t cols) { return (cols / 32 + 7) / 16 * 16 + 8; }
 
 /* A row whose output is wanted. */
 struct output {
@@ -27,8 +27,9 @@ struct output {
 struct pass {
     const struct model *model;
     const struct kv *kv;
-    const float *rope[N_LAYER_ROPES]; /* [max_tokens, rope_dim/2, 2] cosines and sines by enum layer_rope; ROPE_OFF: NULL */
-    const int32_t *tokens; /* [n_rows] */
+    const float
+        *rope[N_LAYER_ROPES]; /* [max_tokens, rope_dim/2, 2] cosines and sines by enum layer_rope; ROPE_OFF: NULL */
+    const int32_t *tokens;    /* [n_rows] */
     struct segment *segments;
     struct output *outputs;
     uint32_t n_rows, n_segments, n_outputs;
@@ -39,8 +40,8 @@ struct pass {
     float *ff;    /* [n_rows, row_ld(2 n_ff)] gate, up */
     /* The same as int8, a token's blocks one after another; NULL when no matrix wants them. */
     struct act_block *norm8, *heads8, *ff8; /* [n_rows, row8_ld(..)] of n_embd, n_head * head_dim, n_ff */
-    float *delta; /* [n_rows, n_embd] what a block adds to x */
-    struct attention_plan attention; /* the buffers; and by weights the plan */
+    float *delta;                           /* [n_rows, n_embd] what a block adds to x */
+    struct attention_plan attention;        /* the buffers; and by weights the plan */
     struct pace pace;
     bool always_share; /* do not ask it */
 };

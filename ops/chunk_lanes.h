@@ -28,10 +28,14 @@ struct ahead {
     size_t lines; /* of a piece */
 };
 INLINE struct ahead ahead_of(const uint8_t *from, size_t bytes, size_t n_pieces) {
-    return (struct ahead){from, from ? from + bytes : NULL, bytes / 64 / n_pieces + 1};
+    return (struct ahead){from, from ? from + bytes : NULL, n_pieces ? bytes / 64 / n_pieces + 1 : 0};
 }
-INLINE void ahead_ask(struct ahead *of) {
-    for (size_t i = 0; i < of->lines && of->from < of->end; i++, of->from += 64) __builtin_prefetch(of->from, 0, 3);
+/* For a piece; nearest: into the first-level cache, not the second. */
+INLINE void ahead_ask(struct ahead *of, bool nearest) {
+    for (size_t i = 0; i < of->lines && of->from < of->end; i++, of->from += 64) {
+        if (nearest) __builtin_prefetch(of->from, 0, 3);
+        else __builtin_prefetch(of->from, 0, 2);
+    }
 }
 
 /* One chunk of a panel, unpacked. */

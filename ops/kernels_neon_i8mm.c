@@ -2,8 +2,8 @@
  * Not the products of one or two tokens, nor of floats: they stay as for dotprod, panel_lanes.h over lanes16_neon.h.
  * Next: panel_lanes.h.
  *
- * smmla adds 2 rows x 8 k of weights times 8 k x 2 tokens, and a group of activations is 8 k with one scale: one smmla makes
- * the four sums of a group, [row][token], that take two sdot (four rows of one token).  For this a chunk is [k/8][16][8].
+ * smmla adds 2 rows x 8 k of weights times 8 k x 2 tokens, and a group of activations is 16 k with one scale: two smmla make
+ * the four sums of a group, [row][token], that take four sdot (four rows of one token).  For this a chunk is [k/8][16][8].
  * Totals over a scale's k are parted into tokens, so that sums lie and add up as in int_tile. */
 #include "ops/lanes16_neon.h"
 
@@ -24,21 +24,19 @@ INLINE words words_paired(enum tensor_type type, const uint8_t *q, const uint8_t
 #define CHUNK_WORDS words_paired
 #include "ops/chunk_lanes.h"
 
-/* Half h (8 bytes) of a, then of b. */
+/* Half h (8 bytes) of a, then of b: 8 k of two tokens. */
 INLINE int8x16_t halves(int8x16_t a, int8x16_t b, size_t h) {
     const int64x2_t x = vreinterpretq_s64_s8(a), y = vreinterpretq_s64_s8(b);
     return vreinterpretq_s8_s64(h ? vzip2q_s64(x, y) : vzip1q_s64(x, y));
 }
-INLINE float32x4_t half_twice(float32x4_t v, size_t h) {
-    return vreinterpretq_f32_s8(halves(vreinterpretq_s8_f32(v), vreinterpretq_s8_f32(v), h));
-}
 
-/* The four sums of a group, exactly.  They start at the bits of the float 1.5 * 2^23 and so end at those of that number plus
- * a sum (at most 130048; 2^22 would be too much).  A subtraction may go to any unit, where scvtf takes two steps of the half of
- * them that can convert (Neoverse V1). */
-INLINE float32x4_t sums_of_pairs(int8x16_t rows, int8x16_t tokens) {
+/* The four sums of a group (its 8 k at rows, and those BLOCK_WORDS / 4 behind), exactly.  They start at the bits of the float
+ * 1.5 * 2^23 and so end at those of that number plus a sum (at most 260096; 2^22 would be too much).  A subtraction may go to
+ * any unit, where scvtf takes two steps of the half of them that can convert (Neoverse V1). */
+INLINE float32x4_t sums_of_pairs(const uint8_t *rows, const int8x16_t *tokens) {
     const float32x4_t base = vdupq_n_f32(0x1.8p23f);
-    return vsubq_f32(vreinterpretq_f32_s32(vmmlaq_s32(vreinterpretq_s32_f32(base), rows, tokens)), base);
+    const int32x4_t s = vmmlaq_s32(vreinterpretq_s32_f32(base), bytes_load(rows), tokens[0]);
+    return vsubq_f32(vreinterpretq_f32_s32(vmmlaq_s32(s, bytes_load(rows + BLOCK_WORDS / 4), tokens[1])), base);
 }
 
 /* Token c of [row][token]. */
@@ -59,26 +57,21 @@ INLINE void pair_tile(struct chunk *w, enum tensor_type type, size_t n_blocks, c
     UNROLL
     for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
     for (size_t b = 0; b < n_blocks; b++, a++, z++) {
-        ahead_ask(&w->next);
-        const float32x4_t da = vld1q_f32(a->d), dz = vld1q_f32(z->d), d[2] = {vzip1q_f32(da, dz), vzip2q_f32(da, dz)};
+        ahead_ask(&w->next, true);
+        const float32x2_t da = vld1_f32(a->d), dz = vld1_f32(z->d), d[2] = {vzip1_f32(da, dz), vzip2_f32(da, dz)};
         float32x4_t t[PANEL_ROWS / 2];
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {
-            const int8x16_t q = halves(vld1q_s8(a->q + g / 2 * 16), vld1q_s8(z->q + g / 2 * 16), g % 2);
-            const float32x4_t by = half_twice(d[g / 2], g % 2);
-            const bool first = g == 0 || (kind == KIND_HALVES && g == 2);
+            const int8x16_t qa = vld1q_s8(a->q + g * ACT_GROUP), qz = vld1q_s8(z->q + g * ACT_GROUP);
+            const int8x16_t q[2] = {halves(qa, qz, 0), halves(qa, qz, 1)};
+            const float32x4_t by = vcombine_f32(d[g], d[g]);
             UNROLL
-            for (size_t r = 0; r < PANEL_ROWS / 2; r += 2) { /* two loads in a row become one */
-                const uint8_t *p = w->w + b * BLOCK_WORDS + g * 2 * WORD + r * 16;
-                const int8x16_t rows[2] = {bytes_load(p), bytes_load(p + 16)};
-                UNROLL
-                for (size_t i = 0; i < 2; i++) {
-                    const float32x4_t s = sums_of_pairs(rows[i], q);
-                    t[r + i] = first ? vmulq_f32(s, by) : vfmaq_f32(t[r + i], s, by);
-                }
+            for (size_t r = 0; r < PANEL_ROWS / 2; r++) {
+                const float32x4_t s = sums_of_pairs(w->w + b * BLOCK_WORDS + g * 4 * WORD + r * 16, q);
+                t[r] = g == 0 || kind == KIND_HALVES ? vmulq_f32(s, by) : vfmaq_f32(t[r], s, by);
             }
-            if (kind == KIND_HALVES ? g % 2 == 0 : g < ACT_GROUPS - 1) continue;
-            const f16 scale = f16_load(w->scale[kind == KIND_HALVES ? 2 * b + g / 2 : b]);
+            if (kind != KIND_HALVES && g < ACT_GROUPS - 1) continue;
+            const f16 scale = f16_load(w->scale[kind == KIND_HALVES ? 2 * b + g : b]);
             UNROLL
             for (size_t c = 0; c < n_columns; c++) sum[c] = f16_fma(token_of_pairs(t, c), scale, sum[c]);
         }

@@ -2,10 +2,11 @@
  * Not kernels: panel_lanes.h is written over these names.
  * Next: kernels_avx2.c.
  *
- * maddubs multiplies unsigned by signed bytes and adds pairs, saturating at 16 bits.  With |q| <= 127, a group of 8 k is two
- * such sums.  The largest possible value says for which weights they may be added in 16 bits:
- *   unsigned 4, 5, 6 bits  2 * 2 * 63 * 127 = 32004: all quants of Q4_0, Q5_0, Q4_K, Q5_K, Q6_K as they are stored
- *   |w| <= 128 (Q8_0)      1 * 2 * 128 * 127 = 32512: |w| times q with the sign of w, added in 32 bits */
+ * maddubs multiplies unsigned by signed bytes and adds pairs, saturating at 16 bits.  With |q| <= 127, a group of 16 k is four
+ * such sums.  The largest possible value says how many may be added before they are widened to 32 bits:
+ *   unsigned 4 or 5 bits  4 * 2 * 31 * 127 = 31496: the quants of Q4_0, Q5_0, Q4_K and Q5_K as they are stored
+ *   unsigned 6 bits       2 * 2 * 63 * 127 = 32004: those of Q6_K
+ *   |w| <= 128 (Q8_0)     1 * 2 * 128 * 127 = 32512: |w| times q with the sign of w */
 #ifndef PONDER_LANES16_AVX2_H
 #define PONDER_LANES16_AVX2_H
 
@@ -61,21 +62,27 @@ INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
     (void)type, (void)shift;
     return (isum){_mm256_setzero_si256(), _mm256_setzero_si256()};
 }
-INLINE __m256i dot4(enum tensor_type type, __m256i s, __m256i w, __m256i q) {
-    if (type != TYPE_Q8_0) return _mm256_add_epi16(s, _mm256_maddubs_epi16(w, q));
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w));
-    return _mm256_add_epi32(s, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+INLINE __m256i widen_sums(__m256i s) { return _mm256_madd_epi16(s, _mm256_set1_epi16(1)); }
+INLINE __m256i signed_products(__m256i w, __m256i q) {
+    return widen_sums(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w)));
 }
-INLINE isum isum_add(enum tensor_type type, isum s, words w, const int8_t *q) {
-    int32_t four;
-    __builtin_memcpy(&four, q, sizeof four);
-    const __m256i all = _mm256_set1_epi32(four);
-    return (isum){dot4(type, s.a, w.a, all), dot4(type, s.b, w.b, all)};
+INLINE __m256i add8(enum tensor_type type, __m256i s, __m256i w0, __m256i w1, __m256i q0, __m256i q1) {
+    if (type == TYPE_Q8_0)
+        return _mm256_add_epi32(s, _mm256_add_epi32(signed_products(w0, q0), signed_products(w1, q1)));
+    const __m256i eight = _mm256_add_epi16(_mm256_maddubs_epi16(w0, q0), _mm256_maddubs_epi16(w1, q1));
+    return type == TYPE_Q6_K ? _mm256_add_epi32(s, widen_sums(eight)) : _mm256_add_epi16(s, eight);
+}
+/* 8 k of a token with two words. */
+INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
+    int32_t four[2]; /* loaded apart: one load of 8 bytes would have to be broadcast from two other registers */
+    __builtin_memcpy(&four[0], q, 4);
+    __builtin_memcpy(&four[1], q + 4, 4);
+    const __m256i q0 = _mm256_set1_epi32(four[0]), q1 = _mm256_set1_epi32(four[1]);
+    return (isum){add8(type, s.a, w[0].a, w[1].a, q0, q1), add8(type, s.b, w[0].b, w[1].b, q0, q1)};
 }
 INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
-    if (type != TYPE_Q8_0) {
-        const __m256i one = _mm256_set1_epi16(1);
-        s.a = _mm256_madd_epi16(s.a, one), s.b = _mm256_madd_epi16(s.b, one);
+    if (type != TYPE_Q8_0 && type != TYPE_Q6_K) {
+        s.a = widen_sums(s.a), s.b = widen_sums(s.b);
     }
     if (type == TYPE_Q4_0 || type == TYPE_Q5_0 || type == TYPE_Q6_K) { /* -8, -16 or -32 times the sum of q */
         const int bits = type == TYPE_Q4_0 ? 4 : type == TYPE_Q5_0 ? 3 : 2;

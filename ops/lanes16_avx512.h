@@ -50,11 +50,14 @@ INLINE bool is_low(enum tensor_type type) { return type == TYPE_Q4_K || type == 
 INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
     return is_low(type) ? _mm512_setzero_si512() : _mm512_set1_epi32(*shift);
 }
-INLINE isum isum_add(enum tensor_type type, isum s, words w, const int8_t *q) {
-    int32_t four;
+/* 8 k of a token with two words. */
+INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
+    int32_t four[2]; /* loaded apart: one load of 8 bytes would have to be broadcast from two other registers */
     (void)type;
-    __builtin_memcpy(&four, q, sizeof four);
-    return _mm512_dpbusd_epi32(s, w, _mm512_set1_epi32(four));
+    __builtin_memcpy(&four[0], q, 4);
+    __builtin_memcpy(&four[1], q + 4, 4);
+    return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(s, w[0], _mm512_set1_epi32(four[0])), w[1],
+                               _mm512_set1_epi32(four[1]));
 }
 INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
     (void)type, (void)shift;

@@ -3,10 +3,10 @@
  * Next: kernels_neon.c, kernels_neon_dot.c, kernels_neon_i8mm.c.
  *
  * sdot adds four products of signed bytes in 32 bits, exactly.  Without it products are 16 bits wide, and with |q| <= 127 the
- * largest possible value says how many may be added before they are widened.  A group of 8 k of one row is 4 sums of two:
- *   |w| <= 128 (Q8_0)                       2 * 128 * 127 = 32512: the two words of a group, then 32 bits
- *   |w| <= 32 (Q4_0, Q5_0, Q6_K, and the    4 *  32 * 127 = 16256: one addition of neighbours more
- *   unsigned 15 and 31 of Q4_K, Q5_K) */
+ * largest possible value says how many may be added before they are widened.  A group of 16 k of one row is 4 sums of four:
+ *   |w| <= 128 (Q8_0)                       2 * 128 * 127 = 32512: two words, then 32 bits
+ *   |w| <= 32 (Q4_0, Q5_0, Q6_K, and the    8 *  32 * 127 = 32512: the four words of a group and one addition of
+ *   unsigned 15 and 31 of Q4_K, Q5_K)                              neighbours more */
 #ifndef PONDER_LANES16_NEON_H
 #define PONDER_LANES16_NEON_H
 
@@ -66,13 +66,17 @@ INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
     (void)type, (void)shift;
     return (isum){none, none, none, none};
 }
-INLINE isum isum_add(enum tensor_type type, isum s, words w, const int8_t *q) {
-    int32_t four;
+/* 8 k of a token with two words. */
+INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
     (void)type;
-    __builtin_memcpy(&four, q, sizeof four);
-    const int8x16_t all = vreinterpretq_s8_s32(vdupq_n_s32(four));
-    return (isum){vdotq_s32(s.a, w.a, all), vdotq_s32(s.b, w.b, all), vdotq_s32(s.c, w.c, all),
-                  vdotq_s32(s.d, w.d, all)};
+    for (size_t h = 0; h < 2; h++) {
+        int32_t four;
+        __builtin_memcpy(&four, q + 4 * h, sizeof four);
+        const int8x16_t all = vreinterpretq_s8_s32(vdupq_n_s32(four));
+        s = (isum){vdotq_s32(s.a, w[h].a, all), vdotq_s32(s.b, w[h].b, all), vdotq_s32(s.c, w[h].c, all),
+                   vdotq_s32(s.d, w[h].d, all)};
+    }
+    return s;
 }
 INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
     (void)type, (void)shift;
@@ -83,7 +87,7 @@ INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
 
 typedef struct {
     int16x8_t low, high;
-} sums4; /* four rows, 4 sums each */
+} sums4; /* four rows, 4 sums each; of Q8_0 2 sums of 32 bits each */
 typedef struct {
     sums4 a, b, c, d;
 } isum;
@@ -93,20 +97,25 @@ INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
     (void)type, (void)shift;
     return (isum){none, none, none, none};
 }
-INLINE sums4 sums4_add(sums4 s, int8x16_t w, int8x16_t q) {
-    return (sums4){vmlal_s8(s.low, vget_low_s8(w), vget_low_s8(q)), vmlal_high_s8(s.high, w, q)};
+INLINE int16x8_t pair_add(enum tensor_type type, int16x8_t s, int16x8_t first, int8x8_t w, int8x8_t q) {
+    if (type != TYPE_Q8_0) return vmlal_s8(vaddq_s16(s, first), w, q);
+    return vreinterpretq_s16_s32(vpadalq_s16(vreinterpretq_s32_s16(s), vmlal_s8(first, w, q)));
 }
-INLINE isum isum_add(enum tensor_type type, isum s, words w, const int8_t *q) {
-    int32_t four;
-    (void)type;
-    __builtin_memcpy(&four, q, sizeof four);
-    const int8x16_t all = vreinterpretq_s8_s32(vdupq_n_s32(four));
-    return (isum){sums4_add(s.a, w.a, all), sums4_add(s.b, w.b, all), sums4_add(s.c, w.c, all),
-                  sums4_add(s.d, w.d, all)};
+INLINE sums4 sums4_add(enum tensor_type type, sums4 s, int8x16_t w0, int8x16_t w1, int8x16_t q0, int8x16_t q1) {
+    return (sums4){pair_add(type, s.low, vmull_s8(vget_low_s8(w0), vget_low_s8(q0)), vget_low_s8(w1), vget_low_s8(q1)),
+                   pair_add(type, s.high, vmull_high_s8(w0, q0), vget_high_s8(w1), vget_high_s8(q1))};
+}
+/* 8 k of a token with two words. */
+INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
+    int32_t four[2];
+    __builtin_memcpy(four, q, sizeof four);
+    const int8x16_t q0 = vreinterpretq_s8_s32(vdupq_n_s32(four[0])), q1 = vreinterpretq_s8_s32(vdupq_n_s32(four[1]));
+    return (isum){sums4_add(type, s.a, w[0].a, w[1].a, q0, q1), sums4_add(type, s.b, w[0].b, w[1].b, q0, q1),
+                  sums4_add(type, s.c, w[0].c, w[1].c, q0, q1), sums4_add(type, s.d, w[0].d, w[1].d, q0, q1)};
 }
 INLINE float32x4_t sums4_end(enum tensor_type type, sums4 s) {
     if (type != TYPE_Q8_0) return vcvtq_f32_s32(vpaddlq_s16(vpaddq_s16(s.low, s.high)));
-    return vcvtq_f32_s32(vpaddq_s32(vpaddlq_s16(s.low), vpaddlq_s16(s.high)));
+    return vcvtq_f32_s32(vpaddq_s32(vreinterpretq_s32_s16(s.low), vreinterpretq_s32_s16(s.high)));
 }
 INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
     (void)shift;

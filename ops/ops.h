@@ -23,9 +23,8 @@ enum rope_style { ROPE_NORM, ROPE_NEOX };
  * too or w->rows.  Activations: x, row j at x + j*ldx, for PANEL_FLOAT and PANEL_FILE; a, token j at a + j*lda, for
  * PANEL_INT8 (the other may be NULL).  Every y is one chain over ascending k, the same for any n, batch and thread split:
  *   floats    sum = fma(w, x, sum), w widened exactly (widen.h)
- *   integers  for each 32 k, four groups of 8: i = exact sum of w * q;  t = fma(d3, i3, fma(d2, i2, fma(d1, i1, d0 * i0)));
- *             sum = fma(t, scale, sum), then sum = fma(-low, sum of x, sum) for Q4_K and Q5_K;
- *             Q6_K, with two scales for 32 k: t over two groups, sum = fma(t, scale, sum), twice
+ *   integers  for each 32 k, two groups of 16: i = exact sum of w * q;  sum = fma(fma(d1, i1, d0 * i0), scale, sum), then
+ *             sum = fma(-low, sum of x, sum) for Q4_K and Q5_K; Q6_K, with a scale for 16 k: sum = fma(d * i, scale, sum), twice
  * y overlaps nothing.  Never fails, never allocates; about 40 KB of stack. */
 typedef void matmul_fn(float *y, size_t ldy, const struct panels *w, uint32_t row0, uint32_t row1, const float *x,
                        size_t ldx, const struct act_block *a, size_t lda, size_t n);

@@ -48,15 +48,15 @@ size_t panel_bytes(enum tensor_type type, enum panel_layout layout, uint32_t row
  * Threads may pack different panels at once. */
 void panel_pack(const struct panels *p, const void *file, size_t row_bytes, uint32_t first, uint32_t end, uint8_t *to);
 
-/* 32 consecutive activations of one token, quantised in groups of 8: x[i] ~ q[i] * d[i / 8], |q| <= 127, d = max|x| / 127 of
+/* 32 consecutive activations of one token, quantised in groups of 16: x[i] ~ q[i] * d[i / 16], |q| <= 127, d = max|x| / 127 of
  * the group.  Small groups, because the rounding of the activations is the only error that these products make.
  * A group that holds NaN or infinity has d = NaN and q = 0, so that its products are NaN. */
-enum { ACT_GROUP = 8, ACT_GROUPS = 32 / ACT_GROUP };
+enum { ACT_GROUP = 16, ACT_GROUPS = 32 / ACT_GROUP };
 struct act_block {
     int8_t q[32];
     float d[ACT_GROUPS];
     int32_t shift[ACT_GROUPS]; /* -128 * sum of q: what unsigned weights (w + 128) have too much */
-    float sum;                 /* fma(d[3], sum of q[24..31], ... d[0] * sum of q[0..7]) ~ sum of x */
+    float sum;                 /* fma(d[1], sum of q[16..31], d[0] * sum of q[0..15]) ~ sum of x */
     float unused[3];
 };
 

@@ -28,39 +28,46 @@ enum {
 enum source { FROM_PANEL, FROM_CHUNK };
 
 /* n_columns (a constant of the caller) tokens from a on, ld blocks apart, through n_blocks of 32 k: of the chunk w, unpacked
- * once for many tiles, or of the panel at p, unpacked in registers; sums: [n_columns][16]. */
-INLINE void int_tile(enum source source, struct chunk *w, const uint8_t *p, enum tensor_type type, size_t n_blocks,
-                     const struct act_block *a, size_t ld, float *sums, size_t n_columns) {
+ * once for many tiles, or of the panel at p, unpacked in registers; sums: [n_columns][16].  Each block asks for a piece of
+ * `next`; of a panel to few tokens, whose arithmetic hides little, for what lies PREFETCH bytes further in it. */
+INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p, struct ahead *next,
+                     enum tensor_type type, size_t n_blocks, const struct act_block *a, size_t ld, float *sums,
+                     size_t n_columns) {
     const enum kind kind = kind_of(type);
+    const bool few = source == FROM_PANEL && (INT_DIRECT == INT_COLUMNS || n_columns <= INT_COLUMNS / 2);
     f16 sum[INT_COLUMNS];
     UNROLL
     for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
     for (size_t b = 0; b < n_blocks; b++, a++) {
         f16 t[INT_COLUMNS];
         struct view v;
-        if (source == FROM_PANEL) view_block(type, p, b, PREFETCH, &v);
-        else ahead_ask(&w->next);
+        if (source == FROM_PANEL) view_block(type, p, b, few ? PREFETCH : 0, &v);
+        if (!few) ahead_ask(next, source == FROM_CHUNK);
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {
             isum i[INT_COLUMNS];
             UNROLL
             for (size_t c = 0; c < n_columns; c++) i[c] = isum_start(type, &a[c * ld].shift[g]);
             UNROLL
-            for (size_t k = 0; k < ACT_GROUP / 4; k++) {
-                const words four = source == FROM_PANEL ? words_unpack(type, v.q, v.more, (int)(2 * g + k))
-                                                        : words_load(w->w + (b * 8 + 2 * g + k) * WORD);
+            for (size_t k = 0; k < 2; k++) { /* 8 k at a time */
+                words w8[2];
+                UNROLL
+                for (size_t h = 0; h < 2; h++) {
+                    const size_t at = 4 * g + 2 * k + h;
+                    w8[h] = source == FROM_PANEL ? words_unpack(type, v.q, v.more, (int)at)
+                                                 : words_load(w->w + (b * 8 + at) * WORD);
+                }
                 UNROLL
                 for (size_t c = 0; c < n_columns; c++)
-                    i[c] = isum_add(type, i[c], four, a[c * ld].q + g * ACT_GROUP + 4 * k);
+                    i[c] = isum_add(type, i[c], w8, a[c * ld].q + g * ACT_GROUP + 8 * k);
             }
             UNROLL
             for (size_t c = 0; c < n_columns; c++) {
                 const f16 s = isum_end(type, i[c], &a[c * ld].shift[g]);
-                const bool first = g == 0 || (kind == KIND_HALVES && g == 2);
+                const bool first = g == 0 || kind == KIND_HALVES;
                 t[c] = first ? f16_mul_all(s, &a[c * ld].d[g]) : f16_fma_all(s, &a[c * ld].d[g], t[c]);
-                if (kind != KIND_HALVES || g % 2 == 0) continue;
-                sum[c] =
-                    f16_fma(t[c], source == FROM_PANEL ? v.scale[g / 2] : f16_load(w->scale[2 * b + g / 2]), sum[c]);
+                if (kind != KIND_HALVES) continue;
+                sum[c] = f16_fma(t[c], source == FROM_PANEL ? v.scale[g] : f16_load(w->scale[2 * b + g]), sum[c]);
             }
         }
         if (kind == KIND_HALVES) continue;
@@ -78,7 +85,7 @@ INLINE void int_tile(enum source source, struct chunk *w, const uint8_t *p, enum
 
 /* The tile that reads a chunk as CHUNK_WORDS has ordered it. */
 #ifndef CHUNK_TILE
-#define CHUNK_TILE(w, ...) int_tile(FROM_CHUNK, w, NULL, __VA_ARGS__)
+#define CHUNK_TILE(w, ...) int_tile(FROM_CHUNK, w, NULL, &(w)->next, __VA_ARGS__)
 #endif
 
 /* Calls tile(.., c) with c a constant: as many full tiles as fit, in pieces of nearly equal width. */
@@ -90,11 +97,11 @@ INLINE void int_tile(enum source source, struct chunk *w, const uint8_t *p, enum
     }
 
 /* The tiles of n tokens over one panel. */
-INLINE void int_panel(const uint8_t *p, enum tensor_type type, size_t n_blocks, const struct act_block *a, size_t ld,
-                      float *sums, size_t n) {
+INLINE void int_panel(const uint8_t *p, struct ahead *next, enum tensor_type type, size_t n_blocks,
+                      const struct act_block *a, size_t ld, float *sums, size_t n) {
 #define ONE(c)                                                                                                         \
     case c:                                                                                                            \
-        int_tile(FROM_PANEL, NULL, p, type, n_blocks, a + j_ * ld, ld, sums + j_ * PANEL_ROWS, c);                     \
+        int_tile(FROM_PANEL, NULL, p, next, type, n_blocks, a + j_ * ld, ld, sums + j_ * PANEL_ROWS, c);               \
         break;
 #define CALL(j, width)                                                                                                 \
     switch (width) { INT_WIDTHS(ONE) }
@@ -203,13 +210,17 @@ INLINE size_t batch_of(size_t bytes) {
     return n > BATCH_MAX ? BATCH_MAX : n < BATCH_MIN ? BATCH_MIN : n / 8 * 8;
 }
 
-/* Few tokens, at most INT_DIRECT: unpacked in registers, anew for each tile; a second one finds its panel in a cache. */
+/* Few tokens, at most INT_DIRECT: unpacked in registers, anew for each tile; a second one finds its panel in a cache.  Two
+ * tiles ask for the panel that follows, or memory would rest while the second one computes. */
 INLINE void int_direct(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0,
                        const struct act_block *a, size_t lda, size_t n) {
     _Alignas(64) float sums[INT_DIRECT * PANEL_ROWS];
+    const size_t n_blocks = p->cols / 32, n_tiles = (n + INT_COLUMNS - 1) / INT_COLUMNS;
     for (uint32_t row = row0; row < to->row1; row += PANEL_ROWS) {
+        const uint8_t *following = row + PANEL_ROWS < to->row1 ? panel_at(p, row + PANEL_ROWS) : NULL;
+        struct ahead next = ahead_of(following, p->stride, n_blocks * n_tiles);
         memset(sums, 0, n * PANEL_ROWS * sizeof *sums);
-        int_panel(panel_at(p, row), type, p->cols / 32, a, lda, sums, n);
+        int_panel(panel_at(p, row), &next, type, n_blocks, a, lda, sums, n);
         put_sums(to, row, 0, sums, PANEL_ROWS, n);
     }
 }
@@ -272,7 +283,7 @@ INLINE void float_chunks(const float *w, size_t step, struct ahead *next, size_t
     for (size_t j = 0, some; j < n; j += some) {
         some = n - j < FLOAT_TILE ? n - j : FLOAT_TILE;
         for (size_t i = 0; i < n_panels; i++) {
-            ahead_ask(&next[i]);
+            ahead_ask(&next[i], true);
             float_panels((const uint8_t *)(w + i * step), TYPE_F32, 0, n_k, x + j * ldx, ldx, sums[i] + j * PANEL_ROWS,
                          PANEL_ROWS, some, 1);
         }

@@ -73,7 +73,7 @@ static float groups_dot(const int8_t *w, const struct act_block *a, int g, int e
 static float int_dot(const struct panels *p, const struct panel_block *w, uint32_t r, const struct act_block *a,
                      float sum) {
     if (p->type == TYPE_Q6_K) {
-        for (int h = 0; h < 2; h++) sum = fmaf(groups_dot(w->w[r], a, 2 * h, 2 * h + 2), w->scale[h][r], sum);
+        for (int h = 0; h < 2; h++) sum = fmaf(groups_dot(w->w[r], a, h, h + 1), w->scale[h][r], sum);
         return sum;
     }
     sum = fmaf(groups_dot(w->w[r], a, 0, ACT_GROUPS), w->scale[0][r], sum);
