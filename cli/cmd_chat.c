@@ -33,6 +33,7 @@ static const struct flag flags[] = {
      "\\n and the like in --prompt and --reverse-prompt are taken as they are"},
     SAMPLING_FLAGS(struct options, talk.sampling),
     COMPUTE_FLAGS(struct options, talk.session),
+    COLOR_FLAGS,
     {0},
 };
 

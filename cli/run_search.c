@@ -72,7 +72,7 @@ int run_search(const struct args *a, const struct run_search *r) {
     if (code != ARGS_GO_ON) return code;
     struct session_options o = *r->session;
     if (!args_given(a, "prm")) o.prm = "none";
-    struct session_size size = {.branches = solver_branches(&solver), .max_rows = 512, .with_prm = true};
+    struct session_size size = {.branches = solver_branches(&solver), .with_prm = true};
     enum status s = session_open(&o, &size, &session, &e);
     if (!s) s = solver_attach(&solver, &session, &e);
     if (!s) s = search(r, &solver, &e);

@@ -97,7 +97,7 @@ static void show(void *user, const char *text, size_t size, bool thinking) {
 
 static enum status open_all(struct talk *t, struct error *e) {
     static const char ending[] = "\n</think>\n\n";
-    struct session_size size = {.branches = 1, .max_rows = 512};
+    struct session_size size = {.branches = 1};
     enum status s = session_open(&t->o->session, &size, &t->session, e);
     if (!s) s = open_chat(t, e);
     if (s) return s;
