@@ -84,7 +84,8 @@ static int wrong_value(const struct args *a, const struct flag *f, const char *t
 
 /* Second names that llama.cpp gives its flags. */
 static bool is_alias(const char *name, const char *text, size_t size) {
-    static const char *const pairs[][2] = {{"predict", "n-predict"}, {"temp", "temperature"}};
+    static const char *const pairs[][2] = {
+        {"predict", "n-predict"}, {"temp", "temperature"}, {"typical", "typical-p"}, {"sampler-seq", "sampling-seq"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (!strcmp(name, pairs[i][0]) && strlen(pairs[i][1]) == size && !strncmp(pairs[i][1], text, size)) return true;
     return false;

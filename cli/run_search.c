@@ -14,8 +14,9 @@
 
 /* Flags of run that a search has no use for: better refused than passed over. */
 static int check_flags(const struct args *a) {
-    static const char *const others[] = {"reverse-prompt",   "ignore-eos",        "repeat-last-n", "repeat-penalty",
-                                         "presence-penalty", "frequency-penalty", "logit-bias"};
+    static const char *const others[] = {"typical",           "samplers",      "sampler-seq",    "reverse-prompt",
+                                         "ignore-eos",        "repeat-last-n", "repeat-penalty", "presence-penalty",
+                                         "frequency-penalty", "logit-bias"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (args_given(a, others[i])) return args_wrong(a, "--%s: not together with --search", others[i]);
     return ARGS_GO_ON;

@@ -377,6 +377,23 @@ t_run_continues_a_text() {
     "$ponder" run -p ' 3 5' --temp 2 --top-k 0 --top-p 1 --min-p 0 --seed 6 -n 30 >three 2>err
     same one two && ! cmp -s one three
 }
+t_order_of_the_samplers() {
+    local text=(run -p $' 4 7 8 8 -> 24\n' -n 30 -s 4 --ignore-eos --temp 3 --repeat-penalty 3) names
+    expect 0 "$ponder" "${text[@]}" && cp out usual || return 1
+    for names in --sampler-seq=ekypmt --sampling-seq=edskypmxt '--samplers=penalties;dry;top-k;typ_p;top_p;minp;temperature'; do
+        expect 0 "$ponder" "${text[@]}" "$names" && same usual out || { say "of $names"; return 1; }
+    done
+    expect 0 "$ponder" "${text[@]}" --repeat-penalty 1 && cp out one || return 1
+    expect 0 "$ponder" "${text[@]}" --sampler-seq kypmt && same one out && ! cmp -s usual out || return 1
+    expect 0 "$ponder" "${text[@]}" --sampler-seq kt --top-k 1 && cp out one || return 1
+    expect 0 "$ponder" "${text[@]}" --sampler-seq t --temp 0 && same one out || return 1
+    expect 0 "$ponder" "${text[@]}" --typical 0.2 && ! cmp -s usual out || return 1
+    refuses 1 '"z" is none of penalties (e)' "$ponder" "${text[@]}" --sampler-seq kz &&
+        refuses 1 '"mirostat" is none' "$ponder" "${text[@]}" --samplers 'top_k;mirostat' &&
+        refuses 1 'can only be the first' "$ponder" "${text[@]}" --sampler-seq ke &&
+        refuses 1 'give one of them' "$ponder" "${text[@]}" --sampler-seq k --samplers top_k &&
+        refuses 2 '--typical: not together with --search' "$ponder" run -p x --search maj --typical 0.5
+}
 # The rows of a pass change no text, only its memory.
 t_rows_of_a_pass() {
     local text=(run -p "$(yes ' 4 7 8 8 -> 24' | head -n 12)" --temp 0 -n 20 -t 1) flags
