@@ -54,7 +54,7 @@ t_the_same_seed_makes_the_same_file() {
 t_types_are_those_of_quantize() {
     local type
     make tiny f16 f.gguf || return 1
-    for type in Q8_0 Q4_0 Q5_0 Q6_K Q4_K_M; do
+    for type in Q8_0 Q4_0 Q5_0 Q6_K Q4_K_S Q4_K_M; do
         make tiny "$type" a.gguf && "$ponder" quantize -q f.gguf b.gguf "$type" 2>err || return 1
         "$ponder" logits -m a.gguf --tokens 1,50,7 -o a.f32 >out 2>err && "$ponder" logits -m b.gguf --tokens 1,50,7 -o b.f32 >out 2>err || return 1
         cmp -s a.f32 b.f32 || { say "$type: made and quantised differ"; return 1; }
