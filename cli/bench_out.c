@@ -111,6 +111,7 @@ void bench_metric(json_t *row, const char *name, const struct samples *s) {
 void bench_row(struct bench_out *out, json_t *row) {
     if (!json_object_get(row, "threads"))
         json_object_set_new(row, "threads", json_integer(bench_threads(out->options)));
+    if (!json_object_get(row, "model")) json_object_set_new(row, "model", json_string("-"));
     json_object_set_new(row, "isa", json_string(ops_get()->name));
     json_object_set_new(row, "cpu", json_string(bench_cpu()));
     json_object_set_new(row, "commit", json_string(version_commit));

@@ -34,7 +34,7 @@ rows() {
     local n=$1 field fields
     shift
     [ "$(wc -l <out)" = "$n" ] || { say "$(wc -l <out) rows, expected $n"; return 1; }
-    for field in bench median spread min max rounds threads isa cpu commit "$@"; do
+    for field in bench model median spread min max rounds threads isa cpu commit "$@"; do
         fields=$(jq -r "select(.$field == null) | .bench" out) || { say "not JSON: $(head -c 300 out)"; return 1; }
         [ -z "$fields" ] || { say "no $field in: $(head -c 300 out)"; return 1; }
     done
@@ -161,6 +161,8 @@ t_wrong_words_get_one_line() {
         refuses 2 '--branches: "1,x"' "$ponder" bench tree --branches 1,x &&
         refuses 2 '--branches: "0"' "$ponder" bench tree --branches 0 &&
         refuses 2 '--types: "q9"' "$ponder" bench kernels --types f32,q9 &&
+        refuses 2 '--vs-llama-bench: "" is no path' "$ponder" bench decode --vs-llama-bench '' &&
+        refuses 2 '--vs-batched-bench: "" is no path' "$ponder" bench tree --vs-batched-bench= &&
         refuses 2 '--output: "xml"' "$ponder" bench fork -o xml &&
         refuses 2 'multiple of 8' "$ponder" bench attention --head-dim 12 &&
         refuses 1 'trained for' "$ponder" bench prefill -p 100000 &&
