@@ -98,7 +98,8 @@ t_forms_of_rows() {
     expect 0 "$ponder" "${fork[@]}" -o json && [ "$(jq length out)" = 2 ] && [ "$(jq -r '.[1].ctx' out)" = 128 ] || return 1
     expect 0 "$ponder" "${fork[@]}" -o csv && [ "$(wc -l <out)" = 3 ] || return 1
     [ "$(awk -F, '{ print NF }' out | sort -u | wc -l)" = 1 ] || { say "rows of unequal length: $(cat out)"; return 1; }
-    expect 0 "$ponder" "${fork[@]}" && has out '| ns_per_fork |' && has out 'cpu '
+    expect 0 "$ponder" "${fork[@]}" && has out '| ns_per_fork |' && has out 'cpu ' || return 1
+    expect 0 "$ponder" bench bandwidth -t 2 -r 1 && has out '| read_gb_per_second |'
 }
 t_the_bare_form_looks_at_the_embedded_models() {
     expect 0 "$ponder" bench -r 1 -o json || return 1
