@@ -496,7 +496,12 @@ t_quantize_and_run() {
     tiny_file || return 1
     expect 0 "$ponder" quantize tiny.gguf q.gguf Q8_0 && expect 0 "$ponder" inspect -m q.gguf && has out Q8_0 || return 1
     expect 0 "$ponder" run -m q.gguf -p " 4 7 8 8 -> 24" --temp 0 -n 4 && has out " 4 7 8 8 -> 24" || return 1
-    expect 2 "$ponder" quantize tiny.gguf q2.gguf Q9_9 && empty out && one_line err && has err Q9_9
+    expect 2 "$ponder" quantize tiny.gguf q2.gguf Q9_9 && empty out && one_line err && has err Q9_9 || return 1
+    local name
+    cp tiny.gguf own.gguf && ln -s own.gguf linked.gguf && ln own.gguf second.gguf || return 1
+    for name in own.gguf ./own.gguf linked.gguf second.gguf; do
+        refuses 2 'is the file that is read' "$ponder" quantize own.gguf "$name" Q4_0 && same tiny.gguf own.gguf || return 1
+    done
 }
 t_perplexity_of_a_text() {
     tiny_file || return 1
