@@ -3,6 +3,7 @@
  * Next: main.c. */
 #include "cli/args.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -32,6 +33,12 @@ static bool is_word_of(const char *list, const char *word) {
     return false;
 }
 
+/* For wants_color of terminal.c; auto leaves it to what the user has set. */
+static bool set_color(const char *text) {
+    if (!strcmp(text, "on")) return !unsetenv("NO_COLOR") && !setenv("CLICOLOR_FORCE", "1", 1);
+    return strcmp(text, "off") || !setenv("NO_COLOR", "1", 1);
+}
+
 /* Writes the value into the options; false when it is none of the flag's. */
 static bool set_value(struct args *a, const struct flag *f, const char *text) {
     char *field = (char *)a->options + f->at, *end = NULL;
@@ -41,6 +48,7 @@ static bool set_value(struct args *a, const struct flag *f, const char *text) {
     case FLAG_TEXT: *(const char **)field = text; return true;
     case FLAG_CHOICE: *(const char **)field = text; return is_word_of(f->value, text);
     case FLAG_ENV: return !setenv(f->value, "1", 1);
+    case FLAG_COLOR: return set_color(text) && is_word_of(f->value, text);
     case FLAG_HUB: *(const char **)field = a->hub; return snprintf(a->hub, sizeof a->hub, "hf:%s", text) < FLAG_HUB_CAP;
     case FLAG_LIST: {
         struct flag_list *list = (struct flag_list *)field;
@@ -76,7 +84,8 @@ static int wrong_value(const struct args *a, const struct flag *f, const char *t
 
 /* Second names that llama.cpp gives its flags. */
 static bool is_alias(const char *name, const char *text, size_t size) {
-    static const char *const pairs[][2] = {{"predict", "n-predict"}, {"temp", "temperature"}};
+    static const char *const pairs[][2] = {
+        {"predict", "n-predict"}, {"temp", "temperature"}, {"typical", "typical-p"}, {"sampler-seq", "sampling-seq"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (!strcmp(name, pairs[i][0]) && strlen(pairs[i][1]) == size && !strncmp(pairs[i][1], text, size)) return true;
     return false;
@@ -98,6 +107,11 @@ static const struct flag *find_flag(const struct args *a, const char *word, cons
 }
 
 static bool takes_value(const struct flag *f) { return f->kind != FLAG_YES && f->kind != FLAG_ENV; }
+
+/* Older programs take --color alone. */
+static bool may_stand_alone(const struct flag *f, const char *next) {
+    return f->kind == FLAG_COLOR && (!next || !is_word_of(f->value, next));
+}
 
 /* How a flag is written: "-n, --predict N". */
 static int flag_form(const struct flag *f, char *text, size_t cap) {
@@ -127,11 +141,13 @@ static int take_flag(struct args *a, int argc, char **argv, int *i) {
     const struct flag *f = find_flag(a, word, &value);
     if (!f) return args_wrong(a, "unknown flag %.60s; the flags are in: ponder %s --help", word, a->command);
     if (!takes_value(f) && value) return args_wrong(a, "--%s takes no value, found \"%.60s\"", f->name, value);
+    if (!value && may_stand_alone(f, *i + 1 < argc ? argv[*i + 1] : NULL)) value = "on";
     if (takes_value(f) && !value) {
         if (*i + 1 >= argc) return args_wrong(a, "--%s: a value is missing: %s", f->name, f->value);
         value = argv[++*i];
     }
-    a->given |= (uint64_t)1 << (f - a->flags);
+    assert(f - a->flags < FLAG_CAP);
+    a->given[f - a->flags] = true;
     return set_value(a, f, value) ? ARGS_GO_ON : wrong_value(a, f, value);
 }
 
@@ -153,7 +169,7 @@ int args_parse(struct args *a, int argc, char **argv) {
 
 bool args_given(const struct args *a, const char *name) {
     for (const struct flag *f = a->flags; f->name; f++)
-        if (!strcmp(f->name, name)) return a->given >> (f - a->flags) & 1;
+        if (!strcmp(f->name, name)) return a->given[f - a->flags];
     return false;
 }
 

@@ -15,11 +15,12 @@ enum flag_kind {
     FLAG_TEXT,   /* const char *, borrowed from argv */
     FLAG_CHOICE, /* const char *, one of the words of `value`, "a|b|c" */
     FLAG_LIST,   /* struct flag_list: may be given several times */
-    FLAG_HUB, /* const char *: "hf:" and the value, kept in struct args: a model by its name in the hub (cli/hub.h) */
-    FLAG_ENV, /* no value, no field: sets the environment variable named in `value` to 1 */
+    FLAG_HUB,   /* const char *: "hf:" and the value, kept in struct args: a model by its name in the hub (cli/hub.h) */
+    FLAG_ENV,   /* no value, no field: sets the environment variable named in `value` to 1 */
+    FLAG_COLOR, /* no field: on, off, auto or no value (on): sets the variables that terminal.h reads */
 };
 
-enum { FLAG_LIST_CAP = 32, FLAG_HUB_CAP = 800 };
+enum { FLAG_LIST_CAP = 32, FLAG_HUB_CAP = 800, FLAG_CAP = 96 };
 struct flag_list {
     int n;
     const char *values[FLAG_LIST_CAP]; /* borrowed from argv */
@@ -36,6 +37,11 @@ struct flag {
     const char *help;
 };
 
+#define COLOR_FLAGS                                                                                                    \
+    {"color", "co", FLAG_COLOR, 0, NULL, 0, 0, "on|off|auto", "colours: always, never, on a terminal (auto)"}, {       \
+        "no-color", NULL, FLAG_ENV, 0, NULL, 0, 0, "NO_COLOR", "no colours (as NO_COLOR=1)"                            \
+    }
+
 struct args {
     /* constant: what the command is */
     const char *command;      /* "solve" */
@@ -44,7 +50,7 @@ struct args {
     const struct flag *flags; /* ends in a row with name NULL */
     void *options;
     /* out */
-    uint64_t given; /* bit i: flags[i] was on the command line */
+    bool given[FLAG_CAP]; /* flags[i] was on the command line */
     char hub[FLAG_HUB_CAP];
     char **rest; /* [n_rest] what is no flag, in order */
     int n_rest;

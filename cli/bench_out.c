@@ -111,6 +111,7 @@ void bench_metric(json_t *row, const char *name, const struct samples *s) {
 void bench_row(struct bench_out *out, json_t *row) {
     if (!json_object_get(row, "threads"))
         json_object_set_new(row, "threads", json_integer(bench_threads(out->options)));
+    if (!json_object_get(row, "model")) json_object_set_new(row, "model", json_string("-"));
     json_object_set_new(row, "isa", json_string(ops_get()->name));
     json_object_set_new(row, "cpu", json_string(bench_cpu()));
     json_object_set_new(row, "commit", json_string(version_commit));
@@ -193,6 +194,12 @@ static const char *const machine[] = {"peer_flash_attention", "read_gb_per_secon
 static const char *const details[] = {"median",   "min",       "max",       "peer_spread", "peer_min",
                                       "peer_max", "ratio_min", "ratio_max", NULL};
 
+/* Is it what the rows are about?  Its value stands a second time under "median". */
+static bool is_metric(const json_t *rows, const char *key) {
+    const json_t *first = json_array_get(rows, 0);
+    return json_equal(json_object_get(first, key), json_object_get(first, "median"));
+}
+
 static void print_md_line(const json_t *columns, const json_t *row, const int *width) {
     char text[200];
     for (size_t c = 0; c < json_array_size(columns); c++) {
@@ -211,7 +218,7 @@ static void print_md_table(const json_t *rows) {
     for (size_t c = 0; c < json_array_size(all); c++) {
         const char *key = json_string_value(json_array_get(all, c));
         bool common = is_common(rows, key);
-        if (is_word(details, key) || (is_word(machine, key) && !common)) continue;
+        if (is_word(details, key) || (is_word(machine, key) && !common && !is_metric(rows, key))) continue;
         if (!common || !(is_word(settings, key) || is_word(machine, key))) {
             json_array_append(columns, json_array_get(all, c));
             continue;

@@ -50,7 +50,7 @@ void bench_out_open(struct bench_out *out, const struct bench_options *o);
 /* What a row is about: samples_report under `name` ("tokens_per_second"), "median" (the same number) and "rounds". */
 void bench_metric(json_t *row, const char *name, const struct samples *s);
 
-/* Takes over `row` and adds cpu, isa, commit and, unless it has them, threads. */
+/* Takes over `row` and adds cpu, isa, commit and, unless it has them, threads and model ("-": none was measured). */
 void bench_row(struct bench_out *out, json_t *row);
 
 /* Prints what is not printed yet, if all went well. */

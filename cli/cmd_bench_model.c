@@ -208,6 +208,9 @@ static enum status run_cases(struct bench *b, struct bench_out *out, struct erro
 static int run_bench(const struct args *a, struct bench *b) {
     struct error e;
     struct bench_out out;
+    const char *peer = b->o->llama_bench ? b->o->llama_bench : b->o->batched_bench;
+    if (peer && !*peer)
+        return args_wrong(a, "--vs-%s-bench: \"\" is no path of a program", b->o->llama_bench ? "llama" : "batched");
     bench_out_open(&out, &b->o->common);
     enum status s = run_cases(b, &out, &e);
     bench_out_close(&out, s == OK);

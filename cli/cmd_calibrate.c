@@ -154,7 +154,7 @@ int cmd_calibrate(int argc, char **argv) {
     struct error e = {""};
     struct session s;
     struct pool pool = {0};
-    struct session_size size = {.branches = CHAINS + 1, .max_rows = 512, .with_prm = true};
+    struct session_size size = {.branches = CHAINS + 1, .with_prm = true};
     enum status st = session_open(&o.session, &size, &s, &e);
     if (!st && !s.prm.model) st = error_set(&e, ERR_INPUT, "--prm %s: a reward model is needed", o.session.prm);
     if (!st) st = run(&o, &s, task, in, &pool, &e);

@@ -32,7 +32,9 @@ static const struct flag flags[] = {
     {"no-escape", NULL, FLAG_YES, offsetof(struct options, no_escape), NULL, 0, 0, NULL,
      "\\n and the like in --prompt and --reverse-prompt are taken as they are"},
     SAMPLING_FLAGS(struct options, talk.sampling),
+    SPECULATIVE_FLAGS(struct options, talk.speculative),
     COMPUTE_FLAGS(struct options, talk.session),
+    COLOR_FLAGS,
     {0},
 };
 

@@ -206,7 +206,7 @@ int cmd_eval(int argc, char **argv) {
     struct eval_run run = {.solver = &solver, .problems = &problems};
     run.in_flight = in_flight(&o, &solver);
     struct session_size size = {
-        .branches = (uint32_t)run.in_flight * solver_branches(&solver), .max_rows = 512, .with_prm = true};
+        .branches = (uint32_t)run.in_flight * solver_branches(&solver), .with_prm = true};
     enum status s = session_open(&o.session, &size, &session, &e);
     if (!s) s = solver_attach(&solver, &session, &e);
     code = s ? args_failed(&a, e.text) : evaluate(&a, &o, &run);

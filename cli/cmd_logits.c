@@ -81,7 +81,7 @@ int cmd_logits(int argc, char **argv) {
         return args_wrong(&a, "--tokens: \"%.60s\" is not a list of ids like 1,2,3", o.tokens);
     }
     struct session_size size = {
-        .branches = 1, .max_rows = 512, .usual_ctx = (uint32_t)n, .kv_type = KV_F32, .any_head = true};
+        .branches = 1, .usual_ctx = (uint32_t)n, .kv_type = KV_F32, .any_head = true};
     enum status s = session_open(&o.session, &size, &session, &e);
     if (!s && n > session.ctx) s = error_set(&e, ERR_INPUT, "--tokens: %zu ids, the context has %u", n, session.ctx);
     if (!s) s = run(&session, ids, (uint32_t)n, o.out, &e);

@@ -134,7 +134,7 @@ static enum status read_text(struct text *t, struct error *e) {
 }
 
 static enum status open_text(struct text *t, const struct options *o, struct error *e) {
-    struct session_size size = {.branches = 1, .max_rows = 512, .usual_ctx = DEFAULT_CTX};
+    struct session_size size = {.branches = 1, .usual_ctx = DEFAULT_CTX};
     enum status s = session_open(&o->session, &size, &t->session, e);
     if (s) return s;
     if (t->session.ctx < 4) return error_set(e, ERR_INPUT, "--ctx-size %u: at least 4", t->session.ctx);

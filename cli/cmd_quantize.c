@@ -3,6 +3,7 @@
  * Next: docs/QUANT.md. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/args.h"
 #include "cli/command.h"
@@ -38,6 +39,12 @@ static const char *recipe_names(char *text, size_t size) {
     return text;
 }
 
+/* One file under two names, too: the weights that were read cannot be had again from what would be written. */
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 int cmd_quantize(int argc, char **argv) {
     struct options o = {0};
     char names[160], about[400];
@@ -58,6 +65,10 @@ int cmd_quantize(int argc, char **argv) {
     if (!r) return args_wrong(&a, "\"%.60s\" is no type to write; there are %s", a.rest[2], names);
     enum status s = session_open_file(a.rest[0], "policy", &in, &e);
     if (s) return args_failed(&a, e.text);
+    if (same_file(gguf_name(in), a.rest[1])) {
+        gguf_close(&in);
+        return args_wrong(&a, "OUT.gguf %s: is the file that is read; give another name", a.rest[1]);
+    }
     struct quantize_options options = {r, o.requantize, o.quiet ? NULL : show_tensor};
     s = quantize_write(in, &options, a.rest[1], &sizes, &e);
     gguf_close(&in);

@@ -44,6 +44,7 @@ static const struct flag flags[] = {
     PRM_FLAG(struct options, session),
     VERIFIER_FLAG(struct options, session),
     COMPUTE_FLAGS(struct options, session),
+    COLOR_FLAGS,
     {0},
 };
 
@@ -90,7 +91,7 @@ static enum status read_prompt(struct writer *w, struct error *e) {
 }
 
 static enum status open_writer(struct writer *w, const struct options *o, struct error *e) {
-    struct session_size size = {.branches = 1, .max_rows = 512};
+    struct session_size size = {.branches = 1};
     enum status s = session_open(&o->session, &size, &w->session, e);
     if (s || (s = read_prompt(w, e))) return s;
     if ((s = speculative_open(&o->speculative, &w->session, &w->speculative, e))) return s;
@@ -152,6 +153,7 @@ static enum status write_text(struct writer *w, uint64_t *n, struct error *e) {
     }
     stream_end(&w->stream);
     putchar('\n');
+    fflush(stdout); /* what comes next is on stderr */
     return s;
 }
 

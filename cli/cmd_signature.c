@@ -55,7 +55,7 @@ int cmd_signature(int argc, char **argv) {
     if (code != ARGS_GO_ON) return code;
     uint64_t hash = 0;
     enum status st = session_open(
-        &o.session, &(struct session_size){.branches = 256, .max_rows = 512, .with_prm = true}, &session, &e);
+        &o.session, &(struct session_size){.branches = 256, .with_prm = true}, &session, &e);
     for (size_t i = 0; !st && i < sizeof searches / sizeof *searches; i++)
         st = add_search(&session, searches[i], &hash, &e);
     code = st ? args_failed(&a, e.text) : EXIT_GOOD;

@@ -32,6 +32,7 @@ static const struct flag flags[] = {
     {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL,
      "the outcome as one JSON object on stdout"},
     COMPUTE_FLAGS(struct options, session),
+    COLOR_FLAGS,
     {0},
 };
 
@@ -128,7 +129,7 @@ static int solve(const struct args *a, const struct options *o, struct solver *s
     struct session session;
     struct outcome out;
     struct error e;
-    struct session_size size = {.branches = solver_branches(s), .max_rows = 512, .with_prm = true};
+    struct session_size size = {.branches = solver_branches(s), .with_prm = true};
     enum status st = session_open(&o->session, &size, &session, &e);
     if (!st) st = solver_attach(s, &session, &e);
     if (!st) st = solve_open(o, s, p, &out, &e);

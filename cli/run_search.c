@@ -14,7 +14,9 @@
 
 /* Flags of run that a search has no use for: better refused than passed over. */
 static int check_flags(const struct args *a) {
-    static const char *const others[] = {"reverse-prompt",   "ignore-eos",        "repeat-last-n", "repeat-penalty",
+    static const char *const others[] = {"lookup",           "model-draft",       "draft-max",     "draft-min",
+                                         "draft-p-min",      "typical",           "samplers",      "sampler-seq",
+                                         "reverse-prompt",   "ignore-eos",        "repeat-last-n", "repeat-penalty",
                                          "presence-penalty", "frequency-penalty", "logit-bias"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (args_given(a, others[i])) return args_wrong(a, "--%s: not together with --search", others[i]);
@@ -47,16 +49,17 @@ static enum status search(const struct run_search *r, const struct solver *s, st
     if (st) return st;
     st = solver_run(s, &p, draw_event, &d, &out, e);
     if (!st && *out.trouble) st = error_set(e, ERR_INPUT, "--prompt: %s", out.trouble);
-    if (!st && out.finished) {
-        printf("%s%s\n", r->hide_prompt ? "" : r->text, out.text);
+    if (!st && (out.finished || out.unfinished)) {
+        printf("%s%s\n", r->hide_prompt ? "" : r->text, out.finished ? out.text : out.unfinished);
+        fflush(stdout); /* what comes next is on stderr */
         if (*out.answer) fprintf(stderr, "answer: %s\n", out.answer);
     }
     if (!st) report_cost(&out.cost, out.ms / 1e3, stderr);
     if (!st && !out.finished)
         st = error_set(
             e, ERR_INPUT,
-            "no chain came to its end (stopped: %s): allow more with --max-depth, --max-step-tokens, -n or -c",
-            why_name(out.why));
+            "no chain came to its end (stopped: %s)%s: allow more with --max-depth, --max-step-tokens, -n or -c",
+            why_name(out.why), out.unfinished ? ", the most promising one is shown" : "");
     draw_free(&d);
     outcome_free(&out);
     problem_free(&p);
@@ -72,7 +75,7 @@ int run_search(const struct args *a, const struct run_search *r) {
     if (code != ARGS_GO_ON) return code;
     struct session_options o = *r->session;
     if (!args_given(a, "prm")) o.prm = "none";
-    struct session_size size = {.branches = solver_branches(&solver), .max_rows = 512, .with_prm = true};
+    struct session_size size = {.branches = solver_branches(&solver), .with_prm = true};
     enum status s = session_open(&o, &size, &session, &e);
     if (!s) s = solver_attach(&solver, &session, &e);
     if (!s) s = search(r, &solver, &e);

@@ -10,7 +10,8 @@
 
 struct sampling_options {
     int64_t n, seed, top_k, repeat_last_n;
-    double temp, top_p, min_p, repeat, presence, frequency;
+    double temp, top_p, min_p, typical, repeat, presence, frequency;
+    const char *samplers, *sampler_seq; /* NULL: the usual order */
     struct flag_list bias, stops;
     bool ignore_eos;
 };
@@ -64,6 +65,33 @@ struct sampling_options {
          1,                                                                                                            \
          "X",                                                                                                          \
          "only tokens this likely, the best one being 1; 0 = all"},                                                    \
+        {"typical",                                                                                                    \
+         NULL,                                                                                                         \
+         FLAG_REAL,                                                                                                    \
+         offsetof(type, field.typical),                                                                                \
+         "1",                                                                                                          \
+         0,                                                                                                            \
+         1,                                                                                                            \
+         "X",                                                                                                          \
+         "only those with together this probability that surprise as much as the average one does; 1 = all"},          \
+        {"samplers",                                                                                                   \
+         NULL,                                                                                                         \
+         FLAG_TEXT,                                                                                                    \
+         offsetof(type, field.samplers),                                                                               \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         "NAMES",                                                                                                      \
+         "their order, those left out are off (default: penalties;top_k;typ_p;top_p;min_p;temperature)"},              \
+        {"sampler-seq",                                                                                                \
+         NULL,                                                                                                         \
+         FLAG_TEXT,                                                                                                    \
+         offsetof(type, field.sampler_seq),                                                                            \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         "LETTERS",                                                                                                    \
+         "the same in letters (default: ekypmt)"},                                                                     \
         {"repeat-last-n",                                                                                              \
          NULL,                                                                                                         \
          FLAG_INT,                                                                                                     \
@@ -113,6 +141,8 @@ struct sampling_options {
         "seed", "s", FLAG_INT, offsetof(type, field.seed), "-1", -1, 9e15, "N", "same seed, same text; -1 = a new one" \
     }
 
+enum { SAMPLING_CHAIN = 32 };
+
 struct sampling {
     const struct sampling_options *o; /* borrowed, and so is tok */
     const struct tok *tok;
@@ -121,6 +151,8 @@ struct sampling {
     struct sample_scratch scratch;
     struct sample_bias bias[FLAG_LIST_CAP]; /* [o->bias.n] */
     uint64_t key, counter;
+    char chain[SAMPLING_CHAIN]; /* for sample_params */
+    bool no_penalties;          /* the order that was asked for has none */
 };
 
 /* Says the seed on stderr when it matters.  s is defined (and closable) on failure too. */

@@ -120,7 +120,9 @@ static size_t page_bytes(const struct model_config *c, enum kv_type type) {
 
 static uint32_t pages_of(uint32_t n_tokens) { return (n_tokens + KV_PAGE - 1) / KV_PAGE; }
 
-size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) { return pages_of(n_tokens) * page_bytes(c, KV_F16); }
+size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) {
+    return pages_of(n_tokens) * page_bytes(c, KV_F16);
+}
 
 /* f32 costs twice the memory and speed; it is for comparing numbers with other programs.  q8_0 takes about half. */
 static enum status choose_cache(const struct session_options *o, const struct session_size *size, enum kv_type *type,
@@ -162,6 +164,12 @@ static enum status choose_ctx(const struct session_options *o, const struct sess
     return OK;
 }
 
+static uint32_t rows_of_pass(const struct session_options *o) {
+    enum { USUAL = 512 };
+    if (!o->batch || !o->ubatch) return USUAL;
+    return (uint32_t)(o->batch < o->ubatch ? o->batch : o->ubatch);
+}
+
 /* Pages for every branch at full length, if that fits --kv-mb; searches need far less, because branches share. */
 static enum status new_engine(const struct session_options *o, const struct session_size *size, struct session *s,
                               struct loaded *l, struct error *e) {
@@ -182,7 +190,7 @@ static enum status new_engine(const struct session_options *o, const struct sess
     struct engine_params p = {.n_pages = (uint32_t)pages,
                               .n_seqs = per_branch * size->branches + 1,
                               .max_tokens = s->ctx,
-                              .max_rows = size->max_rows,
+                              .max_rows = rows_of_pass(o),
                               .exact = o->exact,
                               .kv_type = type};
     return engine_new(l->model, s->team, &p, &l->engine, e);
@@ -243,6 +251,13 @@ static enum status check_policy(const struct session *s, const struct session_si
     return OK;
 }
 
+/* What is resident now, and the rest of these mappings (the KV cache, mapped weights) when it is touched: locking would
+ * fill what is reserved only.  Without the right to do it the work goes on. */
+static void lock_memory(void) {
+    if (mlockall(MCL_CURRENT | MCL_ONFAULT))
+        fprintf(stderr, "ponder: --mlock: memory is not locked: %s; ulimit -l allows more\n", strerror(errno));
+}
+
 enum status session_open(const struct session_options *o, const struct session_size *size, struct session *s,
                          struct error *e) {
     *s = (struct session){.threads = o->threads ? (int)o->threads : cpu_count(),
@@ -254,7 +269,9 @@ enum status session_open(const struct session_options *o, const struct session_s
     if ((st = choose_ctx(o, size, s, e))) return st;
     if ((st = team_new(s->threads, &s->team, e))) return st;
     if ((st = new_engine(o, size, s, &s->policy, e))) return st;
-    return s->prm.model ? new_engine(o, size, s, &s->prm, e) : OK;
+    if (s->prm.model && (st = new_engine(o, size, s, &s->prm, e))) return st;
+    if (o->mlock) lock_memory();
+    return OK;
 }
 
 static void close_loaded(struct loaded *l) {

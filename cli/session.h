@@ -13,7 +13,9 @@ struct session_options {
     const char *model, *prm, *prm_kind;
     const char *verifier; /* NULL: prm */
     int64_t threads, ctx, kv_mb;
-    bool exact; /* f32 activations */
+    int64_t batch, ubatch; /* the smaller one is the rows of a pass; 0: as the flags' defaults */
+    bool exact;            /* f32 activations */
+    bool no_mmap, mlock;
     const char *cache_k, *cache_v; /* "f16", "f32" or "q8_0", the same in both; NULL: the command's choice */
 };
 
@@ -67,9 +69,38 @@ struct session_options {
          1 << 20,                                                                                                      \
          "MB",                                                                                                         \
          "most memory for the KV cache of each model"},                                                                \
-        {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0",           \
+        {"batch-size",                                                                                                 \
+         "b",                                                                                                          \
+         FLAG_INT,                                                                                                     \
+         offsetof(type, field.batch),                                                                                  \
+         "2048",                                                                                                       \
+         1,                                                                                                            \
+         65536,                                                                                                        \
+         "N",                                                                                                          \
+         "most tokens of one pass, if it is less than --ubatch-size"},                                                 \
+        {"ubatch-size",                                                                                                \
+         "ub",                                                                                                         \
+         FLAG_INT,                                                                                                     \
+         offsetof(type, field.ubatch),                                                                                 \
+         "512",                                                                                                        \
+         1,                                                                                                            \
+         65536,                                                                                                        \
+         "N",                                                                                                          \
+         "most tokens of one pass: fewer take less memory"},                                                           \
+        {"mlock", NULL, FLAG_YES, offsetof(type, field.mlock),           NULL,                                         \
+         0,       0,    NULL,     "what is in memory is not swapped out"},                                             \
+        {"no-mmap",                                                                                                    \
+         NULL,                                                                                                         \
+         FLAG_YES,                                                                                                     \
+         offsetof(type, field.no_mmap),                                                                                \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         NULL,                                                                                                         \
+         "for llama.cpp's sake: weights are packed into memory with or without it"},                                   \
+        {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0",      \
          "numbers of the KV cache"},                                                                                   \
-        {"cache-type-v",     "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0",             \
+        {"cache-type-v",         "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0",        \
          "the same as that of K"},                                                                                     \
     {                                                                                                                  \
         "exact", NULL, FLAG_YES, offsetof(type, field.exact), NULL, 0, 0, NULL,                                        \
@@ -99,11 +130,11 @@ enum { SESSION_CTX = 4096 };
 
 /* How much runs at once: branches alive in all searches together, and whether a reward model is wanted at all. */
 struct session_size {
-    uint32_t branches, max_rows;
+    uint32_t branches;
     uint32_t usual_ctx; /* --ctx-size -1 gives no more; 0: SESSION_CTX */
     bool with_prm;
     enum kv_type kv_type; /* what the KV cache holds when no flag says it */
-    bool any_head; /* the policy may be a reward model: its outputs are wanted, not tokens */
+    bool any_head;        /* the policy may be a reward model: its outputs are wanted, not tokens */
 };
 
 /* s is defined (and closable) on failure too. */

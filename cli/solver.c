@@ -235,6 +235,10 @@ static enum status finish(const struct solver *s, const struct problem *p, const
     o->why = res->why;
     o->n_finished = res->n_finished;
     o->signature = search_signature(t, res);
+    uint32_t rest = o->finished ? 0 : search_unfinished(t);
+    if (rest && !(o->unfinished = chain_text(t, rest, s->delimiter)))
+        return error_set(e, ERR_MEMORY, "no memory for a chain");
+    if (rest) clean(o->unfinished);
     if (!o->finished) return OK;
     if (!(o->text = chain_text(t, res->node, s->delimiter))) return error_set(e, ERR_MEMORY, "no memory for a chain");
     o->verdict = p->task->check(p, o->text); /* only now, whatever the search was told */
@@ -245,8 +249,8 @@ static enum status finish(const struct solver *s, const struct problem *p, const
 }
 
 void outcome_free(struct outcome *o) {
-    mem_free(o->text);
-    o->text = NULL;
+    mem_free(o->text), mem_free(o->unfinished);
+    o->text = o->unfinished = NULL;
 }
 
 /* ---- one problem ---- */

@@ -214,6 +214,7 @@ struct outcome {
     bool finished;             /* there is a chain */
     enum verdict verdict;      /* the task's checker, asked after the search */
     char *text;                /* owned (outcome_free): the chain that was picked, as it was written; NULL: none */
+    char *unfinished;          /* owned: without a finished chain the most promising one, for readers; NULL: none */
     char answer[CD_TEXT + 64]; /* for people, in one line: "4 * (7 - 8 / 8) = 24" */
     char trouble[160];         /* why it could not be tried: the prompt is too long.  "": it was */
     float value;

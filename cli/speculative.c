@@ -1,5 +1,5 @@
 /* speculative.c: see speculative.h.
- * Not a loop: cmd_run.c has it.
+ * Not a loop: cmd_run.c and talk.c have it.
  * Next: model/speculate.c. */
 #include "cli/speculative.h"
 

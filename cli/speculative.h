@@ -1,4 +1,4 @@
-/* speculative.h: flags and lifetime of guessing for `run`: a draft model, or the text itself.
+/* speculative.h: flags and lifetime of guessing for `run` and `chat`: a draft model, or the text itself.
  * Not the method: model/speculate.h.
  * Next: speculative.c. */
 #ifndef PONDER_SPECULATIVE_H

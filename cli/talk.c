@@ -35,12 +35,15 @@ struct talk {
     struct chat *chat;
     json_t *messages;
     uint32_t seq;
-    int32_t *ids; /* [ctx] what is in the KV cache */
+    int32_t *ids; /* [ctx] what is in the KV cache, but for the end of an answer under way that is guessed */
     size_t n_ids;
     struct bytes text, answer;
     int32_t *end_thinking; /* [n_end] */
     size_t n_end;
     struct sampling sampling;
+    struct speculative speculative; /* without a speculator: token by token */
+    size_t n_known, n_taken;        /* with one: ids up to here are known, and were taken as the next token */
+    uint64_t n_written;
     struct stream stops;       /* pieces go through it: stop strings are cut off */
     struct chat_stream stream; /* and from there to the reader */
     enum status status;        /* of keeping what was shown */
@@ -97,7 +100,7 @@ static void show(void *user, const char *text, size_t size, bool thinking) {
 
 static enum status open_all(struct talk *t, struct error *e) {
     static const char ending[] = "\n</think>\n\n";
-    struct session_size size = {.branches = 1, .max_rows = 512};
+    struct session_size size = {.branches = 1};
     enum status s = session_open(&t->o->session, &size, &t->session, e);
     if (!s) s = open_chat(t, e);
     if (s) return s;
@@ -110,6 +113,8 @@ static enum status open_all(struct talk *t, struct error *e) {
     t->seq = engine_seq_new(t->session.policy.engine);
     t->color = terminal_of(STDOUT_FILENO).color;
     s = sampling_open(&t->o->sampling, t->session.tok, engine_n_out(t->session.policy.engine), &t->sampling, e);
+    if (!s) s = speculative_open(&t->o->speculative, &t->session, &t->speculative, e);
+    if (!s) s = speculative_begin(&t->speculative, &t->sampling, t->seq, e);
     return s ? s : talk_reset(t, t->o->system ? t->o->system : "", e);
 }
 
@@ -125,6 +130,8 @@ enum status talk_open(const struct talk_options *o, struct talk **out, struct er
 void talk_close(struct talk **out) {
     struct talk *t = *out;
     if (!t) return;
+    if (t->speculative.speculator) speculative_report(&t->speculative, t->n_written);
+    speculative_close(&t->speculative);
     chat_close(&t->chat);
     json_decref(t->messages);
     session_close(&t->session);
@@ -181,7 +188,7 @@ static enum status feed(struct talk *t, const int32_t *ids, size_t n, const vola
             .seq = t->seq, .n_tokens = (uint32_t)part, .n_out = 1, .tokens = ids + i, .out = t->sampling.logits};
         enum status s = engine_run(t->session.policy.engine, &span, 1, NULL, e);
         if (s) return s;
-        memcpy(t->ids + t->n_ids, ids + i, part * sizeof *ids);
+        memmove(t->ids + t->n_ids, ids + i, part * sizeof *ids);
         t->n_ids += part;
     }
     return OK;
@@ -254,10 +261,47 @@ static enum status put_token(struct talk *t, int32_t id, struct gguf_string *pie
     return !s && t->status ? error_set(e, t->status, "no memory for the answer") : s;
 }
 
+/* The next token, from logits that are there or, with guesses, from a pass for several; n: tokens of this answer so far. */
+static enum status next_token(struct talk *t, uint64_t n, int32_t *id, struct error *e) {
+    struct engine *en = t->session.policy.engine;
+    size_t cap = t->session.ctx, more = 0;
+    int64_t most = t->o->sampling.n;
+    enum status s = OK;
+    if (!t->speculative.speculator) return sampling_next(&t->sampling, t->ids, t->n_ids, id, e);
+    if (most >= 0 && cap > t->n_ids + ((uint64_t)most - n)) cap = t->n_ids + ((uint64_t)most - n);
+    if (t->n_known <= t->n_ids) {
+        if (engine_len(en, t->seq) == t->n_ids) engine_truncate(en, t->seq, (uint32_t)t->n_ids - 1); /* read again */
+        s = speculate_step(t->speculative.speculator, t->ids, t->n_ids, cap, &more, e);
+        t->n_known = t->n_ids + more;
+    }
+    *id = t->ids[t->n_ids];
+    t->n_taken = t->n_ids + 1;
+    return s;
+}
+
+/* What was guessed and not taken leaves the caches. */
+static void forget_guesses(struct talk *t) {
+    struct engine *en = t->session.policy.engine;
+    if (!t->speculative.speculator) return;
+    if (engine_len(en, t->seq) > t->n_ids) engine_truncate(en, t->seq, (uint32_t)t->n_ids);
+    speculate_cut(t->speculative.speculator, t->n_ids, t->n_known > t->n_taken ? t->n_known - t->n_taken : 0);
+    t->n_known = 0;
+}
+
+/* After an answer with guesses: the cache holds all that `ids` does, for the next turn. */
+static enum status fill_cache(struct talk *t, struct error *e) {
+    static const volatile int never = 0;
+    size_t n = t->n_ids, len = engine_len(t->session.policy.engine, t->seq);
+    t->n_ids = len;
+    return feed(t, t->ids + len, n - len, &never, e);
+}
+
 /* Into the cache, and its text with it. */
 static enum status keep_token(struct talk *t, int32_t id, struct gguf_string piece, struct error *e) {
     static const volatile int never = 0;
-    enum status s = feed(t, &id, 1, &never, e);
+    enum status s = OK;
+    if (t->speculative.speculator) t->ids[t->n_ids++] = id; /* the next pass reads it */
+    else s = feed(t, &id, 1, &never, e);
     return s ? s : add_bytes(&t->text, piece.data, piece.size, e);
 }
 
@@ -266,6 +310,7 @@ static enum status end_thinking(struct talk *t, bool *stopped, struct error *e) 
     struct gguf_string piece;
     enum status s = OK;
     if (t->n_ids + t->n_end >= t->session.ctx) return *stopped = true, OK;
+    forget_guesses(t);
     for (size_t i = 0; !s && !*stopped && i < t->n_end; i++) {
         s = put_token(t, t->end_thinking[i], &piece, stopped, e);
         if (!s) s = keep_token(t, t->end_thinking[i], piece, e);
@@ -286,7 +331,7 @@ static enum status generate(struct talk *t, const volatile int *cancel, uint64_t
             s = end_thinking(t, &stopped, e);
             continue;
         }
-        s = sampling_next(&t->sampling, t->ids, t->n_ids, &id, e);
+        s = next_token(t, *n, &id, e);
         if (s || tok_is_end(t->session.tok, id)) break;
         ++*n;
         s = put_token(t, id, &piece, &stopped, e);
@@ -322,6 +367,9 @@ enum status talk_answer(struct talk *t, const char *message, struct error *e) {
     if (s || *cancel) goto out;
     uint64_t read = clock_ns();
     s = generate(t, cancel, &n, e);
+    forget_guesses(t);
+    if (!s) s = fill_cache(t, e);
+    t->n_written += n;
     stream_end(&t->stops);
     chat_stream_end(&t->stream);
     if (t->color && t->dimmed) fputs("\033[0m", stdout), t->dimmed = false;

@@ -6,11 +6,13 @@
 
 #include "cli/sampling.h"
 #include "cli/session.h"
+#include "cli/speculative.h"
 
 struct talk_options {
     struct session_options session;
     const char *system, *template_name, *template_file; /* NULL: none */
     struct sampling_options sampling;
+    struct speculative_options speculative;
     int64_t reasoning_budget;
 };
 

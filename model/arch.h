@@ -16,7 +16,7 @@ struct arch {
     enum rope_style rope_style;
     enum qk_norm qk_norm;   /* attn_q_norm, attn_k_norm */
     bool qkv_bias;          /* attn_{q,k,v}.bias must be there (otherwise they may be) */
-    bool fused_qkv;         /* attn_qkv = q, k, v one after another (otherwise it may be) */
+    bool fused_qkv;         /* attn_qkv = q, k, v one after another is usual; either form is taken from every row */
     bool fused_ffn;         /* ffn_up = gate, then up */
     bool no_pre_norm;       /* no attn_norm and no ffn_norm: blocks read the residual stream itself */
     bool post_norm;         /* post_attention_norm, post_ffw_norm: on what a block adds */

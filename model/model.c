@@ -91,9 +91,10 @@ static enum status bind_matrices(struct binder *b, uint32_t l) {
     struct layer *y = &b->m->layers[l];
     uint32_t d = c->n_embd, q = c->n_head * c->head_dim, kv = c->n_head_kv * c->head_dim, ff = c->n_ff;
     enum status s;
-    char fused[64];
+    char fused[64], single[64];
     snprintf(fused, sizeof fused, "blk.%u.attn_qkv.weight", l);
-    y->fused_qkv = k->fused_qkv || gguf_find(b->m->file, fused);
+    snprintf(single, sizeof single, "blk.%u.attn_q.weight", l);
+    y->fused_qkv = gguf_find(b->m->file, fused) || (k->fused_qkv && !gguf_find(b->m->file, single));
     if (y->fused_qkv) {
         s = bind_fused(b, l, "attn_qkv", d, k->qkv_bias, (struct matrix *[]){&y->q, &y->k, &y->v},
                        (uint32_t[]){q, kv, kv}, 3);

@@ -1,10 +1,11 @@
-/* sample.c: biases and penalties, greedy, temperature, top-k, top-p, min-p, and the draw.
+/* sample.c: biases and penalties, greedy, temperature, top-k, typical, top-p, min-p, and the draw.
  * Not a sort: top-k and top-p select, which is linear in the vocabulary.
  * Next: engine.h, whose outputs this reads.
  *
  * Tokens are ranked by logit, ties by lower id.  Every filter keeps a front part of that ranking, so all filters together
  * come down to one last token.  The draw always walks the kept tokens in order of id, so a filter that drops nothing
- * changes nothing. */
+ * changes nothing.  Typical tokens are no front part, and a chain in another order is none either: their way is the last
+ * part of this file, plainer and slower. */
 #include "model/sample.h"
 
 #include <assert.h>
@@ -195,6 +196,92 @@ static void set_weights(float *w, const float *logits, float max, float temperat
     ops_get()->exp_sum(w, w, fminf(fmaxf(1 / temperature, FLT_MIN), FLT_MAX), 0, n);
 }
 
+/* A chain of filters on a list of tokens. */
+struct chain {
+    const float *logits; /* [n_vocab] */
+    float *w;            /* [n_vocab] weights by id, 1 for the best of the list */
+    int32_t *ids;        /* [n] the list, in no order */
+    uint32_t n, n_vocab;
+    float temperature;
+    double mass; /* of the list */
+};
+
+static float best_logit(const struct chain *c) {
+    float best = c->logits[c->ids[0]];
+    for (uint32_t i = 1; i < c->n; i++) best = fmaxf(best, c->logits[c->ids[i]]);
+    return best;
+}
+
+static void weigh(struct chain *c) {
+    set_weights(c->w, c->logits, best_logit(c), c->temperature, NULL, c->n_vocab);
+    c->mass = 0;
+    for (uint32_t i = 0; i < c->n; i++) c->mass += c->w[c->ids[i]];
+}
+
+/* The mass of the list within this distance of the centre; with `keep` all others leave it. */
+static double near(struct chain *c, float centre, float distance, bool keep) {
+    double mass = 0;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (!(fabsf(c->logits[c->ids[i]] - centre) <= distance)) continue;
+        mass += c->w[c->ids[i]];
+        if (keep) c->ids[n++] = c->ids[i];
+    }
+    if (keep) c->n = n;
+    return mass;
+}
+
+/* The least distance with the wanted mass: bisection over the floats, whose bits count upwards as they do. */
+static void keep_typical(struct chain *c, double p) {
+    double centre = 0;
+    uint32_t low = 0, high = 0x7f800000; /* infinity */
+    float distance;
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->w[c->ids[i]] > 0) centre += c->w[c->ids[i]] / c->mass * c->logits[c->ids[i]];
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        memcpy(&distance, &mid, sizeof distance);
+        if (near(c, (float)centre, distance, false) >= p * c->mass) high = mid;
+        else low = mid + 1;
+    }
+    memcpy(&distance, &high, sizeof distance);
+    near(c, (float)centre, distance, true);
+}
+
+static void keep_likely(struct chain *c, float least) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->w[c->ids[i]] >= least) c->ids[n++] = c->ids[i];
+    c->n = n;
+}
+
+static void link_of_chain(const struct sample_params *s, char letter, struct chain *c) {
+    uint32_t k = letter == 't' ? !(s->temperature > 0) : letter == 'k' ? s->top_k : 0; /* temperature 0 keeps one */
+    if (k && k < c->n) c->n = (uint32_t)select_front(c->logits, NULL, c->ids, c->n, k);
+    if (letter == 't' && s->temperature > 0) c->temperature *= s->temperature;
+    weigh(c);
+    if (letter == 'y' && s->typical_p > 0 && s->typical_p < 1) keep_typical(c, s->typical_p);
+    if (letter == 'p' && s->top_p < 1)
+        c->n = (uint32_t)select_front(c->logits, c->w, c->ids, c->n, fmaxf(s->top_p, 0) * c->mass);
+    if (letter == 'm' && s->min_p > 0) keep_likely(c, fminf(s->min_p, 1));
+}
+
+static void chain_law(const struct sample_params *s, const float *logits, uint32_t n_vocab,
+                      struct sample_scratch *scratch, struct sample_law *law) {
+    struct chain c = {logits, scratch->p, scratch->ids, 0, n_vocab, 1, 0};
+    for (uint32_t i = 0; i < n_vocab; i++)
+        if (logits[i] > -INFINITY) c.ids[c.n++] = (int32_t)i;
+    for (const char *letter = s->chain ? s->chain : "kypmt"; *letter; letter++) link_of_chain(s, *letter, &c);
+    float best = best_logit(&c);
+    for (uint32_t i = 0; i < n_vocab; i++) c.w[i] = 0; /* a mark by id puts the list into ascending order */
+    for (uint32_t i = 0; i < c.n; i++) c.w[c.ids[i]] = 1;
+    law->n = 0, law->ids = c.ids;
+    for (uint32_t i = 0; i < n_vocab; i++)
+        if (c.w[i] > 0) law->ids[law->n++] = (int32_t)i;
+    set_weights(c.w, logits, best, c.temperature, law->ids, law->n);
+    law->mass = total_of(c.w, law->n);
+}
+
 bool sample_law(const struct sample_params *s, const float *logits, uint32_t n_vocab, struct sample_scratch *scratch,
                 struct sample_law *law) {
     assert(n_vocab <= INT32_MAX);
@@ -203,6 +290,7 @@ bool sample_law(const struct sample_params *s, const float *logits, uint32_t n_v
     if (isnan(ops_get()->exp_sum(w, logits, 1, max, n_vocab))) return false; /* max passes over NaN, the sum does not */
     double total = total_of(w, n_vocab);
     *law = (struct sample_law){.w = w, .n = n_vocab, .mass = total, .max = max, .total = total};
+    if (s->chain || (s->typical_p > 0 && s->typical_p < 1)) return chain_law(s, logits, n_vocab, scratch, law), true;
     if (!(s->temperature > 0)) {
         int32_t id = 0;
         while (logits[id] != max) id++;

@@ -8,12 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Order, as in llama.cpp: top-k, top-p, min-p, then temperature, then the draw.  Off: top_k 0, top_p 1, min_p 0. */
+/* Order, as in llama.cpp: top-k, typical, top-p, min-p, then temperature, then the draw, unless `chain` says another.  Off: top_k 0,
+ * top_p 1, min_p 0, typical_p 0 or 1.  Each sees what the one before left, at the temperature so far. */
 struct sample_params {
     float temperature; /* 0 or less = greedy: largest logit, ties to the lowest id */
     uint32_t top_k;    /* keep the k largest; ties to lower ids */
     float top_p;       /* keep the smallest set with at least this mass (of what top-k left), at least one */
     float min_p;       /* drop tokens below min_p * (largest probability) */
+    float typical_p;   /* keep the smallest set with this mass of those whose -log p is nearest to the entropy, and all that
+                          tie (arXiv 2202.00666); as log p - E[log p] = logit - E[logit], logits meet their mean */
+    const char *chain; /* NULL: "kypmt", letters of llama.cpp's --sampler-seq; what is left out is off, temperature too */
 };
 
 /* What the caller owns and all functions overwrite.  Nothing here allocates or sorts the vocabulary. */

@@ -180,6 +180,11 @@ static void cut(struct engine *en, uint32_t seq, size_t len) {
     if (engine_len(en, seq) > len) engine_truncate(en, seq, (uint32_t)len);
 }
 
+void speculate_cut(struct speculator *s, size_t n_ids, size_t n_unused) {
+    if (s->draft_seq) cut(s->p.draft, s->draft_seq, n_ids);
+    s->n_drawn -= n_unused;
+}
+
 enum status speculate_step(struct speculator *s, int32_t *ids, size_t n_ids, size_t cap, size_t *n_new,
                            struct error *e) {
     uint32_t n = 0, right = 0, len = engine_len(s->p.target, s->p.seq);

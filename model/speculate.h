@@ -45,6 +45,10 @@ void speculate_free(struct speculator **s);
  * ERR_INPUT: no usable distribution; ERR_FULL: no KV pages.  Then nothing was appended. */
 enum status speculate_step(struct speculator *s, int32_t *ids, size_t n_ids, size_t cap, size_t *n_new, struct error *e);
 
+/* For a text that goes on otherwise: its first n_ids tokens stay, and n_unused of those that were appended were not taken, so
+ * their draws are made again.  The target's cache is cut by the caller. */
+void speculate_cut(struct speculator *s, size_t n_ids, size_t n_unused);
+
 struct speculate_stats speculate_stats(const struct speculator *s);
 
 #endif

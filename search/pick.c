@@ -70,6 +70,34 @@ static enum status pick_vote(const struct tree *t, bool weighted, struct search_
     return OK;
 }
 
+/* Steps that were cut have no value of their own. */
+static float last_value(const struct tree *t, uint32_t u) {
+    if (t->nodes[u].flags & NODE_TRUNCATED) u = t->nodes[u].parent;
+    return u ? t->nodes[u].value : 0;
+}
+
+static uint64_t chain_tokens(const struct tree *t, uint32_t u) {
+    uint64_t n = 0;
+    for (; u; u = t->nodes[u].parent) n += t->nodes[u].n_tokens;
+    return n;
+}
+
+static bool more_promising(const struct tree *t, uint32_t a, uint32_t b) {
+    if (!b) return true;
+    if (last_value(t, a) != last_value(t, b)) return last_value(t, a) > last_value(t, b);
+    if (chain_tokens(t, a) != chain_tokens(t, b)) return chain_tokens(t, a) > chain_tokens(t, b);
+    return tree_logprob(t, a) > tree_logprob(t, b);
+}
+
+uint32_t search_unfinished(const struct tree *t) {
+    uint32_t best = 0;
+    for (uint32_t u = tree_next(t, 0); u; u = tree_next(t, u)) {
+        const struct node *n = &t->nodes[u];
+        if (!n->first_child && !(n->flags & (NODE_FINISHED | NODE_DEAD)) && more_promising(t, u, best)) best = u;
+    }
+    return best;
+}
+
 enum status pick_answer(const struct tree *t, enum pick pick, struct search_result *res, struct error *e) {
     bool solved = false;
     res->node = res->n_finished = 0;

@@ -186,6 +186,10 @@ void search_close(struct tree *t, const struct evaluator *ev);
 /* Text of the chain from the first step to `node`, steps joined by '\n'.  Returns the length, cut at cap. */
 size_t search_chain_text(const struct tree *t, uint32_t node, char *text, size_t cap);
 
+/* The most promising of the chains that came to no end, for readers only: the last step with an evaluation decides, then the
+ * number of tokens, then the likelihood.  0: there is none. */
+uint32_t search_unfinished(const struct tree *t);
+
 /* Invariants: links, depths, visit sums, no branch held twice.  True when they hold; else e says which and where. */
 bool search_check(const struct tree *t, struct error *e);
 

@@ -140,7 +140,17 @@ t_colors_by_the_rules() {
     CLICOLOR_FORCE=1 "$ponder" --search greedy "4 7 8 8" >out 2>err
     has out $'\033[1;3' || return 1
     CLICOLOR_FORCE=1 NO_COLOR=1 "$ponder" "${small[@]}" "4 7 8 8" >out 2>err
-    lacks err $'\033' && lacks out $'\033'
+    lacks err $'\033' && lacks out $'\033' || return 1
+    local flag
+    for flag in --color --color=on '-co on'; do # the last word of the line: --color alone must not take the puzzle
+        NO_COLOR=1 "$ponder" --search greedy $flag "4 7 8 8" >out 2>err
+        has out $'\033[1;3' || { say "of $flag"; return 1; }
+    done
+    for flag in --no-color '--color off'; do
+        CLICOLOR_FORCE=1 "$ponder" --search greedy $flag "4 7 8 8" >out 2>err
+        lacks out $'\033' || { say "of $flag"; return 1; }
+    done
+    refuses 2 '--color: "maybe" is none of on|off|auto' "$ponder" --color=maybe "4 7 8 8"
 }
 # On a terminal: drawn in place and coloured, unless told not to.
 on_terminal() { env "$@" script -qec "stty cols 60 rows 24; $ponder ${small[*]} --budget 48 '4 7 8 8'" /dev/null </dev/null >tty 2>&1; }
@@ -367,6 +377,48 @@ t_run_continues_a_text() {
     "$ponder" run -p ' 3 5' --temp 2 --top-k 0 --top-p 1 --min-p 0 --seed 6 -n 30 >three 2>err
     same one two && ! cmp -s one three
 }
+t_order_of_the_samplers() {
+    local text=(run -p $' 4 7 8 8 -> 24\n' -n 30 -s 4 --ignore-eos --temp 3 --repeat-penalty 3) names
+    expect 0 "$ponder" "${text[@]}" && cp out usual || return 1
+    for names in --sampler-seq=ekypmt --sampling-seq=edskypmxt '--samplers=penalties;dry;top-k;typ_p;top_p;minp;temperature'; do
+        expect 0 "$ponder" "${text[@]}" "$names" && same usual out || { say "of $names"; return 1; }
+    done
+    expect 0 "$ponder" "${text[@]}" --repeat-penalty 1 && cp out one || return 1
+    expect 0 "$ponder" "${text[@]}" --sampler-seq kypmt && same one out && ! cmp -s usual out || return 1
+    expect 0 "$ponder" "${text[@]}" --sampler-seq kt --top-k 1 && cp out one || return 1
+    expect 0 "$ponder" "${text[@]}" --sampler-seq t --temp 0 && same one out || return 1
+    expect 0 "$ponder" "${text[@]}" --typical 0.2 && ! cmp -s usual out || return 1
+    refuses 1 '"z" is none of penalties (e)' "$ponder" "${text[@]}" --sampler-seq kz &&
+        refuses 1 '"mirostat" is none' "$ponder" "${text[@]}" --samplers 'top_k;mirostat' &&
+        refuses 1 'can only be the first' "$ponder" "${text[@]}" --sampler-seq ke &&
+        refuses 1 'give one of them' "$ponder" "${text[@]}" --sampler-seq k --samplers top_k &&
+        refuses 2 '--typical: not together with --search' "$ponder" run -p x --search maj --typical 0.5
+}
+# The rows of a pass change no text, only its memory.
+t_rows_of_a_pass() {
+    local text=(run -p "$(yes ' 4 7 8 8 -> 24' | head -n 12)" --temp 0 -n 20 -t 1) flags
+    expect 0 "$ponder" "${text[@]}" && cp out plain || return 1
+    for flags in '-ub 1' '-b 3' '-ub 5 --lookup' '-ub 3 -md game24-policy-small' '-ub 65536 -b 65536' --no-mmap; do
+        expect 0 "$ponder" "${text[@]}" $flags && same plain out || { say "of $flags"; return 1; }
+    done
+    refuses 2 '--ubatch-size: "0" is not a whole number from 1 to 65536' "$ponder" "${text[@]}" -ub 0
+}
+# The command waits for its text when all is loaded: then its locked memory can be seen, or the line that says why there is none.
+t_memory_is_locked() {
+    local pid i
+    mkfifo text
+    "$ponder" run --mlock -f - -n 2 <text >out 2>err &
+    pid=$!
+    exec 9>text
+    for i in {1..100}; do
+        grep -q 'VmLck:.*[1-9]' /proc/$pid/status && break
+        grep -q -- '--mlock: memory is not locked' err && break
+        sleep 0.05
+    done
+    echo ' 4 7' >&9
+    exec 9>&-
+    wait $pid && [ "$i" -lt 100 ] || { say "VmLck is 0, and no line says so: $(cat err)"; return 1; }
+}
 t_guessing_changes_no_text() {
     local text=(run -p $' 4 7 8 8 -> 24\n 4 7 8 8 -> 24\n' -n 40 --ignore-eos)
     expect 0 "$ponder" "${text[@]}" --temp 0 && cp out plain || return 1
@@ -444,7 +496,12 @@ t_quantize_and_run() {
     tiny_file || return 1
     expect 0 "$ponder" quantize tiny.gguf q.gguf Q8_0 && expect 0 "$ponder" inspect -m q.gguf && has out Q8_0 || return 1
     expect 0 "$ponder" run -m q.gguf -p " 4 7 8 8 -> 24" --temp 0 -n 4 && has out " 4 7 8 8 -> 24" || return 1
-    expect 2 "$ponder" quantize tiny.gguf q2.gguf Q9_9 && empty out && one_line err && has err Q9_9
+    expect 2 "$ponder" quantize tiny.gguf q2.gguf Q9_9 && empty out && one_line err && has err Q9_9 || return 1
+    local name
+    cp tiny.gguf own.gguf && ln -s own.gguf linked.gguf && ln own.gguf second.gguf || return 1
+    for name in own.gguf ./own.gguf linked.gguf second.gguf; do
+        refuses 2 'is the file that is read' "$ponder" quantize own.gguf "$name" Q4_0 && same tiny.gguf own.gguf || return 1
+    done
 }
 t_perplexity_of_a_text() {
     tiny_file || return 1

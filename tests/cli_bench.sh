@@ -34,7 +34,7 @@ rows() {
     local n=$1 field fields
     shift
     [ "$(wc -l <out)" = "$n" ] || { say "$(wc -l <out) rows, expected $n"; return 1; }
-    for field in bench median spread min max rounds threads isa cpu commit "$@"; do
+    for field in bench model median spread min max rounds threads isa cpu commit "$@"; do
         fields=$(jq -r "select(.$field == null) | .bench" out) || { say "not JSON: $(head -c 300 out)"; return 1; }
         [ -z "$fields" ] || { say "no $field in: $(head -c 300 out)"; return 1; }
     done
@@ -54,7 +54,7 @@ t_the_same_seed_makes_the_same_file() {
 t_types_are_those_of_quantize() {
     local type
     make tiny f16 f.gguf || return 1
-    for type in Q8_0 Q4_0 Q5_0 Q6_K Q4_K_M; do
+    for type in Q8_0 Q4_0 Q5_0 Q6_K Q4_K_S Q4_K_M; do
         make tiny "$type" a.gguf && "$ponder" quantize -q f.gguf b.gguf "$type" 2>err || return 1
         "$ponder" logits -m a.gguf --tokens 1,50,7 -o a.f32 >out 2>err && "$ponder" logits -m b.gguf --tokens 1,50,7 -o b.f32 >out 2>err || return 1
         cmp -s a.f32 b.f32 || { say "$type: made and quantised differ"; return 1; }
@@ -98,7 +98,8 @@ t_forms_of_rows() {
     expect 0 "$ponder" "${fork[@]}" -o json && [ "$(jq length out)" = 2 ] && [ "$(jq -r '.[1].ctx' out)" = 128 ] || return 1
     expect 0 "$ponder" "${fork[@]}" -o csv && [ "$(wc -l <out)" = 3 ] || return 1
     [ "$(awk -F, '{ print NF }' out | sort -u | wc -l)" = 1 ] || { say "rows of unequal length: $(cat out)"; return 1; }
-    expect 0 "$ponder" "${fork[@]}" && has out '| ns_per_fork |' && has out 'cpu '
+    expect 0 "$ponder" "${fork[@]}" && has out '| ns_per_fork |' && has out 'cpu ' || return 1
+    expect 0 "$ponder" bench bandwidth -t 2 -r 1 && has out '| read_gb_per_second |'
 }
 t_the_bare_form_looks_at_the_embedded_models() {
     expect 0 "$ponder" bench -r 1 -o json || return 1
@@ -161,6 +162,8 @@ t_wrong_words_get_one_line() {
         refuses 2 '--branches: "1,x"' "$ponder" bench tree --branches 1,x &&
         refuses 2 '--branches: "0"' "$ponder" bench tree --branches 0 &&
         refuses 2 '--types: "q9"' "$ponder" bench kernels --types f32,q9 &&
+        refuses 2 '--vs-llama-bench: "" is no path' "$ponder" bench decode --vs-llama-bench '' &&
+        refuses 2 '--vs-batched-bench: "" is no path' "$ponder" bench tree --vs-batched-bench= &&
         refuses 2 '--output: "xml"' "$ponder" bench fork -o xml &&
         refuses 2 'multiple of 8' "$ponder" bench attention --head-dim 12 &&
         refuses 1 'trained for' "$ponder" bench prefill -p 100000 &&

@@ -185,6 +185,46 @@ static void fused_tensors_are_taken_apart(void **state) {
     model_close(&fused), model_close(&whole);
 }
 
+/* phi3 with q, k and v apart: the same tensors, cut. */
+static void usually_fused_tensors_may_be_apart(void **state) {
+    (void)state;
+    enum { N = 20 };
+    struct model *whole = arch_model("phi3");
+    struct facts f = facts_of("phi3");
+    const char *path = tiny_path("apart.gguf");
+    struct maker k = {.arch = "phi3"};
+    struct error e;
+    GOOD(gguf_writer_new(&k.w, &e));
+    make_keys(&k, &f);
+    for (size_t i = 0; i < gguf_n_tensors(whole->file); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(whole->file, i);
+        char name[64];
+        const float *at = t->data;
+        snprintf(name, sizeof name, "%.*s", (int)t->name.size, t->name.data);
+        char *what = strstr(name, "attn_qkv");
+        if (!what) gguf_add_tensor(k.w, name, t->type, t->n_dims, t->dims, t->data);
+        for (int part = 0; what && part < 3; part++) {
+            uint64_t dims[2] = {A_EMBD, (part ? A_KV : A_HEADS) * f.hd};
+            snprintf(what, 16, "attn_%c.weight", "qkv"[part]);
+            gguf_add_tensor(k.w, name, TYPE_F32, 2, dims, at);
+            at += dims[0] * dims[1];
+        }
+    }
+    GOOD(gguf_write(k.w, path, &e));
+    gguf_writer_free(&k.w);
+    struct model *apart = tiny_open(path), *both[2] = {whole, apart};
+    static float out[2][N * A_VOCAB];
+    int32_t tokens[N];
+    tiny_tokens(3, A_VOCAB, tokens, N);
+    for (int i = 0; i < 2; i++) {
+        struct bench b = bench_open(both[i], 1, small_engine);
+        run_tokens(&b, engine_seq_new(b.engine), tokens, N, out[i]);
+        bench_close(&b);
+    }
+    same_floats(out[1], out[0], N * A_VOCAB, "%s", "phi3 with q, k and v apart");
+    model_close(&apart), model_close(&whole);
+}
+
 /* Any batch, pieces, forks, cuts and threads. */
 static void any_schedule_gives_the_same_bits(void **state) {
     (void)state;
@@ -336,6 +376,7 @@ int main(void) {
         cmocka_unit_test(outputs_are_those_of_the_naive_models),
         cmocka_unit_test(keys_that_mean_nothing_change_nothing),
         cmocka_unit_test(fused_tensors_are_taken_apart),
+        cmocka_unit_test(usually_fused_tensors_may_be_apart),
         cmocka_unit_test(any_schedule_gives_the_same_bits),
         cmocka_unit_test(windows_end_where_they_should),
         cmocka_unit_test(flops_count_what_is_seen),

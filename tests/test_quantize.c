@@ -64,6 +64,8 @@ static void test_types(void **state) {
                 {"q4_k", "Q4_K", "Q4_K", "Q4_K", "Q4_K", "Q5_0", "Q5_0", "Q6_K", 14},
                 {"Q5_K", "Q5_K", "Q5_K", "Q5_K", "Q5_K", "Q5_1", "Q5_1", "Q6_K", 16},
                 {"Q6_K", "Q6_K", "Q6_K", "Q6_K", "Q6_K", "Q8_0", "Q8_0", "Q6_K", 18},
+                {"Q5_K_S", "Q5_K", "Q5_K", "Q5_K", "Q5_K", "Q5_1", "Q5_1", "Q6_K", 16},
+                {"Q4_K_S", "Q4_K", "Q5_K", "Q5_K", "Q5_K", "Q5_0", "Q5_0", "Q6_K", 14},
                 /* of 8 layers 0, 3, 6 and 7 get more */
                 {"Q4_K_M", "Q4_K", "Q6_K", "Q4_K", "Q6_K", "Q5_0", "Q8_0", "Q6_K", 15},
                 {"Q5_K_M", "Q5_K", "Q6_K", "Q5_K", "Q6_K", "Q5_1", "Q8_0", "Q6_K", 17}};
@@ -87,6 +89,29 @@ static void test_types(void **state) {
         gguf_close(&g), gguf_close(&in);
     }
     net_free(&n);
+}
+
+/* Which layers get more of the 16 of a model, by its tensors' names alone; as llama-quantize chose for such files. */
+static void test_mixes(void **state) {
+    (void)state;
+    static const struct {
+        const char *recipe, *what, *more, *layers; /* layers: + where the type is `more` */
+    } cases[] = {{"Q4_K_M", "attn_v", "Q6_K", "++--+--+--+--+++"},   {"Q4_K_M", "attn_qkv", "Q6_K", "++--+--+--+--+++"},
+                 {"Q4_K_M", "ffn_down", "Q6_K", "++--+--+--+--+++"}, {"Q5_K_M", "attn_qkv", "Q6_K", "++--+--+--+--+++"},
+                 {"Q5_K_M", "ffn_up", "Q6_K", "----------------"},   {"Q4_K_S", "attn_v", "Q5_K", "++++------------"},
+                 {"Q4_K_S", "attn_qkv", "Q5_K", "++++------------"}, {"Q4_K_S", "ffn_down", "Q5_K", "++--------------"},
+                 {"Q4_K_S", "attn_k", "Q5_K", "----------------"},   {"Q5_K_S", "attn_v", "Q6_K", "----------------"},
+                 {"Q4_K", "attn_v", "Q5_K", "----------------"},     {"Q6_K", "ffn_down", "Q8_0", "----------------"}};
+    for (size_t i = 0; i < COUNT(cases); i++)
+        for (int layer = 0; layer < 16; layer++) {
+            const struct quant_recipe *r = recipe(cases[i].recipe);
+            char name[64];
+            int size = snprintf(name, sizeof name, "blk.%d.%s.weight", layer, cases[i].what);
+            struct gguf_tensor t = {{name, (size_t)size}, TYPE_F16, 2, {256, 4, 1, 1}, NULL, 0};
+            const char *got = type_info(quantize_choose(r, &(struct quant_model){16, true}, &t))->name,
+                       *want = cases[i].layers[layer] == '+' ? cases[i].more : type_info(r->base)->name;
+            if (strcmp(got, want) != 0) fail_msg("%s: %s is %s, expected %s", cases[i].recipe, name, got, want);
+        }
 }
 
 /* Logits of 12 fixed tokens through the engine. */
@@ -245,8 +270,9 @@ static void test_reference_types(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types),   cmocka_unit_test(test_runs),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_bad_rows),
-                                       cmocka_unit_test(test_memory),  cmocka_unit_test(test_reference_types)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types),          cmocka_unit_test(test_mixes),
+                                       cmocka_unit_test(test_runs),           cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_bad_rows),       cmocka_unit_test(test_memory),
+                                       cmocka_unit_test(test_reference_types)};
     return cmocka_run_group_tests(tests, NULL, tiny_cleanup);
 }

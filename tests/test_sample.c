@@ -213,6 +213,81 @@ static void test_distributions(void **state) {
     check_distribution("temperature 1e-6", &s, logits, 5, (double[]){0, 1, 0, 0, 0});
 }
 
+/* Typical: the plain way sorts by | -log p - H |. */
+
+static double deviation[MAX_N]; /* by id */
+
+static int compare_deviation(const void *a, const void *b) {
+    double x = deviation[((const struct ranked *)a)->id], y = deviation[((const struct ranked *)b)->id];
+    return (x > y) - (x < y);
+}
+
+static void test_typical_against_sorting(void **state) {
+    (void)state;
+    static struct ranked list[MAX_N];
+    static float logits[MAX_N];
+    for (uint64_t round = 0; round < 300; round++) {
+        uint64_t key = rng_fold(78, round);
+        uint32_t n = 1 + rng_below(key, 1, 200), n_kept = 0;
+        double total = 0, entropy = 0, sum = 0, p = 0.02 + 0.96 * rng_uniform(key, 2);
+        for (uint32_t i = 0; i < n; i++) logits[i] = (float)(rng_uniform(key, 10 + i) * 8);
+        for (uint32_t i = 0; i < n; i++) total += exp(logits[i]);
+        for (uint32_t i = 0; i < n; i++) entropy -= exp(logits[i]) / total * log(exp(logits[i]) / total);
+        for (uint32_t i = 0; i < n; i++) {
+            list[i] = (struct ranked){logits[i], (float)(exp(logits[i]) / total), (int32_t)i};
+            deviation[i] = fabs(-log(exp(logits[i]) / total) - entropy);
+        }
+        qsort(list, n, sizeof *list, compare_deviation);
+        while (n_kept < n && sum < p) sum += list[n_kept++].p;
+        qsort(list, n_kept, sizeof *list, compare_id);
+        struct sample_params s = {.temperature = 1, .top_p = 1, .typical_p = (float)p};
+        struct sample_law law;
+        assert_true(sample_law(&s, logits, n, &scratch, &law));
+        if (law.n != n_kept) fail_msg("n %u, typical %g: %u kept, want %u", n, p, law.n, n_kept);
+        for (uint32_t i = 0; i < n_kept; i++)
+            if (law.ids[i] != list[i].id)
+                fail_msg("n %u, typical %g: kept %d at %u, want %d", n, p, law.ids[i], i, list[i].id);
+    }
+}
+
+/* Another order is another law, and the usual one named is the usual law, bit for bit. */
+static void test_chains(void **state) {
+    (void)state;
+    const float logits[] = {logf(2), logf(8), logf(4), logf(5), logf(1)};
+    struct sample_params s = {.temperature = 0.5f, .top_p = 1, .min_p = 0.55f, .chain = "mt"};
+    check_distribution("m t", &s, logits, 5, (double[]){0, 64 / 89., 0, 25 / 89., 0});
+    s.chain = "tm"; /* 25 of 64 is less than 0.55 */
+    check_distribution("t m", &s, logits, 5, (double[]){0, 1, 0, 0, 0});
+    s.chain = "m";
+    check_distribution("m alone", &s, logits, 5, (double[]){0, 8 / 13., 0, 5 / 13., 0});
+    s.chain = "";
+    check_distribution("nothing", &s, logits, 5, (double[]){0.1, 0.4, 0.2, 0.25, 0.05});
+    s = plain, s.top_k = 3, s.top_p = 0.7f, s.chain = "pk"; /* of 20: 8 + 5 + 4; of 17, in the other order, 8 + 5 do */
+    check_distribution("p k", &s, logits, 5, (double[]){0, 8 / 17., 4 / 17., 5 / 17., 0});
+    s.chain = "kp";
+    check_distribution("k p", &s, logits, 5, (double[]){0, 8 / 13., 0, 5 / 13., 0});
+    s = plain, s.temperature = 0, s.typical_p = 0.2f; /* E[logit] is 1.51: 5 is nearest, 8 next */
+    check_distribution("typical, temperature 0", &s, logits, 5, (double[]){0, 0, 0, 1, 0});
+    static float many[MAX_N], usual_w[MAX_N];
+    static int32_t usual_ids[MAX_N];
+    for (uint64_t round = 0; round < 300; round++) {
+        uint64_t key = rng_fold(79, round);
+        uint32_t n = 2 + rng_below(key, 1, 900);
+        for (uint32_t i = 0; i < n; i++) many[i] = (float)(rng_uniform(key, 10 + i) * 12);
+        struct sample_params a = {.temperature = 0.3f, .top_k = rng_below(key, 2, 60), .top_p = 0.9f, .min_p = 0.02f},
+                             b = a;
+        struct sample_law x, y;
+        b.chain = "kypmt";
+        assert_true(sample_law(&a, many, n, &scratch, &x));
+        memcpy(usual_w, x.w, x.n * sizeof *x.w), memcpy(usual_ids, x.ids, x.n * sizeof *x.ids);
+        assert_true(sample_law(&b, many, n, &scratch, &y));
+        if (x.n != y.n || x.mass != y.mass || x.max != y.max || x.total != y.total)
+            fail_msg("n %u: %u kept, mass %.17g; named %u, %.17g", n, x.n, x.mass, y.n, y.mass);
+        assert_memory_equal(usual_ids, y.ids, x.n * sizeof *x.ids);
+        assert_memory_equal(usual_w, y.w, x.n * sizeof *x.w);
+    }
+}
+
 /* Long vocabularies: the block walk of the draw must reach every part of it evenly. */
 static void test_long_flat(void **state) {
     (void)state;
@@ -275,7 +350,8 @@ static void test_single_survivors(void **state) {
     static const float temperatures[] = {0, 1e-30f, 1e-6f, 1, 1e6f, FLT_MAX, INFINITY};
     for (size_t t = 0; t < sizeof temperatures / sizeof *temperatures; t++)
         for (int filters = 0; filters < 4; filters++) {
-            struct sample_params s = {temperatures[t], filters & 1 ? 5 : 0, filters & 2 ? 0.9f : 1, 0};
+            struct sample_params s = {
+                .temperature = temperatures[t], .top_k = filters & 1 ? 5 : 0, .top_p = filters & 2 ? 0.9f : 1};
             float logprob = 1;
             if (once(&s, logits, 100, &logprob) != 73 || logprob != 0)
                 fail_msg("temperature %g, filters %d: not 73 with log-probability 0 (%g)", s.temperature, filters,
@@ -332,7 +408,7 @@ static void test_extreme_filters(void **state) {
 static void test_unusable(void **state) {
     (void)state;
     static const float bad[] = {NAN, INFINITY};
-    struct sample_params s[3] = {plain, {0, 0, 1, 0}, {0.7f, 3, 0.9f, 0.1f}};
+    struct sample_params s[3] = {plain, {.top_p = 1}, {.temperature = 0.7f, .top_k = 3, .top_p = 0.9f, .min_p = 0.1f}};
     for (int k = 0; k < 3; k++) {
         for (uint32_t n = 1; n < 40; n++)
             for (uint32_t at = 0; at < n; at++)
@@ -356,7 +432,7 @@ static void test_extreme_logits(void **state) {
     const float wide[] = {-FLT_MAX, FLT_MAX, -FLT_MAX, 0}, far[] = {10000, 9000, 10000, -10000};
     static const float temperatures[] = {1e-6f, 1, 3, 1e6f};
     for (size_t t = 0; t < 4; t++) {
-        struct sample_params s = {temperatures[t], 0, 1, 0};
+        struct sample_params s = {.temperature = temperatures[t], .top_p = 1};
         float logprob;
         assert_int_equal(once(&s, wide, 4, &logprob), 1);
         assert_true(logprob == 0);
@@ -385,7 +461,7 @@ static void test_scratch(void **state) {
     float logits[N], p[2][N + 2];
     int32_t ids[2][N + 2];
     for (uint32_t i = 0; i < N; i++) logits[i] = (float)rng_uniform(11, i);
-    struct sample_params s = {0.9f, 20, 0.8f, 0.01f};
+    struct sample_params s = {.temperature = 0.9f, .top_k = 20, .top_p = 0.8f, .min_p = 0.01f};
     int32_t got[2];
     for (int k = 0; k < 2; k++) {
         for (int i = 0; i < N + 2; i++) p[k][i] = k ? NAN : 12, ids[k][i] = k ? -77 : 1 << 30;
@@ -402,6 +478,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_sorting),
         cmocka_unit_test(test_distributions),
+        cmocka_unit_test(test_typical_against_sorting),
+        cmocka_unit_test(test_chains),
         cmocka_unit_test(test_long_flat),
         cmocka_unit_test(test_idle_filters),
         cmocka_unit_test(test_greedy),

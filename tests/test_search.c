@@ -525,6 +525,32 @@ static void chain_text_is_cut_at_every_capacity(void **state) {
     fx_close();
 }
 
+/*   0 - 1 (0.5) - 2 cut, 4 tokens
+ *     \ 3 (0.4) - 4 cut, 9 tokens
+ *     \ 5 (0.5) - 6 cut, 4 tokens, likelier; 7 dead; 8 finished */
+static void the_most_promising_chain_without_an_end(void **state) {
+    (void)state;
+    struct node n[9] = {
+        {.first_child = 1},
+        {.value = 0.5f, .first_child = 2, .next_sibling = 3, .n_tokens = 2},
+        {.parent = 1, .flags = NODE_TRUNCATED, .n_tokens = 4, .logprob = -2},
+        {.value = 0.4f, .first_child = 4, .next_sibling = 5, .n_tokens = 2},
+        {.parent = 3, .flags = NODE_TRUNCATED, .n_tokens = 9},
+        {.value = 0.5f, .first_child = 6, .n_tokens = 2},
+        {.parent = 5, .flags = NODE_TRUNCATED, .n_tokens = 4, .logprob = -1, .next_sibling = 7},
+        {.parent = 5, .flags = NODE_DEAD, .n_tokens = 50, .next_sibling = 8},
+        {.parent = 5, .flags = NODE_FINISHED, .n_tokens = 50, .value = 1},
+    };
+    struct tree t = {.nodes = n, .n = 9, .cap = 9};
+    assert_int_equal(search_unfinished(&t), 6); /* likelier than 2, which is as good and as long */
+    n[2].n_tokens = 5;
+    assert_int_equal(search_unfinished(&t), 2);
+    n[3].value = 0.6f;
+    assert_int_equal(search_unfinished(&t), 4);
+    n[4].flags = n[2].flags = n[6].flags = NODE_FINISHED;
+    assert_int_equal(search_unfinished(&t), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greedy_is_the_likeliest_chain),
@@ -540,6 +566,7 @@ int main(void) {
         cmocka_unit_test(batches_do_not_change_the_tree),
         cmocka_unit_test(same_seed_same_tree_other_seed_other_tree),
         cmocka_unit_test(chain_text_is_cut_at_every_capacity),
+        cmocka_unit_test(the_most_promising_chain_without_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

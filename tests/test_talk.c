@@ -278,11 +278,51 @@ static void test_plain_text_of_users(void **state) {
     }
 }
 
+/* The same answers, turn for turn, whatever ends them: a number of tokens, a stop string, the end token, the context, the end of
+ * thinking.  Q and Z come in random order, so that guesses are right now and then; W ends an answer. */
+static void test_guessing(void **state) {
+    (void)state;
+    const char *path = model("plain.gguf", chatml), *thinks = model("thinker.gguf", thinker);
+    const char *const guesses[][6] = {{"--lookup"},
+                                      {"--lookup", "--draft-max", "3"},
+                                      {"--temp", "0", "-md", path},
+                                      {"--temp", "0", "-md", thinks, "--draft-p-min=0"}};
+    const struct {
+        const char *path, *const *more;
+    } cases[] = {
+        {path, MORE("-n", "30")},
+        {path, MORE("-n", "30", "-r", "ZZQ", "-r", "QQQ")},
+        {path, MORE("-l", "259+990")},
+        {path, MORE("-c", "230")},
+        {path, MORE("-n", "40", "--frequency-penalty", "1.5")},
+        {path, MORE("-n", "9", "--typical", "0.7", "-ub", "3")},
+        {thinks, MORE("-n", "20", "--reasoning-budget", "7")},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        for (size_t g = 0; g < COUNT(guesses); g++) {
+            const char *more[CHILD_ARGS] = {"-l", "90+50", "--temp", "5", "-s", "7", "--top-p=1", "--min-p=0"};
+            static const char lines[] = "one\ntwo\n/reset\nthree\none\ntwo\nthree\nfour\nfive\n";
+            size_t n = 8;
+            struct child plain, guessed;
+            if (g >= 2) more[3] = "0";
+            for (const char *const *a = cases[i].more; *a;) more[n++] = *a++;
+            chat(&plain, NULL, cases[i].path, lines, more);
+            for (size_t k = 0; guesses[g][k];) more[n++] = guesses[g][k++];
+            chat(&guessed, NULL, cases[i].path, lines, more);
+            if (guessed.code != plain.code || strcmp(guessed.out, plain.out))
+                fail_msg("case %zu, guesses %zu: \"%s\" (%d), without guesses \"%s\" (%d); %s", i, g, guessed.out,
+                         guessed.code, plain.out, plain.code, guessed.err);
+            if (!strstr(guessed.err, "guessed: ") || strstr(guessed.err, "guessed: 0"))
+                fail_msg("case %zu, guesses %zu: none were made: %s", i, g, guessed.err);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_history),  cmocka_unit_test(test_sampling_flags),
         cmocka_unit_test(test_thinking), cmocka_unit_test(test_full_context),
         cmocka_unit_test(test_ctrl_c),   cmocka_unit_test(test_plain_text_of_users),
+        cmocka_unit_test(test_guessing),
     };
     return cmocka_run_group_tests(tests, NULL, tiny_cleanup);
 }

@@ -14,19 +14,21 @@ enum { QUANTIZATION_VERSION = 2, NAME_BYTES = 64 };
 
 /* The file types are llama.cpp's own ids. */
 const struct quant_recipe quant_recipes[] = {
-    {"Q4_0", TYPE_Q4_0, 2, false, "4.5 bits a weight"},
-    {"Q4_1", TYPE_Q4_1, 3, false, "5 bits"},
-    {"Q5_0", TYPE_Q5_0, 8, false, "5.5 bits"},
-    {"Q5_1", TYPE_Q5_1, 9, false, "6 bits"},
-    {"Q8_0", TYPE_Q8_0, 7, false, "8.5 bits: hardly a difference"},
-    {"Q4_K", TYPE_Q4_K, 14, false, "4.5 bits"},
-    {"Q4_K_M", TYPE_Q4_K, 15, true, "4.5 bits, 6.6 where it matters: the usual choice"},
-    {"Q5_K", TYPE_Q5_K, 16, false, "5.5 bits"},
-    {"Q5_K_M", TYPE_Q5_K, 17, true, "5.5 bits, 6.6 where it matters"},
-    {"Q6_K", TYPE_Q6_K, 18, false, "6.6 bits"},
-    {"F16", TYPE_F16, 1, false, "16 bits"},
-    {"BF16", TYPE_BF16, 32, false, "16 bits, the range of F32"},
-    {"F32", TYPE_F32, 0, false, "32 bits"},
+    {"Q4_0", TYPE_Q4_0, 2, QUANT_PLAIN, "4.5 bits a weight"},
+    {"Q4_1", TYPE_Q4_1, 3, QUANT_PLAIN, "5 bits"},
+    {"Q5_0", TYPE_Q5_0, 8, QUANT_PLAIN, "5.5 bits"},
+    {"Q5_1", TYPE_Q5_1, 9, QUANT_PLAIN, "6 bits"},
+    {"Q8_0", TYPE_Q8_0, 7, QUANT_PLAIN, "8.5 bits: hardly a difference"},
+    {"Q4_K", TYPE_Q4_K, 14, QUANT_PLAIN, "4.5 bits"},
+    {"Q4_K_S", TYPE_Q4_K, 14, QUANT_S, "4.5 bits, 5.5 in the first layers"},
+    {"Q4_K_M", TYPE_Q4_K, 15, QUANT_M, "4.5 bits, 6.6 where it matters: the usual choice"},
+    {"Q5_K", TYPE_Q5_K, 16, QUANT_PLAIN, "5.5 bits"},
+    {"Q5_K_S", TYPE_Q5_K, 16, QUANT_PLAIN, "the same as Q5_K"},
+    {"Q5_K_M", TYPE_Q5_K, 17, QUANT_M, "5.5 bits, 6.6 where it matters"},
+    {"Q6_K", TYPE_Q6_K, 18, QUANT_PLAIN, "6.6 bits"},
+    {"F16", TYPE_F16, 1, QUANT_PLAIN, "16 bits"},
+    {"BF16", TYPE_BF16, 32, QUANT_PLAIN, "16 bits, the range of F32"},
+    {"F32", TYPE_F32, 0, QUANT_PLAIN, "32 bits"},
     {0},
 };
 
@@ -66,6 +68,13 @@ static bool wants_more_bits(uint32_t layer, uint32_t n) {
     return layer < n / 8 || layer >= 7 * n / 8 || (layer - n / 8) % 3 == 2;
 }
 
+/* Of a value or down projection. */
+static enum tensor_type mixed_type(const struct quant_recipe *r, uint32_t layer, uint32_t n, bool value) {
+    if (r->mix == QUANT_M && wants_more_bits(layer, n)) return TYPE_Q6_K;
+    if (r->mix == QUANT_S && layer < (value ? 4 : n / 8)) return TYPE_Q5_K;
+    return r->base;
+}
+
 static enum tensor_type fall_back(enum tensor_type type, uint64_t cols) {
     if (cols % type_info(type)->block_weights == 0) return type;
     switch (type) {
@@ -86,10 +95,9 @@ enum tensor_type quantize_choose(const struct quant_recipe *r, const struct quan
     if (is_plain(type)) return type;
     if (!strcmp(name, m->has_output ? "output.weight" : "token_embd.weight")) {
         if (type != TYPE_Q8_0) type = TYPE_Q6_K;
-    } else if (r->mixed && layer_of(name, &layer, &what)) {
-        if (!strcmp(what, "attn_qkv.weight")) type = type == TYPE_Q4_K ? TYPE_Q5_K : TYPE_Q6_K;
-        if ((!strcmp(what, "attn_v.weight") || !strcmp(what, "ffn_down.weight")) && wants_more_bits(layer, m->n_layer))
-            type = TYPE_Q6_K;
+    } else if (layer_of(name, &layer, &what)) {
+        bool value = !strcmp(what, "attn_v.weight") || !strcmp(what, "attn_qkv.weight");
+        if (value || !strcmp(what, "ffn_down.weight")) type = mixed_type(r, layer, m->n_layer, value);
     }
     return fall_back(type, t->dims[0]);
 }

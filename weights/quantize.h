@@ -6,11 +6,14 @@
 
 #include "weights/gguf.h"
 
+/* More bits for the value and down projections of some layers. */
+enum quant_mix { QUANT_PLAIN, QUANT_S, QUANT_M };
+
 struct quant_recipe {
     const char *name;      /* "Q4_K_M" */
     enum tensor_type base; /* of most matrices */
     uint32_t file_type;    /* general.file_type */
-    bool mixed;            /* _M: more bits for the value and down projections of some layers */
+    enum quant_mix mix;
     const char *summary;
 };
 
@@ -21,8 +24,9 @@ extern const struct quant_recipe quant_recipes[];
 /* What a tensor becomes, as llama.cpp chooses without an importance matrix:
  *   - vectors, norms and small special tensors keep their type;
  *   - output.weight (token_embd.weight where there is none) gets at least Q6_K;
- *   - mixed: attn_v and ffn_down of the first and last eighth of the layers and of every third between get Q6_K, a fused
- *     attn_qkv one step more than the base;
+ *   - QUANT_M: attn_v, or a fused attn_qkv, and ffn_down of the first and last eighth of the layers and of every third
+ *     between get Q6_K;
+ *   - QUANT_S: attn_v or attn_qkv of the first four layers and ffn_down of the first eighth get Q5_K;
  *   - rows that are no multiple of 256: Q4_K -> Q5_0, Q5_K -> Q5_1, Q6_K -> Q8_0; no multiple of 32: F16. */
 struct quant_model {
     uint32_t n_layer;
