@@ -125,7 +125,7 @@ size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) { retur
 /* f32 costs twice the memory and speed; it is for comparing numbers with other programs.  q8_0 takes about half. */
 static enum status choose_cache(const struct session_options *o, const struct session_size *size, enum kv_type *type,
                                 struct error *e) {
-    static const char *const names[KV_TYPES] = {[KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8_0] = "q8_0"};
+    static const char *const names[KV_TYPES] = {[KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8_0] = "q8_0", [KV_I16] = "i16"};
     const char *k = o->cache_k ? o->cache_k : o->cache_v, *v = o->cache_v ? o->cache_v : k;
     *type = size->kv_type;
     for (int i = 0; k && i < KV_TYPES; i++)

@@ -14,7 +14,7 @@ struct session_options {
     const char *verifier; /* NULL: prm */
     int64_t threads, ctx, kv_mb;
     bool exact; /* f32 activations */
-    const char *cache_k, *cache_v; /* "f16", "f32" or "q8_0", the same in both; NULL: the command's choice */
+    const char *cache_k, *cache_v; /* "f16", "f32", "q8_0" or "i16", the same in both; NULL: the command's choice */
 };
 
 #define MODEL_FLAG(type, field)                                                                                        \
@@ -67,9 +67,9 @@ struct session_options {
          1 << 20,                                                                                                      \
          "MB",                                                                                                         \
          "most memory for the KV cache of each model"},                                                                \
-        {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0",           \
+        {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0|i16",          \
          "numbers of the KV cache"},                                                                                   \
-        {"cache-type-v",     "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0",             \
+        {"cache-type-v",     "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0|i16",            \
          "the same as that of K"},                                                                                     \
     {                                                                                                                  \
         "exact", NULL, FLAG_YES, offsetof(type, field.exact), NULL, 0, 0, NULL,                                        \
