@@ -47,6 +47,11 @@ struct session_options {
         "verifier", NULL, FLAG_CHOICE, offsetof(type, field.verifier), NULL, 0, 0, "prm|ptrue|logprob|none",           \
             "values from the reward model, or the policy's own P(True), or its mean log-probability"                   \
     }
+#define CACHE_FLAGS(type, field) \
+    {"cache-type-k", "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0|i16", "numbers of the KV cache"}, \
+    { \
+        "cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0|i16", "the same as that of K" \
+    }
 #define COMPUTE_FLAGS(type, field)                                                                                     \
     {"threads", "t", FLAG_INT, offsetof(type, field.threads), NULL, 1, 256, "N", "threads (default: all CPUs)"},       \
         {"ctx-size",                                                                                                   \
@@ -67,10 +72,7 @@ struct session_options {
          1 << 20,                                                                                                      \
          "MB",                                                                                                         \
          "most memory for the KV cache of each model"},                                                                \
-        {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0|i16",          \
-         "numbers of the KV cache"},                                                                                   \
-        {"cache-type-v",     "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0|i16",            \
-         "the same as that of K"},                                                                                     \
+        CACHE_FLAGS(type, field),\
     {                                                                                                                  \
         "exact", NULL, FLAG_YES, offsetof(type, field.exact), NULL, 0, 0, NULL,                                        \
             "quantised weights meet f32 activations, not int8: slow, for comparisons"                                  \
@@ -110,6 +112,9 @@ struct session_size {
 enum status session_open(const struct session_options *o, const struct session_size *size, struct session *s,
                          struct error *e);
 void session_close(struct session *s);
+
+/* What --cache-type-k and -v say, for the caller's engine; *type stays when they say nothing. */
+enum status session_cache_type(const struct session_options *o, enum kv_type *type, struct error *e);
 
 /* Opens one model file (also "hf:user/model"), or one inside the binary: "embedded" means the one of that role ("policy", "prm"), other names of
  * weights/embedded.h's table mean themselves. */

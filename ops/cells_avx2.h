@@ -60,7 +60,9 @@ INLINE pair pair_load(const int16_t *p) {
     return _mm256_set1_epi32(both);
 }
 INLINE sum16 sum16_add(sum16 s, pairs16 x, pair y) {
-    return (sum16){_mm256_add_epi32(s.a, _mm256_madd_epi16(x.a, y)), _mm256_add_epi32(s.b, _mm256_madd_epi16(x.b, y))};
+    s.a = _mm256_add_epi32(s.a, _mm256_madd_epi16(x.a, y)), s.b = _mm256_add_epi32(s.b, _mm256_madd_epi16(x.b, y));
+    __asm__("" : "+x"(s.a), "+x"(s.b)); /* gcc 12 would copy sums to other registers and back */
+    return s;
 }
 INLINE f16 sum16_float(sum16 s) { return (f16){_mm256_cvtepi32_ps(s.a), _mm256_cvtepi32_ps(s.b)}; }
 
