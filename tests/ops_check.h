@@ -399,16 +399,24 @@ static void attend_set(const struct attend_case *c, uint8_t *x, size_t i, size_t
     else x[i] = (uint8_t)(int8_t)(value * 20), memcpy(x + n + 2 * group, &scale, 2);
 }
 
-/* K and V of cell t of a page of KV_I16, of random size; a cell that is not seen has large numbers and a NaN scale and exponent. */
-static void attend_set_i16(size_t hd, uint8_t *k, uint8_t *v, size_t t, uint64_t key, bool seen) {
+/* K and V [hd] of one token to cell t of a page of KV_I16. */
+static void attend_store_i16(size_t hd, uint8_t *k, uint8_t *v, size_t t, const float *a, const float *b) {
     const struct ops *scalar = ops_by_name("scalar");
-    float a[512], b[512], scale = NAN, exponent = NAN, size = ldexpf(1, (int)rng_below(key, 2 * hd, 12) - 6);
-    for (size_t d = 0; d < hd; d++) a[d] = 4 * rng_uniform(key, 2 * d) - 2, b[d] = size * (rng_uniform(key, 2 * d + 1) - 0.4f);
-    int16_t *to_k = (int16_t *)(void *)k + t * 2, *to_v = (int16_t *)(void *)v + t / 2 * hd * 2 + t % 2;
-    if (seen) scale = scalar->round_key(to_k, 2 * KV_PAGE, a, hd), exponent = scalar->round_value(to_v, b, hd);
-    else
-        for (size_t d = 0; d < hd; d++) to_k[d / 2 * 2 * KV_PAGE + d % 2] = to_v[2 * d] = -32767;
+    const float scale = scalar->round_key((int16_t *)(void *)k + t * 2, 2 * KV_PAGE, a, hd),
+                exponent = scalar->round_value((int16_t *)(void *)v + t / 2 * hd * 2 + t % 2, b, hd);
     memcpy(k + 2 * hd * KV_PAGE + 4 * t, &scale, 4), memcpy(v + 2 * hd * KV_PAGE + 4 * t, &exponent, 4);
+}
+
+/* The same with random numbers, those of V of random size; a cell that is not seen has a NaN scale and exponent, and large numbers. */
+static void attend_set_i16(size_t hd, uint8_t *k, uint8_t *v, size_t t, uint64_t key, bool seen) {
+    float a[512], b[512], size = ldexpf(1, (int)rng_below(key, 2 * hd, 12) - 6);
+    for (size_t d = 0; d < hd; d++) a[d] = 4 * rng_uniform(key, 2 * d) - 2, b[d] = size * (rng_uniform(key, 2 * d + 1) - 0.4f);
+    if (!seen) a[0] = b[0] = NAN;
+    attend_store_i16(hd, k, v, t, a, b);
+    for (size_t d = 0; d < hd && !seen; d++) {
+        const int16_t large = -32767;
+        memcpy(k + 2 * ((d / 2 * KV_PAGE + t) * 2 + d % 2), &large, 2), memcpy(v + 2 * ((t / 2 * hd + d) * 2 + t % 2), &large, 2);
+    }
 }
 
 /* A row of q to integers in its place. */
