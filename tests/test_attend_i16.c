@@ -131,9 +131,11 @@ static void largest_products(void **state) {
                     scene.k[t][d] = (t == 17 ? 1.1f : -1.1f) * scene.q[d], scene.v[t][d] = t == 17 ? 1 : -1;
             }
             check_near(&scene, "largest scores", 1e-3);
-            for (size_t d = 0; d < hd; d++) scene.q[d] = 0; /* 16 largest weights on the largest V */
-            for (size_t t = 0; t < CELLS; t++)
-                for (size_t d = 0; d < hd; d++) scene.v[t][d] = (d % 2 ? -I16_VALUE : I16_VALUE) * 8.0f;
+            for (size_t t = 0; t < CELLS; t++) /* the same weight 16 times on the largest V */
+                for (size_t d = 0; d < hd; d++)
+                    scene.k[t][d] = scene.q[d], scene.v[t][d] = (d % 2 ? -I16_VALUE : I16_VALUE) * 8.0f;
+            check_near(&scene, "large values", 2e-4);
+            scene.scale = 0; /* all weights are I16_WEIGHT */
             check_near(&scene, "largest values", 1e-6);
         }
 }
