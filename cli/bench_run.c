@@ -30,7 +30,8 @@ static struct room room_of(const struct bench_case *cases, size_t n) {
     return r;
 }
 
-static enum status new_engine(struct subject *s, const struct room *r, uint32_t ubatch, struct error *e) {
+static enum status new_engine(struct subject *s, const struct room *r, uint32_t ubatch, enum kv_type type,
+                              struct error *e) {
     const struct model_config *c = &s->model->config;
     if (r->tokens > c->n_ctx)
         return error_set(e, ERR_INPUT, "%s: %u tokens wanted; the model was trained for %u", gguf_name(s->model->file),
@@ -38,17 +39,18 @@ static enum status new_engine(struct subject *s, const struct room *r, uint32_t 
     struct engine_params p = {.n_pages = r->pages,
                               .n_seqs = r->branches + 4,
                               .max_tokens = r->tokens,
-                              .max_rows = larger(ubatch, r->branches)};
+                              .max_rows = larger(ubatch, r->branches),
+                              .kv_type = type};
     return engine_new(s->model, s->team, &p, &s->engine, e);
 }
 
-enum status subject_open(struct subject *s, const char *model, int threads, uint32_t ubatch,
+enum status subject_open(struct subject *s, const char *model, int threads, uint32_t ubatch, enum kv_type type,
                          const struct bench_case *cases, size_t n_cases, struct error *e) {
     const struct room r = room_of(cases, n_cases);
     *s = (struct subject){.n_tokens = r.tokens, .trunk_len = r.depth};
     enum status st = session_open_model(model, "policy", &s->model, e);
     if (!st) st = team_new(threads, &s->team, e);
-    if (!st) st = new_engine(s, &r, ubatch, e);
+    if (!st) st = new_engine(s, &r, ubatch, type, e);
     if (st) return st;
     s->tokens = mem_new(r.tokens, sizeof *s->tokens);
     s->logits = mem_new((size_t)r.branches * engine_n_out(s->engine), sizeof *s->logits);

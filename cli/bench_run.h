@@ -29,8 +29,9 @@ struct subject {
 
 enum { SUBJECT_MAX_BRANCHES = 4096 };
 
-/* An engine with room for each of the cases, in passes of at most ubatch rows.  s is closable on failure too. */
-enum status subject_open(struct subject *s, const char *model, int threads, uint32_t ubatch,
+/* An engine with room for each of the cases, in passes of at most ubatch rows, with a KV cache of this type.  s is closable on
+ * failure too. */
+enum status subject_open(struct subject *s, const char *model, int threads, uint32_t ubatch, enum kv_type type,
                          const struct bench_case *cases, size_t n_cases, struct error *e);
 void subject_close(struct subject *s);
 

@@ -17,14 +17,14 @@ enum { MAX_CASES = 32, PROBE_BYTES = 1 << 28 };
 
 struct options {
     struct bench_options common;
-    struct session_options session; /* only its model */
+    struct session_options session; /* only its model and type of KV */
     const char *prompt, *depth, *branches;
     const char *llama_bench, *batched_bench;
     int64_t gen, ubatch;
 };
 
 #define MODEL_FLAGS                                                                                                    \
-    MODEL_FLAG(struct options, session), {                                                                             \
+    MODEL_FLAG(struct options, session), CACHE_FLAGS(struct options, session), {                                       \
         "ubatch", "ub", FLAG_INT, offsetof(struct options, ubatch), "512", 1, 65536, "N", "most rows of one pass"      \
     }
 #define GEN_FLAG(n)                                                                                                    \
@@ -94,9 +94,11 @@ static enum status open_peer(struct bench *b, struct error *e) {
 static enum status open_bench(struct bench *b, struct error *e) {
     b->rates = mem_new(b->n_cases, sizeof *b->rates);
     if (!b->rates) return error_set(e, ERR_MEMORY, "no memory for the samples");
-    enum status s = probe_memory_new(&b->memory, PROBE_BYTES, e);
+    enum kv_type type = KV_F16;
+    enum status s = session_cache_type(&b->o->session, &type, e);
+    if (!s) s = probe_memory_new(&b->memory, PROBE_BYTES, e);
     if (!s)
-        s = subject_open(&b->subject, b->o->session.model, bench_threads(&b->o->common), (uint32_t)b->o->ubatch,
+        s = subject_open(&b->subject, b->o->session.model, bench_threads(&b->o->common), (uint32_t)b->o->ubatch, type,
                          b->cases, b->n_cases, e);
     if (!s) s = open_peer(b, e);
     return s ? s : subject_warm(&b->subject, e);
@@ -186,6 +188,8 @@ static void add_row(struct bench_out *out, const struct bench *b, size_t i) {
     json_t *row = json_object();
     json_object_set_new(row, "bench", json_string(c->bench));
     json_object_set_new(row, "model", json_string(bench_model_name(gguf_name(b->subject.model->file))));
+    if (b->o->session.cache_k || b->o->session.cache_v)
+        json_object_set_new(row, "kv", json_string(b->o->session.cache_k ? b->o->session.cache_k : b->o->session.cache_v));
     if (!strcmp(c->bench, "decode")) json_object_set_new(row, "depth", json_integer(c->depth));
     else json_object_set_new(row, "prompt", json_integer(c->prompt ? c->prompt : c->depth));
     if (!strcmp(c->bench, "tree")) json_object_set_new(row, "branches", json_integer(c->branches));

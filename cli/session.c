@@ -124,12 +124,11 @@ size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) {
     return pages_of(n_tokens) * page_bytes(c, KV_F16);
 }
 
-/* f32 costs twice the memory and speed; it is for comparing numbers with other programs.  q8_0 takes about half. */
-static enum status choose_cache(const struct session_options *o, const struct session_size *size, enum kv_type *type,
-                                struct error *e) {
-    static const char *const names[KV_TYPES] = {[KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8_0] = "q8_0"};
+/* f32 costs twice the memory and speed; it is for comparing numbers with other programs.  q8_0 takes about half; i16 is as
+ * large as f16, faster and nearer to f32. */
+enum status session_cache_type(const struct session_options *o, enum kv_type *type, struct error *e) {
+    static const char *const names[KV_TYPES] = {[KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8_0] = "q8_0", [KV_I16] = "i16"};
     const char *k = o->cache_k ? o->cache_k : o->cache_v, *v = o->cache_v ? o->cache_v : k;
-    *type = size->kv_type;
     for (int i = 0; k && i < KV_TYPES; i++)
         if (!strcmp(k, names[i])) *type = (enum kv_type)i;
     if (!k || !strcmp(k, v)) return OK;
@@ -147,8 +146,8 @@ static enum status choose_ctx(const struct session_options *o, const struct sess
                               struct error *e) {
     const struct loaded *both[] = {&s->policy, &s->prm};
     uint64_t usual = size->usual_ctx ? size->usual_ctx : SESSION_CTX;
-    enum kv_type type;
-    enum status st = choose_cache(o, size, &type, e);
+    enum kv_type type = size->kv_type;
+    enum status st = session_cache_type(o, &type, e);
     if (st) return st;
     if (o->ctx > s->policy.model->config.n_ctx)
         return error_set(e, ERR_INPUT, "--ctx-size %lld: the model was trained for %u tokens", (long long)o->ctx,
@@ -174,8 +173,8 @@ static uint32_t rows_of_pass(const struct session_options *o) {
 static enum status new_engine(const struct session_options *o, const struct session_size *size, struct session *s,
                               struct loaded *l, struct error *e) {
     const struct model_config *c = &l->model->config;
-    enum kv_type type;
-    enum status st = choose_cache(o, size, &type, e);
+    enum kv_type type = size->kv_type;
+    enum status st = session_cache_type(o, &type, e);
     if (st) return st;
     uint64_t most = most_pages(o, c, type), pages = (uint64_t)(size->branches + 1) * pages_of(s->ctx);
     if (most < pages_of(s->ctx))

@@ -16,7 +16,7 @@ struct session_options {
     int64_t batch, ubatch; /* the smaller one is the rows of a pass; 0: as the flags' defaults */
     bool exact;            /* f32 activations */
     bool no_mmap, mlock;
-    const char *cache_k, *cache_v; /* "f16", "f32" or "q8_0", the same in both; NULL: the command's choice */
+    const char *cache_k, *cache_v; /* "f16", "f32", "q8_0" or "i16", the same in both; NULL: the command's choice */
 };
 
 #define MODEL_FLAG(type, field)                                                                                        \
@@ -48,6 +48,13 @@ struct session_options {
     {                                                                                                                  \
         "verifier", NULL, FLAG_CHOICE, offsetof(type, field.verifier), NULL, 0, 0, "prm|ptrue|logprob|none",           \
             "values from the reward model, or the policy's own P(True), or its mean log-probability"                   \
+    }
+#define CACHE_FLAGS(type, field)                                                                                       \
+    {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0|i16",      \
+     "numbers of the KV cache"},                                                                                       \
+    {                                                                                                                  \
+        "cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0|i16",             \
+            "the same as that of K"                                                                                    \
     }
 #define COMPUTE_FLAGS(type, field)                                                                                     \
     {"threads", "t", FLAG_INT, offsetof(type, field.threads), NULL, 1, 256, "N", "threads (default: all CPUs)"},       \
@@ -98,11 +105,7 @@ struct session_options {
          0,                                                                                                            \
          NULL,                                                                                                         \
          "for llama.cpp's sake: weights are packed into memory with or without it"},                                   \
-        {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0",      \
-         "numbers of the KV cache"},                                                                                   \
-        {"cache-type-v",         "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0",        \
-         "the same as that of K"},                                                                                     \
-    {                                                                                                                  \
+        CACHE_FLAGS(type, field), {                                                                                    \
         "exact", NULL, FLAG_YES, offsetof(type, field.exact), NULL, 0, 0, NULL,                                        \
             "quantised weights meet f32 activations, not int8: slow, for comparisons"                                  \
     }
@@ -141,6 +144,9 @@ struct session_size {
 enum status session_open(const struct session_options *o, const struct session_size *size, struct session *s,
                          struct error *e);
 void session_close(struct session *s);
+
+/* What --cache-type-k and -v say, for the caller's engine; *type stays when they say nothing. */
+enum status session_cache_type(const struct session_options *o, enum kv_type *type, struct error *e);
 
 /* Opens one model file (also "hf:user/model"), or one inside the binary: "embedded" means the one of that role ("policy", "prm"), other names of
  * weights/embedded.h's table mean themselves. */

@@ -30,6 +30,16 @@ static void temper(const struct model_config *c, float *q, size_t n, uint32_t po
     for (size_t i = 0; i < n; i++) q[i] *= scale;
 }
 
+/* The queries of n heads of one position, each to integers in its place. */
+static void round_queries(float *q, size_t n, size_t hd) {
+    int16_t row[512];
+    for (size_t h = 0; h < n; h++, q += hd) {
+        float scale = ops_get()->round_key(row, 2, q, hd);
+        memcpy(q, row, hd * sizeof *row);
+        memcpy((int16_t *)(void *)q + hd, &scale, sizeof scale);
+    }
+}
+
 /* Part `index` of `count` of n things. */
 static void part(uint32_t n, int index, int count, uint32_t *begin, uint32_t *end) {
     *begin = (uint32_t)((uint64_t)n * (uint64_t)index / (uint64_t)count);
@@ -54,6 +64,7 @@ static void store_rows(const struct pass *p, const struct segment *s, uint32_t l
             norm_and_turn(p, y, queries, y->q_norm, group, pos);
             norm_and_turn(p, y, k, y->k_norm, 1, pos);
             if (c->temperature_scale > 0) temper(c, queries, group * hd, pos);
+            if (kv_type(p->kv) == KV_I16) round_queries(queries, group, hd);
             kv_write(p->kv, pages[pos / KV_PAGE], pos % KV_PAGE, layer, h, k, v);
         }
     }
@@ -109,9 +120,12 @@ static void start(const struct attention_plan *plan, const struct part *mine, si
     }
 }
 
-/* Merges the state of a chunk into that of the chunks before; the first that a slot sees is taken as it is. */
-static void fold(const struct attention_plan *plan, uint32_t slot, size_t hd, const struct attend_args *chunk, float *m,
-                 float *l, float *o) {
+static float exp2_integer(float x) { return x < -126 ? 0 : ldexpf(1, (int)x); }
+
+/* Merges the state of a chunk into that of the chunks before; the first that a slot sees is taken as it is.  The maximum of
+ * integer pages is an integer logarithm to the base 2: both factors are exact. */
+static void fold(const struct attention_plan *plan, uint32_t slot, size_t hd, const struct attend_args *chunk,
+                 enum kv_type type, float *m, float *l, float *o) {
     const float *from = chunk->o + plan->o_offset[slot];
     float *to = o + plan->o_offset[slot], cm = chunk->m[slot], cl = chunk->l[slot];
     if (cl == 0) return;
@@ -121,7 +135,8 @@ static void fold(const struct attention_plan *plan, uint32_t slot, size_t hd, co
         return;
     }
     float top = cm > m[slot] ? cm : m[slot], scale[2] = {m[slot] - top, cm - top};
-    ops_get()->exp_sum(scale, scale, 1, 0, 2);
+    if (type == KV_I16) scale[0] = exp2_integer(scale[0]), scale[1] = exp2_integer(scale[1]);
+    else ops_get()->exp_sum(scale, scale, 1, 0, 2);
     m[slot] = top, l[slot] = l[slot] * scale[0] + cl * scale[1];
     for (size_t d = 0; d < hd; d++) to[d] = to[d] * scale[0] + from[d] * scale[1];
 }
@@ -152,7 +167,7 @@ static void read_part(const struct pass *p, const struct attention_plan *plan, u
         }
         for (uint32_t i = 0; i < plan->n_runs; i++)
             read_run(plan, &plan->runs[i], mine, &a, page, page + chunk_pages, ops_get()->attend[kv_type(p->kv)]);
-        for (uint32_t i = mine->slot0; page && i < mine->slot1; i++) fold(plan, i, hd, &a, m, l, o);
+        for (uint32_t i = mine->slot0; page && i < mine->slot1; i++) fold(plan, i, hd, &a, kv_type(p->kv), m, l, o);
     }
     for (uint32_t i = mine->slot0; i < mine->slot1; i++) {
         float inv = 1 / l[i], *to = o + plan->o_offset[i];

@@ -97,6 +97,7 @@ static void make_writable(struct kv *kv, uint32_t *entry) {
 static size_t head_bytes(struct kv_shape s) {
     size_t n, groups = ((size_t)s.head_dim + KV_GROUP - 1) / KV_GROUP, scales = groups * KV_PAGE * sizeof(uint16_t);
     if (!mul_size(s.head_dim, KV_PAGE * sizeof(float), &n)) return 0;
+    if (s.type == KV_I16) return n / 2 + KV_PAGE * sizeof(float);
     return s.type == KV_F32 ? n : s.type == KV_F16 ? n / 2 : n / 4 + scales;
 }
 
@@ -347,6 +348,14 @@ static void write_q8_0(int8_t *to, size_t step, uint16_t *scales, size_t scale_s
     }
 }
 
+/* As ops.h lays out pages of integers. */
+static void write_i16(int16_t *to_k, int16_t *to_v, uint32_t slot, const float *k, const float *v, size_t hd) {
+    float scale = ops_get()->round_key(to_k + slot * 2, KV_PAGE * 2, k, hd),
+          exponent = ops_get()->round_value(to_v + slot / 2 * hd * 2 + slot % 2, v, hd);
+    memcpy(to_k + hd * KV_PAGE + slot * 2, &scale, sizeof scale);
+    memcpy(to_v + hd * KV_PAGE + slot * 2, &exponent, sizeof exponent);
+}
+
 void kv_write(const struct kv *kv, uint32_t page, uint32_t slot, uint32_t layer, uint32_t head, const float *k,
               const float *v) {
     void *to_k = kv_k(kv, page, layer, head), *to_v = kv_v(kv, page, layer, head);
@@ -360,6 +369,7 @@ void kv_write(const struct kv *kv, uint32_t page, uint32_t slot, uint32_t layer,
         write_q8_0((int8_t *)to_k + slot, KV_PAGE, (uint16_t *)to_k + hd * KV_PAGE / 2 + slot, KV_PAGE, k, hd);
         write_q8_0((int8_t *)to_v + slot * hd, 1, (uint16_t *)to_v + hd * KV_PAGE / 2 + slot * groups, 1, v, hd);
         return;
+    case KV_I16: write_i16(to_k, to_v, slot, k, v, hd); return;
     default:
         ops_get()->store_f16((uint16_t *)to_k + slot, KV_PAGE, k, hd);
         ops_get()->store_f16((uint16_t *)to_v + slot * hd, 1, v, hd);

@@ -1,37 +1,15 @@
 /* attend_lanes.h: attention of several query rows over a run of KV pages.
- * Not the choice of rows and pages: model/attention_plan.c groups the rows that share pages.
+ * Not the choice of rows and pages: model/attention_plan.c groups the rows that share pages, attend_block.h makes tiles of them.
  * Next: kernels_avx2.c, which puts the set together. */
 #ifndef PONDER_ATTEND_LANES_H
 #define PONDER_ATTEND_LANES_H
 
-#include <assert.h>
-
+#include "ops/attend_block.h"
 #include "ops/row_lanes.h"
 
-/* UNROLL for loops in which clang 14 would otherwise stop at a factor of two. */
-#if defined(__clang__)
-#define UNROLL_ALL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL_ALL UNROLL
-#endif
-
-/* Up to MAX_ROWS rows go together through BLOCK pages at a time, in three steps: all scores, all weights, all values.
+/* A block in three steps: all scores, all weights, all values.
  * Scores and values are outer products: rows x vectors, one element of q (or p) broadcast to a widened piece of K (or V),
  * which all rows share.  Eight independent sums keep the FMA pipes busy: few rows take more pages (or columns) at once. */
-enum { MAX_ROWS = 6, BLOCK = 4, BLOCK_CELLS = BLOCK * KV_PAGE };
-
-struct block {
-    const char *k[BLOCK], *v[BLOCK];
-    size_t n_pages;
-    size_t row[MAX_ROWS];                  /* index in attend_args of each row */
-    size_t begin[MAX_ROWS], end[MAX_ROWS]; /* cells of the block that it sees, never none */
-    float *o[MAX_ROWS];
-    unsigned rescale;                            /* bit g: some row's maximum grows in page g */
-    _Alignas(32) float s[MAX_ROWS][BLOCK_CELLS]; /* scores, then weights */
-    _Alignas(32) float c[MAX_ROWS][8];           /* correction of o and l before page g */
-};
-
-INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Numbers [i, i+8) of K or V; `type` is a constant of the caller, scale is for q8_0 only. */
 INLINE f8 load_kv(const void *x, size_t i, f8 scale, enum kv_type type) {
@@ -235,9 +213,7 @@ INLINE void attend_block(const struct attend_args *a, struct block *b, size_t n_
     size_t begin = 0, end = BLOCK_CELLS, page, last = 0;
     bool two = n_rows == 2 || (n_rows == 3 && FITS_4X3); /* three rows x four vectors as well */
     size_t together = n_rows == 1 ? 4 : two ? 2 : 1, wide = 2 * together;
-    b->rescale = 0;
     for (size_t i = 0; i < n_rows; i++) {
-        b->o[i] = a->o + a->o_offset[b->row[i]];
         if (b->begin[i] > begin) begin = b->begin[i];
         if (b->end[i] < end) end = b->end[i];
         if (b->end[i] > last) last = b->end[i];
@@ -264,55 +240,11 @@ INLINE void attend_block(const struct attend_args *a, struct block *b, size_t n_
         if (b->end[i] > end) one(a, b, i, end, b->end[i], type);
 }
 
-/* Sees row i a cell of the n cells from position `first` on?  Then b takes it in. */
-INLINE bool take_row(const struct attend_args *a, struct block *b, size_t at, size_t i, uint32_t first, size_t n) {
-    uint32_t end = a->end[i], begin = a->window && end > a->window ? end - a->window : 0;
-    if (end <= first || begin >= first + n) return false;
-    b->row[at] = i;
-    b->begin[at] = begin > first ? begin - first : 0;
-    b->end[at] = smaller(end - first, n);
-    return true;
-}
-
-/* Asks for part i of n of the next pages: a few lines before each tile, or they would wait for one another.  A page of one
- * kv head lies far from the next: too short for the hardware to see where the reading goes. */
-INLINE void ask_for_next(const struct attend_args *a, size_t i, size_t n) {
-    const size_t lines = 2 * (size_t)((const char *)a->v - (const char *)a->k) / 64; /* of a page: V follows K */
-    for (size_t at = a->n_next * lines * i / n, end = a->n_next * lines * (i + 1) / n; at < end; at++)
-        __builtin_prefetch((const char *)a->k + a->next[at / lines] * a->page_bytes + at % lines * 64, 0, 2);
-}
-
-INLINE void attend_run(const struct attend_args *a, enum kv_type type) {
-    assert(a->head_dim % 8 == 0 && a->head_dim <= 512);
-    struct block b;
-    for (size_t i = 0, tile; i < a->n_rows; i += tile) {
-        size_t left = a->n_rows - i, tiles = (left + MAX_ROWS - 1) / MAX_ROWS;
-        if (a->n_next) ask_for_next(a, (a->n_rows - left) / MAX_ROWS, (a->n_rows + MAX_ROWS - 1) / MAX_ROWS);
-        tile = (left + tiles - 1) / tiles; /* 7 rows are 4 and 3 */
-        for (size_t page = 0; page < a->n_pages; page += BLOCK) {
-            size_t n = 0;
-            b.n_pages = smaller(a->n_pages - page, BLOCK);
-            for (size_t g = 0; g < b.n_pages; g++) {
-                b.k[g] = (const char *)a->k + a->pages[page + g] * a->page_bytes;
-                b.v[g] = (const char *)a->v + a->pages[page + g] * a->page_bytes;
-            }
-            for (size_t r = i; r < i + tile; r++)
-                n += take_row(a, &b, n, r, a->first + (uint32_t)(page * KV_PAGE), b.n_pages * KV_PAGE);
-            switch (n) {
-            case 1: attend_block(a, &b, 1, type); break;
-            case 2: attend_block(a, &b, 2, type); break;
-            case 3: attend_block(a, &b, 3, type); break;
-            case 4: attend_block(a, &b, 4, type); break;
-            case 5: attend_block(a, &b, 5, type); break;
-            case 6: attend_block(a, &b, 6, type); break;
-            default: break;
-            }
-        }
-    }
-}
-
-static void attend_f16(const struct attend_args *a) { attend_run(a, KV_F16); }
-static void attend_f32(const struct attend_args *a) { attend_run(a, KV_F32); }
-static void attend_q8_0(const struct attend_args *a) { attend_run(a, KV_Q8_0); }
+INLINE void block_f16(const struct attend_args *a, struct block *b, size_t n) { attend_block(a, b, n, KV_F16); }
+INLINE void block_f32(const struct attend_args *a, struct block *b, size_t n) { attend_block(a, b, n, KV_F32); }
+INLINE void block_q8_0(const struct attend_args *a, struct block *b, size_t n) { attend_block(a, b, n, KV_Q8_0); }
+static void attend_f16(const struct attend_args *a) { attend_blocks(a, block_f16); }
+static void attend_f32(const struct attend_args *a) { attend_blocks(a, block_f32); }
+static void attend_q8_0(const struct attend_args *a) { attend_blocks(a, block_q8_0); }
 
 #endif

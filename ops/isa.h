@@ -35,6 +35,17 @@ void ops_fill_neon_i8mm(struct ops *t); /* aarch64 builds only; on top of neon-d
 #define EXP_C5 0x1.123a8ep-7f
 #define EXP_C6 0x1.6a2314p-10f
 
+/* 2^r = 1 + r (C1 + ... + C5 r^4) for |r| <= 1/2, to 4.4e-7; 0 below 2^EXP2_LOW, which stands in for -infinity. */
+#define EXP2_LOW -126.0f
+#define EXP2_C1 0x1.62e39ep-1f
+#define EXP2_C2 0x1.ebfa4ep-3f
+#define EXP2_C3 0x1.c74322p-5f
+#define EXP2_C4 0x1.3cbea8p-7f
+#define EXP2_C5 0x1.23a604p-10f
+
+/* Rows of KV_I16 whose largest number is below this are zeros; 32767 / it must be finite. */
+#define I16_SMALLEST 1e-30f
+
 /* 2 * sqrt(2/pi), and 0.044715 times it. */
 #define GELU_A 1.5957691216f
 #define GELU_B 0.0713548162726f

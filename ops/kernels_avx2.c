@@ -1,12 +1,14 @@
 /* kernels_avx2.c: the lane kernels compiled for AVX2 with FMA and F16C.
  * Not kernels itself: they are in the *_lanes.h, one text for every instruction set.
  * Next: kernels_neon.c. */
-#include "ops/lanes16_avx2.h"
+#include "ops/cells_avx2.h"
 #include "ops/quantize_avx2.h"
 
+#include "ops/attend_i16_lanes.h"
 #include "ops/attend_lanes.h"
 #include "ops/panel_lanes.h"
 #include "ops/quantize_lanes.h"
+#include "ops/round_lanes.h"
 #include "ops/row_lanes.h"
 
 void ops_fill_avx2(struct ops *t) {
@@ -24,5 +26,8 @@ void ops_fill_avx2(struct ops *t) {
     t->attend[KV_F16] = attend_f16;
     t->attend[KV_F32] = attend_f32;
     t->attend[KV_Q8_0] = attend_q8_0;
+    t->attend[KV_I16] = attend_i16;
     t->store_f16 = store_f16;
+    t->round_key = round_key;
+    t->round_value = round_value;
 }

@@ -1,11 +1,14 @@
-/* kernels_avx512.c: the matrix products compiled for AVX-512 with VNNI; the rest of the table stays AVX2's.
- * Not kernels itself: panel_lanes.h is one text for every instruction set.
+/* kernels_avx512.c: the matrix products, and attention over pages of integers, compiled for AVX-512 with VNNI; the rest of the
+ * table stays AVX2's.
+ * Not kernels itself: they are in the *_lanes.h, one text for every instruction set.
  * Next: kernels_neon.c. */
-#include "ops/lanes16_avx512.h"
+#include "ops/cells_avx512.h"
 
+#include "ops/attend_i16_lanes.h"
 #include "ops/panel_lanes.h"
 
 void ops_fill_avx512(struct ops *t) {
     t->name = "avx512";
     t->matmul = matmul;
+    t->attend[KV_I16] = attend_i16;
 }

@@ -1,12 +1,14 @@
 /* kernels_neon.c: the lane kernels compiled for AArch64.
  * Not kernels itself: they are in the *_lanes.h, one text for every instruction set.
  * Next: tests/ops_check.h, which holds all sets to the same bits. */
-#include "ops/lanes16_neon.h"
+#include "ops/cells_neon.h"
 #include "ops/quantize_neon.h"
 
+#include "ops/attend_i16_lanes.h"
 #include "ops/attend_lanes.h"
 #include "ops/panel_lanes.h"
 #include "ops/quantize_lanes.h"
+#include "ops/round_lanes.h"
 #include "ops/row_lanes.h"
 
 void ops_fill_neon(struct ops *t) {
@@ -24,5 +26,8 @@ void ops_fill_neon(struct ops *t) {
     t->attend[KV_F16] = attend_f16;
     t->attend[KV_F32] = attend_f32;
     t->attend[KV_Q8_0] = attend_q8_0;
+    t->attend[KV_I16] = attend_i16;
     t->store_f16 = store_f16;
+    t->round_key = round_key;
+    t->round_value = round_value;
 }

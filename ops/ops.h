@@ -32,9 +32,12 @@ typedef void matmul_fn(float *y, size_t ldy, const struct panels *w, uint32_t ro
 /* What KV pages hold.  One page, one kv head, with groups = head_dim / KV_GROUP rounded up:
  *   f16, f32  K as [head_dim][KV_PAGE], one cell per lane, so that scores need no horizontal sum; V as [KV_PAGE][head_dim]
  *   q8_0      K as [head_dim][KV_PAGE] int8, then its scales, [groups][KV_PAGE] f16; V as [KV_PAGE][head_dim] int8, then
- *             [KV_PAGE][groups] f16.  A number is int8 * scale, exact in f32: one scale per cell and KV_GROUP dimensions. */
-enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_TYPES };
-enum { KV_GROUP = 32 };
+ *             [KV_PAGE][groups] f16.  A number is int8 * scale, exact in f32: one scale per cell and KV_GROUP dimensions.
+ *   i16       K as [head_dim/2][KV_PAGE][2] int16, then a scale for each cell, [KV_PAGE] f32; V as [KV_PAGE/2][head_dim][2]
+ *             (pairs of cells), then an exponent for each cell, [KV_PAGE] f32.  A number is int16 * scale or int16 * 2^exponent.
+ *             Rounded by round_key and round_value below so that integer sums are exact (attend_fn). */
+enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_I16, KV_TYPES };
+enum { KV_GROUP = 32, I16_NORM = 46000, I16_VALUE = 16383, I16_WEIGHT = 8192, I16_EXP_LOW = -40, I16_EXP_HIGH = 60 };
 
 /* Several query rows over a run of pages of one kv head, online softmax (Milakov & Gimelshein 2018).
  * Row i sees the cells at positions [end[i] - window, end[i]) (all before end[i] when window is 0 or larger); the run's
@@ -43,12 +46,22 @@ enum { KV_GROUP = 32 };
  *   s[t] = scale * sum_d q[d] * K[d][t]                fma, d ascending; with a softcap: softcap * tanh(s / softcap)
  *   m' = max(m, max_t s[t]);  c = exp(m - m')
  *   p[t] = exp(s[t] - m');  l = l * c + (lane sum of p, lane t % 8);  o[d] = o[d] * c, then fma(p[t], V[t][d], .) t ascending
- * Start: m = -INFINITY, l = 0, o = 0.  A row's bits do not depend on the other rows nor on how its pages are cut into runs. */
+ * Start: m = -INFINITY, l = 0, o = 0.
+ * KV_I16 does the same with integer products, which are exact: no order to keep.  q has been rounded by round_key: at a row's
+ * place are head_dim int16, then their scale qs.  2^x stands for weight() of scalar.c, 0 below 2^-126; in the last two lines x is
+ * an integer.  Page by page:
+ *   i[t] = exact sum of q * K;  with a softcap: s = softcap(i * ks * (qs * scale)), u[t] = fma(s, log2(e), e[t]),
+ *   else u[t] = fma(i * ks[t], qs * scale * log2(e), e[t]), e the exponents of V: what the cell may add to o, in the log2 domain
+ *   M = ceil(max u);  w[t] = 2^(u[t] - M) * I16_WEIGHT;  p[t] = w[t] rounded to nearest even
+ *   m' = max(m, M);  c = 2^(m - m');  up = 2^(M - m')
+ *   l = fma(l, c, (lane sum of w * 2^-e) * up);  o[d] = fma((exact sum of p * V), up, o[d] * c)
+ * l takes the weight before it is rounded: a cell whose V is near zero may have a large one and p = 0.
+ * A row's bits do not depend on the other rows nor on how its pages are cut into runs. */
 struct attend_args {
-    const float *q;                    /* [n_rows] rows of head_dim floats, row i at q + q_offset[i] */
+    const float *q;                    /* [n_rows] rows of head_dim floats, row i at q + q_offset[i]; KV_I16: see above */
     float *o;                          /* running unnormalised outputs, row i at o + o_offset[i] */
     const size_t *q_offset, *o_offset; /* [n_rows] */
-    float *m, *l;                      /* [n_rows] running maximum and sum */
+    float *m, *l;                      /* [n_rows] running maximum (KV_I16: of log2) and sum */
     const uint32_t *end;               /* [n_rows] */
     uint32_t window, first;
     const uint32_t *pages; /* [n_pages] page j has its K at k + pages[j] * page_bytes, its V at v + the same */
@@ -88,6 +101,14 @@ struct ops {
     attend_fn *attend[KV_TYPES];
     /* dst[i * dst_stride] = f16(src[i]): V rows use stride 1, K columns KV_PAGE. */
     void (*store_f16)(uint16_t *dst, size_t dst_stride, const float *src, size_t n);
+    /* Rows of q and K for KV_I16: x[i] / s, rounded to nearest even, to to[i / 2 * step + i % 2]; returns s.  At most 32767,
+     * and the norm of what is stored at most I16_NORM plus roundings: the sum of products of two such rows stays below 2^31
+     * (Cauchy-Schwarz).  n % 8 == 0, n <= 512; |x| < I16_SMALLEST: zeros; a NaN or infinity in x: zeros and NaN. */
+    float (*round_key)(int16_t *to, size_t step, const float *x, size_t n);
+    /* A row of V for KV_I16: x[i] / 2^e, rounded to nearest even, to to[2 * i]; returns e, the smallest from I16_EXP_LOW on
+     * for which none is above I16_VALUE: sums over a page with weights up to I16_WEIGHT stay below 2^31.  NaN as above, also when
+     * e would be above I16_EXP_HIGH. */
+    float (*round_value)(int16_t *to, const float *x, size_t n);
 };
 
 /* The best table for this CPU, or the one that the environment variable PONDER_ISA names; a name that this CPU or build

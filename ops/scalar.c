@@ -226,6 +226,70 @@ static void attend_row(const struct attend_args *a, size_t row, size_t page, siz
     }
 }
 
+/* 2^x * I16_WEIGHT for x <= 0: as exp_scalar. */
+static float weight(float x) {
+    const float t = x + EXP_ROUND, r = x - (t - EXP_ROUND);
+    float p = I16_WEIGHT * EXP2_C5;
+    p = fmaf(p, r, I16_WEIGHT * EXP2_C4);
+    p = fmaf(p, r, I16_WEIGHT * EXP2_C3);
+    p = fmaf(p, r, I16_WEIGHT * EXP2_C2);
+    p = fmaf(p, r, I16_WEIGHT * EXP2_C1);
+    p = fmaf(p, r, I16_WEIGHT);
+    uint32_t bits, shift;
+    memcpy(&bits, &p, sizeof bits);
+    memcpy(&shift, &t, sizeof shift);
+    bits += shift << 23;
+    memcpy(&p, &bits, sizeof p);
+    return x < EXP2_LOW ? 0 : p; /* NaN stays: its low bits are 0 when it comes from arithmetic or is NAN */
+}
+
+/* 2^x for an integer x <= 0; exact. */
+static float power(float x) { return x >= EXP2_LOW ? ldexpf(1, (int)x) : 0; }
+
+/* attend_row for pages of integers. */
+static void attend_row_i16(const struct attend_args *a, size_t row, size_t page, size_t begin, size_t end) {
+    const size_t hd = a->head_dim;
+    const int16_t *q = (const int16_t *)(const void *)(a->q + a->q_offset[row]),
+                  *k = (const int16_t *)(const void *)((const char *)a->k + a->pages[page] * a->page_bytes),
+                  *v = (const int16_t *)(const void *)((const char *)a->v + a->pages[page] * a->page_bytes);
+    float *o = a->o + a->o_offset[row], u[KV_PAGE], qs, ks[KV_PAGE], e[KV_PAGE];
+    int32_t p[KV_PAGE] = {0};
+    memcpy(&qs, q + hd, sizeof qs), memcpy(ks, k + hd * KV_PAGE, sizeof ks), memcpy(e, v + hd * KV_PAGE, sizeof e);
+    for (size_t t = 0; t < KV_PAGE; t++) {
+        int32_t i = 0;
+        for (size_t d = 0; d < hd; d++) i += q[d] * k[(d / 2 * KV_PAGE + t) * 2 + d % 2];
+        u[t] = (float)i * ks[t];
+    }
+    if (a->softcap > 0) {
+        for (size_t t = 0; t < KV_PAGE; t++) u[t] *= qs * a->scale;
+        softcap(u, a->softcap, KV_PAGE);
+    }
+    const float factor = a->softcap > 0 ? EXP_INV_LN2 : qs * a->scale * EXP_INV_LN2;
+    for (size_t t = 0; t < KV_PAGE; t++) u[t] = t >= begin && t < end ? fmaf(u[t], factor, e[t]) : -INFINITY;
+    float lane[LANES], larger8[LANES], m;
+    for (size_t l = 0; l < LANES; l++) larger8[l] = larger(u[l], u[l + LANES]);
+    m = larger(larger(larger(larger8[0], larger8[4]), larger(larger8[2], larger8[6])),
+               larger(larger(larger8[1], larger8[5]), larger(larger8[3], larger8[7])));
+    m = ceilf(larger(m, -FLT_MAX));
+    const float now = larger(m, a->m[row]), up = power(m - now), c = power(a->m[row] - now);
+    for (size_t t = begin; t < end; t++) {
+        u[t] = weight(u[t] - m);
+        p[t] = u[t] == u[t] ? (int32_t)nearbyintf(u[t]) : 0;
+        u[t] *= ldexpf(1, e[t] == e[t] ? -(int)e[t] : 0);
+    }
+    for (size_t l = 0; l < LANES; l++) {
+        const float low = l >= begin && l < end ? u[l] : 0, high = l + LANES >= begin && l + LANES < end ? u[l + LANES] : 0;
+        lane[l] = low + high;
+    }
+    a->l[row] = fmaf(a->l[row], c, lane_tree(lane) * up);
+    a->m[row] = now;
+    for (size_t d = 0; d < hd; d++) {
+        int32_t sum = 0;
+        for (size_t t = 0; t < KV_PAGE; t++) sum += p[t] * v[(t / 2 * hd + d) * 2 + t % 2];
+        o[d] = fmaf((float)sum, up, o[d] * c);
+    }
+}
+
 static void attend_run(const struct attend_args *a, enum kv_type type) {
     assert(a->head_dim % 8 == 0 && a->head_dim <= 512);
     for (size_t i = 0; i < a->n_rows; i++)
@@ -233,17 +297,48 @@ static void attend_run(const struct attend_args *a, enum kv_type type) {
             uint32_t first = a->first + (uint32_t)(page * KV_PAGE), end = a->end[i],
                      begin = a->window && end > a->window ? end - a->window : 0;
             if (end <= first || begin >= first + KV_PAGE) continue;
-            attend_row(a, i, page, begin > first ? begin - first : 0, end - first < KV_PAGE ? end - first : KV_PAGE,
-                       type);
+            begin = begin > first ? begin - first : 0, end = end - first < KV_PAGE ? end - first : KV_PAGE;
+            if (type == KV_I16) attend_row_i16(a, i, page, begin, end);
+            else attend_row(a, i, page, begin, end, type);
         }
 }
 
 static void attend_f16(const struct attend_args *a) { attend_run(a, KV_F16); }
 static void attend_f32(const struct attend_args *a) { attend_run(a, KV_F32); }
 static void attend_q8_0(const struct attend_args *a) { attend_run(a, KV_Q8_0); }
+static void attend_i16(const struct attend_args *a) { attend_run(a, KV_I16); }
 
 static void store_f16(uint16_t *dst, size_t dst_stride, const float *src, size_t n) {
     for (size_t i = 0; i < n; i++) dst[i * dst_stride] = f32_to_f16(src[i]);
+}
+
+static float largest_size(const float *x, size_t n) {
+    float most = 0;
+    for (size_t i = 0; i < n; i++) most = larger(fabsf(x[i]), most);
+    return most;
+}
+
+static float round_key(int16_t *to, size_t step, const float *x, size_t n) {
+    const float most = largest_size(x, n);
+    float lane[LANES] = {0}, by = most >= I16_SMALLEST ? 32767 / most : 0;
+    for (size_t i = 0; i < n; i++) lane[i % LANES] = fmaf(x[i] * by, x[i] * by, lane[i % LANES]);
+    const float norm2 = lane_tree(lane), limit = (float)I16_NORM * I16_NORM;
+    const bool finite = norm2 == norm2; /* infinity is multiplied by 0 */
+    if (norm2 > limit) by *= I16_NORM / sqrtf(norm2);
+    for (size_t i = 0; i < n; i++) to[i / 2 * step + i % 2] = (int16_t)(finite ? nearbyintf(x[i] * by) : 0);
+    return !finite ? NAN : by > 0 ? 1 / by : 0;
+}
+
+static float round_value(int16_t *to, const float *x, size_t n) {
+    const float most = largest_size(x, n) / I16_VALUE;
+    uint32_t bits;
+    bool finite = true;
+    memcpy(&bits, &most, sizeof bits);
+    int e = (int)(bits >> 23) - 127 + ((bits & 0x7fffff) != 0);
+    if (e < I16_EXP_LOW) e = I16_EXP_LOW;
+    for (size_t i = 0; i < n; i++) finite = finite && x[i] == x[i] && e <= I16_EXP_HIGH;
+    for (size_t i = 0; i < n; i++) to[2 * i] = (int16_t)(finite ? nearbyintf(x[i] * ldexpf(1, -e)) : 0);
+    return finite ? (float)e : NAN;
 }
 
 void ops_fill_scalar(struct ops *t) {
@@ -256,8 +351,10 @@ void ops_fill_scalar(struct ops *t) {
                       .add = add,
                       .exp_sum = exp_sum,
                       .max = max,
-                      .attend = {[KV_F16] = attend_f16, [KV_F32] = attend_f32, [KV_Q8_0] = attend_q8_0},
-                      .store_f16 = store_f16};
+                      .attend = {[KV_F16] = attend_f16, [KV_F32] = attend_f32, [KV_Q8_0] = attend_q8_0, [KV_I16] = attend_i16},
+                      .store_f16 = store_f16,
+                      .round_key = round_key,
+                      .round_value = round_value};
     t->matmul = matmul;
     t->quantize = quantize;
 }

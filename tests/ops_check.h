@@ -386,6 +386,7 @@ enum { ATTEND_ROWS = 32, ATTEND_PAGES = 11, ATTEND_FIRST = 3 * KV_PAGE };
 /* Bytes of K (or of V) in a page. */
 static size_t attend_bytes(const struct attend_case *c) {
     size_t n = c->head_dim * KV_PAGE, groups = (c->head_dim + KV_GROUP - 1) / KV_GROUP;
+    if (c->type == KV_I16) return 2 * n + 4 * KV_PAGE;
     return c->type == KV_F32 ? 4 * n : c->type == KV_F16 ? 2 * n : n + 2 * groups * KV_PAGE;
 }
 
@@ -396,6 +397,33 @@ static void attend_set(const struct attend_case *c, uint8_t *x, size_t i, size_t
     if (c->type == KV_F32) memcpy(x + 4 * i, seen ? &value : &(float){NAN}, 4);
     else if (c->type == KV_F16) memcpy(x + 2 * i, &half, 2);
     else x[i] = (uint8_t)(int8_t)(value * 20), memcpy(x + n + 2 * group, &scale, 2);
+}
+
+/* K and V [hd] of one token to cell t of a page of KV_I16. */
+static void attend_store_i16(size_t hd, uint8_t *k, uint8_t *v, size_t t, const float *a, const float *b) {
+    const struct ops *scalar = ops_by_name("scalar");
+    const float scale = scalar->round_key((int16_t *)(void *)k + t * 2, 2 * KV_PAGE, a, hd),
+                exponent = scalar->round_value((int16_t *)(void *)v + t / 2 * hd * 2 + t % 2, b, hd);
+    memcpy(k + 2 * hd * KV_PAGE + 4 * t, &scale, 4), memcpy(v + 2 * hd * KV_PAGE + 4 * t, &exponent, 4);
+}
+
+/* The same with random numbers, those of V of random size; a cell that is not seen has a NaN scale and exponent, and large numbers. */
+static void attend_set_i16(size_t hd, uint8_t *k, uint8_t *v, size_t t, uint64_t key, bool seen) {
+    float a[512], b[512], size = ldexpf(1, (int)rng_below(key, 2 * hd, 12) - 6);
+    for (size_t d = 0; d < hd; d++) a[d] = 4 * rng_uniform(key, 2 * d) - 2, b[d] = size * (rng_uniform(key, 2 * d + 1) - 0.4f);
+    if (!seen) a[0] = b[0] = NAN;
+    attend_store_i16(hd, k, v, t, a, b);
+    for (size_t d = 0; d < hd && !seen; d++) {
+        const int16_t large = -32767;
+        memcpy(k + 2 * ((d / 2 * KV_PAGE + t) * 2 + d % 2), &large, 2), memcpy(v + 2 * ((t / 2 * hd + d) * 2 + t % 2), &large, 2);
+    }
+}
+
+/* A row of q to integers in its place. */
+static void attend_round_q(float *q, size_t hd) {
+    int16_t row[512];
+    const float scale = ops_by_name("scalar")->round_key(row, 2, q, hd);
+    memcpy(q, row, 2 * hd), memcpy((uint8_t *)q + 2 * hd, &scale, 4);
 }
 
 /* Runs the case in pieces of at most n_run pages. */
@@ -416,6 +444,7 @@ static bool check_attend_case(const struct ops *v, const struct attend_case *c) 
     float m[ATTEND_ROWS], l[ATTEND_ROWS], want_m[ATTEND_ROWS], want_l[ATTEND_ROWS], *want = calloc(n_o + 1, sizeof *want);
     bool seen[ATTEND_PAGES * KV_PAGE] = {false}, ok = true;
     fill_random((float *)q.data, n_o, hd, false);
+    for (size_t i = 0; i < c->n_rows && c->type == KV_I16; i++) attend_round_q((float *)q.data + i * hd, hd);
     for (size_t i = 0; i < c->n_rows; i++) {
         offset[i] = (c->n_rows - 1 - i) * hd; /* rows of one prompt end near each other, branches at one place, others anywhere */
         uint32_t near = 40 + (uint32_t)i / 3, any = rng_below(c->key, i, (uint32_t)(c->n_pages + 4) * KV_PAGE);
@@ -426,12 +455,14 @@ static bool check_attend_case(const struct ops *v, const struct attend_case *c) 
     for (uint32_t j = 0; j < c->n_pages; j++) {
         pages[j] = (uint32_t)((j * 7 + c->key) % c->n_pages); /* a permutation, for 1 to 11 pages but 7 */
         uint8_t *k = kv.data + pages[j] * page_bytes, *vv = k + bytes;
-        for (size_t t = 0; t < KV_PAGE; t++)
-            for (size_t d = 0; d < hd; d++) {
+        for (size_t t = 0; t < KV_PAGE; t++) {
+            if (c->type == KV_I16) attend_set_i16(hd, k, vv, t, (c->key << 16) + j * KV_PAGE + t, seen[j * KV_PAGE + t]);
+            for (size_t d = 0; d < hd && c->type != KV_I16; d++) {
                 float a = 4 * rng_uniform(c->key + j, 2 * (t * hd + d)) - 2, b = rng_uniform(c->key + j, 2 * (t * hd + d) + 1);
                 attend_set(c, k, d * KV_PAGE + t, d / KV_GROUP * KV_PAGE + t, a, seen[j * KV_PAGE + t]);
                 attend_set(c, vv, t * hd + d, t * groups + d / KV_GROUP, b - 0.4f, seen[j * KV_PAGE + t]);
             }
+        }
     }
     char what[128];
     for (size_t run = 1; run <= 11 && ok; run += run == 1 ? 2 : 8) { /* the scalar one in one piece; the other in runs of 1, 3, 11 */
@@ -457,7 +488,7 @@ static bool check_attend_case(const struct ops *v, const struct attend_case *c) 
 }
 
 static bool check_attend(const struct ops *v) {
-    static const size_t rows[] = {0, 1, 2, 3, 4, 5, 6, 7, 9, 13, 32}, dims[] = {8, 16, 24, 40, 64, 80, 128};
+    static const size_t rows[] = {0, 1, 2, 3, 4, 5, 6, 7, 9, 13, 32}, dims[] = {8, 16, 24, 40, 64, 80, 128, 256, 512};
     static const size_t pages[] = {1, 2, 3, 4, 5, 8, 9, 11};
     static const uint32_t windows[] = {0, 1, 5, 17, 40, 64, 1000};
     uint64_t key = 0;
@@ -492,6 +523,33 @@ static bool check_store_f16(const struct ops *v) {
     return true;
 }
 
+static bool check_round(const struct ops *v) {
+    static const float sizes[] = {1, 1e-3f, 1e-29f, 1e-31f, 1e20f, 3e37f, 0};
+    const struct ops *scalar = ops_by_name("scalar");
+    for (size_t n = 8; n <= 512; n += n < 96 ? 8 : 104)
+        for (size_t i = 0; i < COUNT(sizes); i++)
+            for (int wild = 0; wild < 3; wild++) {
+                float x[512], s[4];
+                int16_t to[2][2 * 512] = {{0}};
+                char what[96];
+                for (size_t d = 0; d < n; d++) x[d] = (2 * rng_uniform(n + i, d) - 1) * sizes[i];
+                if (wild) x[n * 5 / 8] = wild == 1 ? NAN : -INFINITY;
+                snprintf(what, sizeof what, "%s round n %zu size %g wild %d", v->name, n, (double)sizes[i], wild);
+                for (int key = 0; key < 2; key++) {
+                    s[0] = key ? v->round_key(to[0], 4, x, n) : v->round_value(to[0] + 1, x, n);
+                    s[1] = key ? scalar->round_key(to[1], 4, x, n) : scalar->round_value(to[1] + 1, x, n);
+                    if (!(isnan(s[0]) && isnan(s[1])) && !same_bits(what, s, s + 1, 1)) return false;
+                    for (size_t d = 0; d < COUNT(to[0]); d++)
+                        if (to[0][d] != to[1][d]) {
+                            fprintf(stderr, "%s %s: [%zu] is %d, scalar has %d\n", what, key ? "key" : "value", d, to[0][d],
+                                    to[1][d]);
+                            return false;
+                        }
+                }
+            }
+    return true;
+}
+
 /* The list that both programs run on every table this CPU has. */
 static const struct ops_check {
     const char *name;
@@ -505,6 +563,7 @@ static const struct ops_check {
     {"rope", check_rope},
     {"attend", check_attend},
     {"store_f16", check_store_f16},
+    {"round", check_round},
 };
 
 #endif

@@ -42,13 +42,13 @@ static struct text text_of(const struct model *m, enum kv_type type) {
     return x;
 }
 
-static const enum kv_type types[] = {KV_F16, KV_F32, KV_Q8_0};
+static const enum kv_type types[] = {KV_F16, KV_F32, KV_Q8_0, KV_I16};
 
 static void any_pieces_give_the_same_bits(void **state) {
     (void)state;
     static const uint32_t pieces[] = {32, 512, 7, 1};
     for (size_t t = 0; t < COUNT(types); t++) {
-        struct model *m = model_of(20 + t, t == 1);
+        struct model *m = model_of(20 + t, t == 1 || t == 3);
         struct text x = text_of(m, types[t]);
         float *out = malloc((size_t)LONG * x.n_out * sizeof *out);
         for (int threads = 1; threads <= 3; threads++)
@@ -193,16 +193,19 @@ static double nmse(const float *x, const float *want, size_t n) {
 static void rounding_of_kv_is_small(void **state) {
     (void)state;
     struct model *m = model_of(60, false);
-    struct text exact = text_of(m, KV_F32), half = text_of(m, KV_F16), q8 = text_of(m, KV_Q8_0);
+    struct text exact = text_of(m, KV_F32), half = text_of(m, KV_F16), q8 = text_of(m, KV_Q8_0),
+                i16 = text_of(m, KV_I16);
     double f16 = nmse(half.want, exact.want, (size_t)LONG * exact.n_out),
-           q = nmse(q8.want, exact.want, (size_t)LONG * exact.n_out);
-    print_message("NMSE of logits against f32 KV: f16 %.1e, q8_0 %.1e\n", f16, q);
-    assert_true(f16 < 1e-6 && q < 1e-3 && q > f16);
+           q = nmse(q8.want, exact.want, (size_t)LONG * exact.n_out),
+           i = nmse(i16.want, exact.want, (size_t)LONG * exact.n_out);
+    print_message("NMSE of logits against f32 KV: f16 %.1e, q8_0 %.1e, i16 %.1e\n", f16, q, i);
+    assert_true(f16 < 1e-6 && q < 1e-3 && q > f16 && i < f16);
     struct kv_shape shape = {4, 2, 64, KV_F16};
     size_t bytes = kv_shape_bytes(shape);
     shape.type = KV_F32, assert_int_equal(kv_shape_bytes(shape), 2 * bytes);
     shape.type = KV_Q8_0, assert_int_equal(kv_shape_bytes(shape), bytes / 2 + bytes / 32); /* int8, and f16 for 32 */
-    free(exact.want), free(half.want), free(q8.want), model_close(&m);
+    shape.type = KV_I16, assert_int_equal(kv_shape_bytes(shape), bytes + bytes / 32); /* and f32 for 64 */
+    free(exact.want), free(half.want), free(q8.want), free(i16.want), model_close(&m);
 }
 
 /* A trunk of 2048 tokens and 1000 branches of 64 own tokens. */

@@ -31,7 +31,7 @@ static void test_tables(void **state) {
         if (!t) continue;
         assert_string_equal(t->name, ops_names[i]);
         assert_true(t->matmul && t->quantize && t->rms_norm && t->rope && t->silu_mul && t->add && t->exp_sum &&
-                    t->max && t->attend[KV_F16] && t->attend[KV_F32] && t->attend[KV_Q8_0] && t->store_f16);
+                    t->max && t->attend[KV_F16] && t->attend[KV_F32] && t->attend[KV_Q8_0] && t->attend[KV_I16] && t->store_f16 && t->round_key && t->round_value);
     }
 }
 

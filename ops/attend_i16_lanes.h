@@ -1,0 +1,207 @@
+/* attend_i16_lanes.h: attention over KV pages of int16, sixteen cells at a time; scalar.c says the same cell by cell.
+ * Not the tiles of rows and pages: attend_block.h.
+ * Next: cells_avx2.h for the names it is written over. */
+#ifndef PONDER_ATTEND_I16_LANES_H
+#define PONDER_ATTEND_I16_LANES_H
+
+#include <float.h>
+#include <string.h>
+
+#include "ops/attend_block.h"
+
+/* A block in three steps as in attend_lanes.h, but sums are exact and wide: a page is one vector, a row has few corrections, and
+ * a cell that a row does not see is one of weight 0, so that all rows go through all cells. */
+struct weights_i16 {
+    _Alignas(64) int16_t p[MAX_ROWS][BLOCK_CELLS];
+    _Alignas(64) float inverse[BLOCK_CELLS]; /* 2^-exponent of V */
+    float up[MAX_ROWS][BLOCK];               /* from a page's scale to that of o */
+};
+
+/* 2^x for integers x <= 0. */
+INLINE f16 f16_pow2(f16 x) {
+    return f16_scale_exponent(f16_set(1), f16_add(f16_larger(x, f16_set(EXP2_LOW - 1)), f16_set(EXP_ROUND)));
+}
+
+/* Scores of n_rows rows over n_pages whole pages (constants of the caller). */
+INLINE void scores_i16(const struct attend_args *a, struct block *b, struct weights_i16 *w, size_t n_rows, size_t page,
+                       size_t n_pages) {
+    const int16_t *q[MAX_ROWS];
+    float factor[MAX_ROWS];
+    sum16 sum[MAX_ROWS][BLOCK];
+    const size_t hd = a->head_dim;
+    UNROLL_ALL
+    for (size_t i = 0; i < n_rows; i++) {
+        q[i] = (const int16_t *)(const void *)(a->q + a->q_offset[b->row[i]]);
+        memcpy(&factor[i], q[i] + hd, sizeof factor[i]);
+        factor[i] *= a->scale;
+        if (a->softcap == 0) factor[i] *= EXP_INV_LN2;
+        UNROLL_ALL
+        for (size_t g = 0; g < n_pages; g++) sum[i][g] = sum16_zero();
+    }
+    for (size_t d = 0; d < hd; d += 2) {
+        pairs16 k[BLOCK];
+        UNROLL_ALL
+        for (size_t g = 0; g < n_pages; g++) k[g] = pairs16_load(b->k[page + g] + d * KV_PAGE * sizeof **q);
+        UNROLL_ALL
+        for (size_t i = 0; i < n_rows; i++) {
+            const pair two = pair_load(q[i] + d);
+            UNROLL_ALL
+            for (size_t g = 0; g < n_pages; g++) sum[i][g] = sum16_add(sum[i][g], k[g], two);
+        }
+    }
+    UNROLL_ALL
+    for (size_t g = 0; g < n_pages; g++) {
+        const size_t cell = (page + g) * KV_PAGE, bytes = hd * KV_PAGE * sizeof **q;
+        const f16 scale = f16_load((const float *)(const void *)(b->k[page + g] + bytes)),
+                  e = f16_load((const float *)(const void *)(b->v[page + g] + bytes));
+        f16_store(w->inverse + cell, f16_scale_exponent(f16_set(1), f16_sub(f16_set(EXP_ROUND), e)));
+        UNROLL_ALL
+        for (size_t i = 0; i < n_rows; i++) {
+            const f16 s = f16_mul(sum16_float(sum[i][g]), scale), f = f16_set(factor[i]);
+            f16_store(b->s[i] + cell, a->softcap > 0 ? f16_mul(s, f) : f16_fma(s, f, e));
+        }
+    }
+}
+
+/* Any table's softcap has the same bits. */
+static __attribute__((noinline)) void cap_scores(const struct attend_args *a, struct block *b, size_t i) {
+    ops_get()->softcap(b->s[i], a->softcap, b->n_pages * KV_PAGE);
+    for (size_t g = 0; g < b->n_pages; g++) {
+        const char *e = b->v[g] + a->head_dim * KV_PAGE * sizeof(int16_t);
+        float *s = b->s[i] + g * KV_PAGE;
+        f16_store(s, f16_fma(f16_load(s), f16_set(EXP_INV_LN2), f16_load((const float *)(const void *)e)));
+    }
+}
+
+/* Weights of one page: p, and what they add to l. */
+INLINE f16 page_weights(struct weights_i16 *w, size_t i, size_t page, f16 u, float top) {
+    const f16 x = f16_sub(u, f16_set(top)), t = f16_add(x, f16_set(EXP_ROUND)),
+              r = f16_sub(x, f16_sub(t, f16_set(EXP_ROUND)));
+    f16 y = f16_set(I16_WEIGHT * EXP2_C5);
+    y = f16_fma(y, r, f16_set(I16_WEIGHT * EXP2_C4));
+    y = f16_fma(y, r, f16_set(I16_WEIGHT * EXP2_C3));
+    y = f16_fma(y, r, f16_set(I16_WEIGHT * EXP2_C2));
+    y = f16_fma(y, r, f16_set(I16_WEIGHT * EXP2_C1));
+    y = f16_fma(y, r, f16_set(I16_WEIGHT));
+    y = f16_unless_less(x, f16_set(EXP2_LOW), f16_scale_exponent(y, t));
+    f16_store_i16(w->p[i] + page * KV_PAGE, y);
+    return f16_mul(y, f16_load(w->inverse + page * KV_PAGE));
+}
+
+/* The pages' largest m, in a row whose maximum grows: corrections, page by page. */
+INLINE void weights_grow(struct block *b, struct weights_i16 *w, size_t i, f16 m, const float *top, f16 sum,
+                         float *row_m, float *l) {
+    float before[BLOCK], now[BLOCK], more[BLOCK], largest = *row_m;
+    for (size_t g = 0; g < BLOCK; g++) {
+        before[g] = largest;
+        if (top[g] > largest) largest = top[g], b->rescale |= 1U << g;
+        now[g] = largest;
+    }
+    const f16 up = f16_pow2(f16_sub(m, f16_load4(now)));
+    f16_store4(b->c[i], f16_pow2(f16_sub(f16_load4(before), f16_load4(now))));
+    f16_store4(w->up[i], up);
+    f16_store4(more, f16_mul(sum, up));
+    for (size_t g = 0; g < b->n_pages; g++) *l = fmaf(*l, b->c[i][g], more[g]);
+    *row_m = largest;
+}
+
+/* Scores of row i to weights; updates m, l and the corrections. */
+INLINE void weights_i16(const struct attend_args *a, struct block *b, struct weights_i16 *w, size_t i) {
+    float *s = b->s[i], *row_m = a->m + b->row[i], *l = a->l + b->row[i], top[BLOCK], more[BLOCK];
+    const size_t n = b->n_pages;
+    f16 u[BLOCK];
+    for (size_t t = 0; t < b->begin[i]; t++) s[t] = -INFINITY;
+    for (size_t t = b->end[i]; t < n * KV_PAGE; t++) s[t] = -INFINITY;
+    UNROLL_ALL
+    for (size_t g = 0; g < BLOCK; g++) u[g] = g < n ? f16_load(s + g * KV_PAGE) : f16_set(-INFINITY);
+    const f16 m = f16_ceil(f16_larger(f16_largest4(u), f16_set(-FLT_MAX)));
+    f16_store4(top, m);
+    UNROLL_ALL
+    for (size_t g = 0; g < BLOCK; g++) u[g] = g < n ? page_weights(w, i, g, u[g], top[g]) : f16_set(0);
+    const f16 sum = f16_sum4(u);
+    if (!(top[0] <= *row_m) | !(top[1] <= *row_m) | !(top[2] <= *row_m) | !(top[3] <= *row_m)) {
+        weights_grow(b, w, i, m, top, sum, row_m, l);
+        return;
+    }
+    const f16 up = f16_pow2(f16_sub(m, f16_set(*row_m)));
+    f16_store4(b->c[i], f16_set(1));
+    f16_store4(w->up[i], up);
+    f16_store4(more, f16_mul(sum, up));
+    *l = (((*l + more[0]) + more[1]) + more[2]) + more[3];
+}
+
+/* o = o * c + up * p V for n_rows rows, n vectors of V from dimension d on, which is where o points; page by page. */
+INLINE void values_i16(const struct attend_args *a, const struct block *b, const struct weights_i16 *w, float *const *o,
+                       size_t n_rows, size_t n, size_t d) {
+    const size_t step = a->head_dim * 2 * sizeof(int16_t);
+    size_t n_cells = KV_PAGE;
+    __asm__("" : "+r"(n_cells)); /* gcc 12 would unroll a known number, and spill */
+    for (size_t g = 0; g < b->n_pages; g++) {
+        const char *v = b->v[g] + d * 2 * sizeof(int16_t);
+        const bool rescale = b->rescale >> g & 1;
+        sum16 sum[MAX_ROWS][BLOCK];
+        UNROLL_ALL
+        for (size_t i = 0; i < n_rows; i++) {
+            UNROLL_ALL
+            for (size_t k = 0; k < n; k++) sum[i][k] = sum16_zero();
+        }
+        for (size_t t = 0; t < n_cells; t += 2, v += step) {
+            pairs16 x[BLOCK];
+            UNROLL_ALL
+            for (size_t k = 0; k < n; k++) x[k] = pairs16_load(v + k * KV_PAGE * 2 * sizeof(int16_t));
+            UNROLL_ALL
+            for (size_t i = 0; i < n_rows; i++) {
+                const pair two = pair_load(w->p[i] + g * KV_PAGE + t);
+                UNROLL_ALL
+                for (size_t k = 0; k < n; k++) sum[i][k] = sum16_add(sum[i][k], x[k], two);
+            }
+        }
+        UNROLL_ALL
+        for (size_t i = 0; i < n_rows; i++) {
+            const f16 up = f16_set(w->up[i][g]), c = f16_set(b->c[i][g]);
+            UNROLL_ALL
+            for (size_t k = 0; k < n; k++) {
+                const f16 old = f16_load(o[i] + k * KV_PAGE);
+                f16_store(o[i] + k * KV_PAGE, f16_fma(sum16_float(sum[i][k]), up, rescale ? f16_mul(old, c) : old));
+            }
+        }
+    }
+}
+
+/* The last eight numbers of o, where a vector reaches beyond: in V follow the next cells, at the end the exponents. */
+INLINE void last_values_i16(const struct attend_args *a, const struct block *b, const struct weights_i16 *w,
+                            size_t n_rows) {
+    const size_t d = a->head_dim - 8;
+    float last[MAX_ROWS][KV_PAGE] = {{0}}, *o[MAX_ROWS];
+    for (size_t i = 0; i < n_rows; i++) {
+        memcpy(last[i], b->o[i] + d, 8 * sizeof(float));
+        o[i] = last[i];
+    }
+    values_i16(a, b, w, o, n_rows, 1, d);
+    for (size_t i = 0; i < n_rows; i++) memcpy(b->o[i] + d, last[i], 8 * sizeof(float));
+}
+
+/* n_rows (a constant of the caller) rows through the block. */
+INLINE void block_i16(const struct attend_args *a, struct block *b, size_t n_rows) {
+    const size_t wide = together(n_rows);
+    struct weights_i16 w;
+    size_t page = 0, d = 0;
+    for (; page + wide <= b->n_pages; page += wide) scores_i16(a, b, &w, n_rows, page, wide);
+    for (; page < b->n_pages; page++) scores_i16(a, b, &w, n_rows, page, 1);
+    for (size_t i = 0; i < n_rows; i++) {
+        if (a->softcap > 0) cap_scores(a, b, i);
+        weights_i16(a, b, &w, i);
+    }
+    for (size_t n; d + KV_PAGE <= a->head_dim; d += n * KV_PAGE) {
+        float *o[MAX_ROWS];
+        for (size_t i = 0; i < n_rows; i++) o[i] = b->o[i] + d;
+        n = d + wide * KV_PAGE <= a->head_dim ? wide : 1;
+        if (n == wide) values_i16(a, b, &w, o, n_rows, wide, d);
+        else values_i16(a, b, &w, o, n_rows, 1, d);
+    }
+    if (d < a->head_dim) last_values_i16(a, b, &w, n_rows);
+}
+
+static void attend_i16(const struct attend_args *a) { attend_blocks(a, block_i16); }
+
+#endif

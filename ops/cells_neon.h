@@ -1,0 +1,78 @@
+/* cells_neon.h: the sixteen cells of a KV page in four NEON registers: floats, and sums of products of pairs of int16 by smlal.
+ * Not kernels: attend_i16_lanes.h is written over these names.
+ * Next: cells_avx2.h, where they are explained. */
+#ifndef PONDER_CELLS_NEON_H
+#define PONDER_CELLS_NEON_H
+
+#include "ops/lanes16_neon.h"
+
+typedef struct {
+    int32x4_t a, b, c, d;
+} sum16;
+typedef struct {
+    int16x8x2_t a, b;
+} pairs16; /* the first numbers of eight pairs, then the second ones */
+typedef int16x4_t pair;
+
+INLINE size_t together(size_t n_rows) { return n_rows == 1 ? 4 : n_rows <= 3 ? 2 : 1; }
+
+INLINE f16 f16_set(float x) { return (f16){f8_set(x), f8_set(x)}; }
+INLINE f16 f16_sub(f16 x, f16 y) { return (f16){f8_sub(x.a, y.a), f8_sub(x.b, y.b)}; }
+INLINE f16 f16_add(f16 x, f16 y) { return (f16){f8_add(x.a, y.a), f8_add(x.b, y.b)}; }
+INLINE f16 f16_larger(f16 x, f16 y) { return (f16){f8_larger(x.a, y.a), f8_larger(x.b, y.b)}; }
+INLINE f8 f8_ceil(f8 x) { return (f8){vrndpq_f32(x.low), vrndpq_f32(x.high)}; }
+INLINE f16 f16_ceil(f16 x) { return (f16){f8_ceil(x.a), f8_ceil(x.b)}; }
+INLINE f16 f16_scale_exponent(f16 p, f16 t) { return (f16){f8_scale_exponent(p.a, t.a), f8_scale_exponent(p.b, t.b)}; }
+INLINE f16 f16_unless_less(f16 x, f16 low, f16 y) {
+    const f8 none = f8_set(0);
+    return (f16){f8_if_greater(low.a, x.a, none, y.a), f8_if_greater(low.b, x.b, none, y.b)};
+}
+
+INLINE f16 first_four(const float *p) {
+    const float32x4_t none = vdupq_n_f32(0);
+    return (f16){{vld1q_f32(p), none}, {none, none}};
+}
+INLINE f16 f16_largest4(const f16 *v) {
+    float four[4];
+    UNROLL
+    for (size_t i = 0; i < 4; i++) four[i] = f8_largest(f8_larger(v[i].a, v[i].b));
+    return first_four(four);
+}
+INLINE f16 f16_sum4(const f16 *v) {
+    float four[4];
+    const f8 halves[4] = {f8_add(v[0].a, v[0].b), f8_add(v[1].a, v[1].b), f8_add(v[2].a, v[2].b),
+                          f8_add(v[3].a, v[3].b)};
+    f8_store_sum4(four, halves);
+    return first_four(four);
+}
+INLINE f16 f16_load4(const float *p) { return first_four(p); }
+INLINE void f16_store4(float *p, f16 v) { vst1q_f32(p, v.a.low); }
+
+INLINE sum16 sum16_zero(void) {
+    const int32x4_t none = vdupq_n_s32(0);
+    return (sum16){none, none, none, none};
+}
+INLINE pairs16 pairs16_load(const char *p) {
+    return (pairs16){vld2q_s16((const int16_t *)(const void *)p), vld2q_s16((const int16_t *)(const void *)(p + 32))};
+}
+INLINE pair pair_load(const int16_t *p) {
+    int32_t both;
+    __builtin_memcpy(&both, p, sizeof both);
+    return vreinterpret_s16_s32(vdup_n_s32(both));
+}
+INLINE sum16 sum16_add(sum16 s, pairs16 x, pair y) {
+    s.a = vmlal_lane_s16(s.a, vget_low_s16(x.a.val[0]), y, 0), s.b = vmlal_high_lane_s16(s.b, x.a.val[0], y, 0);
+    s.c = vmlal_lane_s16(s.c, vget_low_s16(x.b.val[0]), y, 0), s.d = vmlal_high_lane_s16(s.d, x.b.val[0], y, 0);
+    s.a = vmlal_lane_s16(s.a, vget_low_s16(x.a.val[1]), y, 1), s.b = vmlal_high_lane_s16(s.b, x.a.val[1], y, 1);
+    s.c = vmlal_lane_s16(s.c, vget_low_s16(x.b.val[1]), y, 1), s.d = vmlal_high_lane_s16(s.d, x.b.val[1], y, 1);
+    return s;
+}
+INLINE f16 sum16_float(sum16 s) {
+    return (f16){{vcvtq_f32_s32(s.a), vcvtq_f32_s32(s.b)}, {vcvtq_f32_s32(s.c), vcvtq_f32_s32(s.d)}};
+}
+INLINE void f8_store_i16(int16_t *p, f8 v) {
+    vst1q_s16(p, vcombine_s16(vmovn_s32(vcvtnq_s32_f32(v.low)), vmovn_s32(vcvtnq_s32_f32(v.high))));
+}
+INLINE void f16_store_i16(int16_t *p, f16 v) { f8_store_i16(p, v.a), f8_store_i16(p + 8, v.b); }
+
+#endif
