@@ -94,7 +94,7 @@ static enum status open_peer(struct bench *b, struct error *e) {
 static enum status open_bench(struct bench *b, struct error *e) {
     b->rates = mem_new(b->n_cases, sizeof *b->rates);
     if (!b->rates) return error_set(e, ERR_MEMORY, "no memory for the samples");
-    enum kv_type type = KV_F16;
+    enum kv_type type = KV_I16;
     enum status s = session_cache_type(&b->o->session, &type, e);
     if (!s) s = probe_memory_new(&b->memory, PROBE_BYTES, e);
     if (!s)

@@ -16,7 +16,7 @@ struct session_options {
     int64_t batch, ubatch; /* the smaller one is the rows of a pass; 0: as the flags' defaults */
     bool exact;            /* f32 activations */
     bool no_mmap, mlock;
-    const char *cache_k, *cache_v; /* "f16", "f32", "q8_0" or "i16", the same in both; NULL: the command's choice */
+    const char *cache_k, *cache_v; /* "i16", "f16", "f32" or "q8_0", the same in both; NULL: the command's choice */
 };
 
 #define MODEL_FLAG(type, field)                                                                                        \
@@ -50,10 +50,10 @@ struct session_options {
             "values from the reward model, or the policy's own P(True), or its mean log-probability"                   \
     }
 #define CACHE_FLAGS(type, field)                                                                                       \
-    {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0|i16",      \
+    {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "i16|f16|f32|q8_0",      \
      "numbers of the KV cache"},                                                                                       \
     {                                                                                                                  \
-        "cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0|i16",             \
+        "cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "i16|f16|f32|q8_0",             \
             "the same as that of K"                                                                                    \
     }
 #define COMPUTE_FLAGS(type, field)                                                                                     \

@@ -16,7 +16,7 @@ struct engine_params {
     uint32_t max_rows;   /* rows of one pass; longer requests are cut into several passes */
     bool always_share;   /* threads share every pass, also where one alone was faster lately (model/pace.h): for tests */
     bool exact;          /* f32 activations also for quantised weights: slow, for comparisons */
-    enum kv_type kv_type; /* f16; f32: twice the memory, for comparisons; q8_0: about half; i16: as f16 */
+    enum kv_type kv_type; /* 0: i16; f16: as large; f32: twice the memory, for comparisons; q8_0: about half */
 };
 
 struct engine;

@@ -36,7 +36,7 @@ typedef void matmul_fn(float *y, size_t ldy, const struct panels *w, uint32_t ro
  *   i16       K as [head_dim/2][KV_PAGE][2] int16, then a scale for each cell, [KV_PAGE] f32; V as [KV_PAGE/2][head_dim][2]
  *             (pairs of cells), then an exponent for each cell, [KV_PAGE] f32.  A number is int16 * scale or int16 * 2^exponent.
  *             Rounded by round_key and round_value below so that integer sums are exact (attend_fn). */
-enum kv_type { KV_F16, KV_F32, KV_Q8_0, KV_I16, KV_TYPES };
+enum kv_type { KV_I16, KV_F16, KV_F32, KV_Q8_0, KV_TYPES }; /* the first is what is taken unless another is wanted */
 enum { KV_GROUP = 32, I16_NORM = 46000, I16_VALUE = 16383, I16_WEIGHT = 8192, I16_EXP_LOW = -40, I16_EXP_HIGH = 60 };
 
 /* Several query rows over a run of pages of one kv head, online softmax (Milakov & Gimelshein 2018).
@@ -58,8 +58,8 @@ enum { KV_GROUP = 32, I16_NORM = 46000, I16_VALUE = 16383, I16_WEIGHT = 8192, I1
  * l takes the weight before it is rounded: a cell whose V is near zero may have a large one and p = 0.
  * A row's bits do not depend on the other rows nor on how its pages are cut into runs. */
 struct attend_args {
-    const float *q;                    /* [n_rows] rows of head_dim floats, row i at q + q_offset[i]; KV_I16: see above */
-    float *o;                          /* running unnormalised outputs, row i at o + o_offset[i] */
+    const float *q; /* [n_rows] rows of head_dim floats, row i at q + q_offset[i]; KV_I16: see above */
+    float *o;       /* running unnormalised outputs, row i at o + o_offset[i] */
     const size_t *q_offset, *o_offset; /* [n_rows] */
     float *m, *l;                      /* [n_rows] running maximum (KV_I16: of log2) and sum */
     const uint32_t *end;               /* [n_rows] */
