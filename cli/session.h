@@ -13,7 +13,7 @@ struct session_options {
     const char *model, *prm, *prm_kind;
     const char *verifier; /* NULL: prm */
     int64_t threads, ctx, kv_mb;
-    bool exact; /* f32 activations */
+    bool exact;                    /* f32 activations */
     const char *cache_k, *cache_v; /* "f16", "f32", "q8_0" or "i16", the same in both; NULL: the command's choice */
 };
 
@@ -47,10 +47,12 @@ struct session_options {
         "verifier", NULL, FLAG_CHOICE, offsetof(type, field.verifier), NULL, 0, 0, "prm|ptrue|logprob|none",           \
             "values from the reward model, or the policy's own P(True), or its mean log-probability"                   \
     }
-#define CACHE_FLAGS(type, field) \
-    {"cache-type-k", "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0|i16", "numbers of the KV cache"}, \
-    { \
-        "cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0|i16", "the same as that of K" \
+#define CACHE_FLAGS(type, field)                                                                                       \
+    {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "f16|f32|q8_0|i16",      \
+     "numbers of the KV cache"},                                                                                       \
+    {                                                                                                                  \
+        "cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "f16|f32|q8_0|i16",             \
+            "the same as that of K"                                                                                    \
     }
 #define COMPUTE_FLAGS(type, field)                                                                                     \
     {"threads", "t", FLAG_INT, offsetof(type, field.threads), NULL, 1, 256, "N", "threads (default: all CPUs)"},       \
@@ -72,8 +74,7 @@ struct session_options {
          1 << 20,                                                                                                      \
          "MB",                                                                                                         \
          "most memory for the KV cache of each model"},                                                                \
-        CACHE_FLAGS(type, field),\
-    {                                                                                                                  \
+        CACHE_FLAGS(type, field), {                                                                                    \
         "exact", NULL, FLAG_YES, offsetof(type, field.exact), NULL, 0, 0, NULL,                                        \
             "quantised weights meet f32 activations, not int8: slow, for comparisons"                                  \
     }
@@ -105,7 +106,7 @@ struct session_size {
     uint32_t usual_ctx; /* --ctx-size -1 gives no more; 0: SESSION_CTX */
     bool with_prm;
     enum kv_type kv_type; /* what the KV cache holds when no flag says it */
-    bool any_head; /* the policy may be a reward model: its outputs are wanted, not tokens */
+    bool any_head;        /* the policy may be a reward model: its outputs are wanted, not tokens */
 };
 
 /* s is defined (and closable) on failure too. */

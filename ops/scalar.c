@@ -278,7 +278,8 @@ static void attend_row_i16(const struct attend_args *a, size_t row, size_t page,
         u[t] *= ldexpf(1, e[t] == e[t] ? -(int)e[t] : 0);
     }
     for (size_t l = 0; l < LANES; l++) {
-        const float low = l >= begin && l < end ? u[l] : 0, high = l + LANES >= begin && l + LANES < end ? u[l + LANES] : 0;
+        const float low = l >= begin && l < end ? u[l] : 0,
+                    high = l + LANES >= begin && l + LANES < end ? u[l + LANES] : 0;
         lane[l] = low + high;
     }
     a->l[row] = fmaf(a->l[row], c, lane_tree(lane) * up);
@@ -342,19 +343,20 @@ static float round_value(int16_t *to, const float *x, size_t n) {
 }
 
 void ops_fill_scalar(struct ops *t) {
-    *t = (struct ops){.name = "scalar",
-                      .rms_norm = rms_norm,
-                      .rope = rope,
-                      .silu_mul = silu_mul,
-                      .gelu_mul = gelu_mul,
-                      .softcap = softcap,
-                      .add = add,
-                      .exp_sum = exp_sum,
-                      .max = max,
-                      .attend = {[KV_F16] = attend_f16, [KV_F32] = attend_f32, [KV_Q8_0] = attend_q8_0, [KV_I16] = attend_i16},
-                      .store_f16 = store_f16,
-                      .round_key = round_key,
-                      .round_value = round_value};
+    *t = (struct ops){
+        .name = "scalar",
+        .rms_norm = rms_norm,
+        .rope = rope,
+        .silu_mul = silu_mul,
+        .gelu_mul = gelu_mul,
+        .softcap = softcap,
+        .add = add,
+        .exp_sum = exp_sum,
+        .max = max,
+        .attend = {[KV_F16] = attend_f16, [KV_F32] = attend_f32, [KV_Q8_0] = attend_q8_0, [KV_I16] = attend_i16},
+        .store_f16 = store_f16,
+        .round_key = round_key,
+        .round_value = round_value};
     t->matmul = matmul;
     t->quantize = quantize;
 }
