@@ -189,7 +189,8 @@ static void add_row(struct bench_out *out, const struct bench *b, size_t i) {
     json_object_set_new(row, "bench", json_string(c->bench));
     json_object_set_new(row, "model", json_string(bench_model_name(gguf_name(b->subject.model->file))));
     if (b->o->session.cache_k || b->o->session.cache_v)
-        json_object_set_new(row, "kv", json_string(b->o->session.cache_k ? b->o->session.cache_k : b->o->session.cache_v));
+        json_object_set_new(row, "kv",
+                            json_string(b->o->session.cache_k ? b->o->session.cache_k : b->o->session.cache_v));
     if (!strcmp(c->bench, "decode")) json_object_set_new(row, "depth", json_integer(c->depth));
     else json_object_set_new(row, "prompt", json_integer(c->prompt ? c->prompt : c->depth));
     if (!strcmp(c->bench, "tree")) json_object_set_new(row, "branches", json_integer(c->branches));

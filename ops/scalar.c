@@ -255,17 +255,16 @@ static void attend_row_i16(const struct attend_args *a, size_t row, size_t page,
     float *o = a->o + a->o_offset[row], u[KV_PAGE], qs, ks[KV_PAGE], e[KV_PAGE];
     int32_t p[KV_PAGE] = {0};
     memcpy(&qs, q + hd, sizeof qs), memcpy(ks, k + hd * KV_PAGE, sizeof ks), memcpy(e, v + hd * KV_PAGE, sizeof e);
-    for (size_t t = 0; t < KV_PAGE; t++) {
+    for (size_t t = 0; t < KV_PAGE; t++) u[t] = -INFINITY;
+    for (size_t t = begin; t < end; t++) {
         int32_t i = 0;
         for (size_t d = 0; d < hd; d++) i += q[d] * k[(d / 2 * KV_PAGE + t) * 2 + d % 2];
         u[t] = (float)i * ks[t];
+        if (a->softcap > 0) u[t] *= qs * a->scale;
     }
-    if (a->softcap > 0) {
-        for (size_t t = 0; t < KV_PAGE; t++) u[t] *= qs * a->scale;
-        softcap(u, a->softcap, KV_PAGE);
-    }
+    if (a->softcap > 0) softcap(u + begin, a->softcap, end - begin);
     const float factor = a->softcap > 0 ? EXP_INV_LN2 : qs * a->scale * EXP_INV_LN2;
-    for (size_t t = 0; t < KV_PAGE; t++) u[t] = t >= begin && t < end ? fmaf(u[t], factor, e[t]) : -INFINITY;
+    for (size_t t = begin; t < end; t++) u[t] = fmaf(u[t], factor, e[t]);
     float lane[LANES], larger8[LANES], m;
     for (size_t l = 0; l < LANES; l++) larger8[l] = larger(u[l], u[l + LANES]);
     m = larger(larger(larger(larger8[0], larger8[4]), larger(larger8[2], larger8[6])),
@@ -278,7 +277,8 @@ static void attend_row_i16(const struct attend_args *a, size_t row, size_t page,
         u[t] *= ldexpf(1, e[t] == e[t] ? -(int)e[t] : 0);
     }
     for (size_t l = 0; l < LANES; l++) {
-        const float low = l >= begin && l < end ? u[l] : 0, high = l + LANES >= begin && l + LANES < end ? u[l + LANES] : 0;
+        const float low = l >= begin && l < end ? u[l] : 0,
+                    high = l + LANES >= begin && l + LANES < end ? u[l + LANES] : 0;
         lane[l] = low + high;
     }
     a->l[row] = fmaf(a->l[row], c, lane_tree(lane) * up);
@@ -342,19 +342,20 @@ static float round_value(int16_t *to, const float *x, size_t n) {
 }
 
 void ops_fill_scalar(struct ops *t) {
-    *t = (struct ops){.name = "scalar",
-                      .rms_norm = rms_norm,
-                      .rope = rope,
-                      .silu_mul = silu_mul,
-                      .gelu_mul = gelu_mul,
-                      .softcap = softcap,
-                      .add = add,
-                      .exp_sum = exp_sum,
-                      .max = max,
-                      .attend = {[KV_F16] = attend_f16, [KV_F32] = attend_f32, [KV_Q8_0] = attend_q8_0, [KV_I16] = attend_i16},
-                      .store_f16 = store_f16,
-                      .round_key = round_key,
-                      .round_value = round_value};
+    *t = (struct ops){
+        .name = "scalar",
+        .rms_norm = rms_norm,
+        .rope = rope,
+        .silu_mul = silu_mul,
+        .gelu_mul = gelu_mul,
+        .softcap = softcap,
+        .add = add,
+        .exp_sum = exp_sum,
+        .max = max,
+        .attend = {[KV_F16] = attend_f16, [KV_F32] = attend_f32, [KV_Q8_0] = attend_q8_0, [KV_I16] = attend_i16},
+        .store_f16 = store_f16,
+        .round_key = round_key,
+        .round_value = round_value};
     t->matmul = matmul;
     t->quantize = quantize;
 }

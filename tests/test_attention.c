@@ -204,7 +204,7 @@ static void rounding_of_kv_is_small(void **state) {
     size_t bytes = kv_shape_bytes(shape);
     shape.type = KV_F32, assert_int_equal(kv_shape_bytes(shape), 2 * bytes);
     shape.type = KV_Q8_0, assert_int_equal(kv_shape_bytes(shape), bytes / 2 + bytes / 32); /* int8, and f16 for 32 */
-    shape.type = KV_I16, assert_int_equal(kv_shape_bytes(shape), bytes + bytes / 32); /* and f32 for 64 */
+    shape.type = KV_I16, assert_int_equal(kv_shape_bytes(shape), bytes + bytes / 32);      /* and f32 for 64 */
     free(exact.want), free(half.want), free(q8.want), free(i16.want), model_close(&m);
 }
 
