@@ -51,7 +51,7 @@ static double reference_error(const char *folder, const char *name, bool kv_f32)
     snprintf(file, sizeof file, "%s/%s.gguf", folder, name);
     struct model *m = tiny_open(reference(file));
     struct engine_params params = small_engine;
-    params.kv_type = kv_f32 ? KV_F32 : KV_F16;
+    params.kv_type = kv_f32 ? KV_F32 : KV_I16;
     struct bench b = bench_open(m, 2, params);
     size_t count = (size_t)n * m->config.n_vocab;
     float *want = malloc(count * sizeof *want), *got = malloc(count * sizeof *got);
@@ -71,11 +71,11 @@ static void logits_are_those_of_llama_cpp(void **state) {
         char file[64];
         snprintf(file, sizeof file, "arch/%s.gguf", all_archs[i]);
         if (access(reference(file), R_OK)) continue;
-        double f16 = reference_error("arch", all_archs[i], false), f32 = reference_error("arch", all_archs[i], true);
-        print_message("%-8s largest |difference| / largest |logit|: %.2g with f32 KV, %.2g with f16 KV\n", all_archs[i],
-                      f32, f16);
+        double i16 = reference_error("arch", all_archs[i], false), f32 = reference_error("arch", all_archs[i], true);
+        print_message("%-8s largest |difference| / largest |logit|: %.2g with f32 KV, %.2g with i16 KV\n", all_archs[i],
+                      f32, i16);
         if (!(f32 <= 1e-3)) fail_msg("%s: off by %g", all_archs[i], f32);
-        if (!(f16 <= 1e-3)) fail_msg("%s: off by %g with f16 KV", all_archs[i], f16);
+        if (!(i16 <= 1e-3)) fail_msg("%s: off by %g with i16 KV", all_archs[i], i16);
     }
 }
 

@@ -401,8 +401,8 @@ static void costs_are_exact(void **state) {
     struct ledger want = {.prompt_tokens = N_PROMPT, .prm_tokens = N_PROMPT}, *got = w.ev.ledger;
     for (uint32_t i = 0; i + 1 < N_PROMPT; i++) want.policy_flops += token_flops(c, i, 0);
     for (uint32_t i = 0; i < N_PROMPT; i++) want.prm_flops += token_flops(d, i, 1);
-    uint64_t page[2] = {2ull * 2 * 2 * KV_PAGE * 8 * 2,
-                        1ull * 2 * 2 * KV_PAGE * 8 * 2}; /* layers, kv heads, K and V, cells, dim, f16 */
+    const uint64_t half = KV_PAGE * (8 * 2 + 4);                   /* cells, dim, int16, and a scale for each cell */
+    uint64_t page[2] = {2ull * 2 * 2 * half, 1ull * 2 * 2 * half}; /* layers, kv heads, K and V */
     want.peak_kv_bytes = page[0] + page[1];
     assert_true((int)N_PROMPT < (int)KV_PAGE);
     assert_memory_equal(got, &want, sizeof want);
