@@ -72,38 +72,49 @@ void product_run(const struct product *p, uint32_t first, uint32_t end, uint32_t
     ops_get()->matmul(p->y, p->rows, &p->panels, first, end, p->x, row_ld(p->cols), p->a, row8_ld(p->cols), n);
 }
 
-static size_t page_halves(const struct attention *a) { return (size_t)2 * a->head_dim * KV_PAGE; }
+/* Pages of random keys and values, made as a forward pass makes them. */
+static enum status fill_pages(struct attention *a, enum kv_type type, struct error *e) {
+    const struct kv_shape shape = {1, 1, a->head_dim, type};
+    enum status s = kv_new(shape, a->n_cells / KV_PAGE, 1, a->n_cells, &a->kv, e);
+    if (s) return s;
+    float k[MOST_HEAD_DIM], v[MOST_HEAD_DIM];
+    const struct kv_need need = {kv_seq_new(a->kv), a->n_cells};
+    if ((s = kv_reserve(a->kv, &need, 1, e))) return s;
+    a->pages = kv_table(a->kv, need.seq);
+    for (uint32_t i = 0; i < a->n_cells; i++) {
+        for (uint32_t d = 0; d < a->head_dim; d++)
+            k[d] = (float)rng_uniform(2, d + i % 64) - 0.5F, v[d] = (float)rng_uniform(3, d + i % 64) - 0.5F;
+        kv_write(a->kv, a->pages[i / KV_PAGE], i % KV_PAGE, 0, 0, k, v);
+    }
+    return OK;
+}
 
-enum status attend_bench_new(struct attention *a, uint32_t n_rows, uint32_t head_dim, uint32_t n_cells, struct error *e) {
+enum status attend_bench_new(struct attention *a, enum kv_type type, uint32_t n_rows, uint32_t head_dim,
+                             uint32_t n_cells, struct error *e) {
     *a = (struct attention){.n_rows = n_rows, .head_dim = head_dim, .n_cells = n_cells / KV_PAGE * KV_PAGE};
-    const size_t n_halves = a->n_cells / KV_PAGE * page_halves(a), n_q = (size_t)n_rows * head_dim;
-    a->pages = mem_new(n_halves, sizeof *a->pages);
+    const size_t n_q = (size_t)n_rows * head_dim;
     a->q = mem_new(n_q, sizeof *a->q);
     a->o = mem_new(n_q, sizeof *a->o);
     a->m = mem_new(n_rows, sizeof *a->m);
     a->l = mem_new(n_rows, sizeof *a->l);
     a->q_offset = mem_new(n_rows, sizeof *a->q_offset);
     a->end = mem_new(n_rows, sizeof *a->end);
-    a->page_ids = mem_new(a->n_cells / KV_PAGE, sizeof *a->page_ids);
-    if (!a->pages || !a->q || !a->o || !a->m || !a->l || !a->q_offset || !a->end || !a->page_ids)
+    if (!a->q || !a->o || !a->m || !a->l || !a->q_offset || !a->end)
         return error_set(e, ERR_MEMORY, "no memory for %u cells", n_cells);
     fill(a->q, n_q);
-    for (size_t i = 0; i < n_halves; i++)
-        a->pages[i] = i < POOL ? f32_to_f16((float)rng_uniform(2, i) - 0.5F) : a->pages[i % POOL];
+    if (type == KV_I16) attention_round_queries(a->q, n_rows, head_dim);
     for (uint32_t i = 0; i < n_rows; i++) a->q_offset[i] = (size_t)i * head_dim, a->end[i] = a->n_cells;
-    for (uint32_t i = 0; i < a->n_cells / KV_PAGE; i++) a->page_ids[i] = i;
-    return OK;
+    return fill_pages(a, type, e);
 }
 
 void attend_bench_free(struct attention *a) {
-    mem_free(a->pages);
+    kv_free(&a->kv);
     mem_free(a->q);
     mem_free(a->o);
     mem_free(a->m);
     mem_free(a->l);
     mem_free(a->q_offset);
     mem_free(a->end);
-    mem_free(a->page_ids);
     *a = (struct attention){0};
 }
 
@@ -115,15 +126,15 @@ void attend_bench_run(struct attention *a) {
                                      .m = a->m,
                                      .l = a->l,
                                      .end = a->end,
-                                     .pages = a->page_ids,
+                                     .pages = a->pages,
                                      .n_pages = a->n_cells / KV_PAGE,
-                                     .page_bytes = page_halves(a) * sizeof *a->pages,
-                                     .k = a->pages,
-                                     .v = a->pages + (size_t)a->head_dim * KV_PAGE,
+                                     .page_bytes = kv_page_bytes(a->kv),
+                                     .k = kv_k(a->kv, 0, 0, 0),
+                                     .v = kv_v(a->kv, 0, 0, 0),
                                      .n_rows = a->n_rows,
                                      .head_dim = a->head_dim,
                                      .scale = 1 / sqrtf((float)a->head_dim)};
     for (uint32_t i = 0; i < a->n_rows; i++) a->m[i] = -INFINITY, a->l[i] = 0;
     memset(a->o, 0, (size_t)a->n_rows * a->head_dim * sizeof *a->o);
-    ops_get()->attend[KV_F16](&args);
+    ops_get()->attend[kv_type(a->kv)](&args);
 }

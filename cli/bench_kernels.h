@@ -5,6 +5,7 @@
 #define PONDER_BENCH_KERNELS_H
 
 #include "base/status.h"
+#include "model/kv.h"
 #include "ops/ops.h"
 
 /* A random matrix of one type as the kernels want it, and random activations for up to n_max tokens. */
@@ -15,7 +16,7 @@ struct product {
     size_t bytes; /* of all weights */
     void *weights;
     struct act_block *a; /* x as int8 */
-    float *x, *y; /* [n_max, cols], [n_max, rows] */
+    float *x, *y;        /* [n_max, cols], [n_max, rows] */
 };
 /* Is there a kernel of our own for this type? */
 bool product_possible(enum tensor_type type);
@@ -29,12 +30,15 @@ void product_run(const struct product *p, uint32_t first, uint32_t end, uint32_t
 /* One KV head and a context of whole pages, seen by n_rows queries. */
 struct attention {
     uint32_t n_rows, head_dim, n_cells;
-    uint16_t *pages;
+    struct kv *kv;
+    const uint32_t *pages;
     float *q, *m, *l, *o;
     size_t *q_offset;
-    uint32_t *end, *page_ids;
+    uint32_t *end;
 };
-enum status attend_bench_new(struct attention *a, uint32_t n_rows, uint32_t head_dim, uint32_t n_cells, struct error *e);
+enum { MOST_HEAD_DIM = 512 };
+enum status attend_bench_new(struct attention *a, enum kv_type type, uint32_t n_rows, uint32_t head_dim,
+                             uint32_t n_cells, struct error *e);
 void attend_bench_free(struct attention *a);
 void attend_bench_run(struct attention *a);
 

@@ -15,6 +15,7 @@
 #include "cli/bench_kernels.h"
 #include "cli/bench_out.h"
 #include "cli/probe.h"
+#include "cli/session.h"
 
 void openblas_set_num_threads(int n);
 
@@ -25,6 +26,7 @@ struct options {
     struct bench_options common;
     const char *types, *tokens, *contexts, *queries;
     int64_t head_dim;
+    struct session_options session; /* only its cache types */
 };
 
 static const struct flag kernel_flags[] = {
@@ -40,7 +42,8 @@ static const struct flag attention_flags[] = {
      "query rows that share the cells"},
     {"ctx", "c", FLAG_TEXT, offsetof(struct options, contexts), "512,4096", 0, 0, "N[,N...]",
      "cells that each of them sees"},
-    {"head-dim", NULL, FLAG_INT, offsetof(struct options, head_dim), "64", 8, 512, "N", "a multiple of 8"},
+    {"head-dim", NULL, FLAG_INT, offsetof(struct options, head_dim), "64", 8, MOST_HEAD_DIM, "N", "a multiple of 8"},
+    CACHE_FLAGS(struct options, session),
     BENCH_FLAGS(struct options, common, "5"),
     {0},
 };
@@ -187,11 +190,11 @@ int bench_kernels(int argc, char **argv) {
 
 static void attend(void *arg) { attend_bench_run(arg); }
 
-static enum status run_attention(struct bench_out *out, uint32_t n_rows, uint32_t head_dim, uint32_t n_cells,
-                                 struct error *e) {
+static enum status run_attention(struct bench_out *out, enum kv_type type, uint32_t n_rows, uint32_t head_dim,
+                                 uint32_t n_cells, struct error *e) {
     static struct samples cycles, ghz;
     struct attention at;
-    enum status s = attend_bench_new(&at, n_rows, head_dim, n_cells, e);
+    enum status s = attend_bench_new(&at, type, n_rows, head_dim, n_cells, e);
     cycles.n = ghz.n = 0;
     for (int r = 0; !s && r < out->options->rounds; r++) {
         samples_add(&ghz, probe_ghz());
@@ -203,6 +206,7 @@ static enum status run_attention(struct bench_out *out, uint32_t n_rows, uint32_
         json_object_set_new(row, "queries", json_integer(n_rows));
         json_object_set_new(row, "context", json_integer(at.n_cells));
         json_object_set_new(row, "head_dim", json_integer(head_dim));
+        json_object_set_new(row, "kv", json_string(session_cache_name(type)));
         json_object_set_new(row, "threads", json_integer(1));
         bench_metric(row, "cycles_per_cell", &cycles);
         json_object_set_new(row, "ghz", json_real(samples_median(&ghz)));
@@ -230,10 +234,12 @@ int bench_attention(int argc, char **argv) {
     if (code == ARGS_GO_ON) code = bench_list(&a, "ctx", o.contexts, KV_PAGE, 1 << 20, &contexts);
     if (code != ARGS_GO_ON) return code;
     if (o.head_dim % 8) return args_wrong(&a, "--head-dim: %lld is no multiple of 8", (long long)o.head_dim);
+    enum kv_type type = KV_I16;
+    if (session_cache_type(&o.session, &type, &e)) return args_wrong(&a, "%s", e.text);
     bench_out_open(&out, &o.common);
     for (int c = 0; c < contexts.n; c++)
         for (int q = 0; !s && q < queries.n; q++)
-            s = run_attention(&out, queries.x[q], (uint32_t)o.head_dim, contexts.x[c], &e);
+            s = run_attention(&out, type, queries.x[q], (uint32_t)o.head_dim, contexts.x[c], &e);
     bench_out_close(&out, s == OK);
     return s ? args_failed(&a, e.text) : EXIT_GOOD;
 }

@@ -64,6 +64,7 @@ static const struct flag tree_flags[] = {
 /* All that is measured in turn. */
 struct bench {
     const struct options *o;
+    enum kv_type cache;
     struct bench_case cases[MAX_CASES];
     size_t n_cases;
     struct subject subject;
@@ -94,12 +95,11 @@ static enum status open_peer(struct bench *b, struct error *e) {
 static enum status open_bench(struct bench *b, struct error *e) {
     b->rates = mem_new(b->n_cases, sizeof *b->rates);
     if (!b->rates) return error_set(e, ERR_MEMORY, "no memory for the samples");
-    enum kv_type type = KV_I16;
-    enum status s = session_cache_type(&b->o->session, &type, e);
+    enum status s = session_cache_type(&b->o->session, &b->cache, e);
     if (!s) s = probe_memory_new(&b->memory, PROBE_BYTES, e);
     if (!s)
-        s = subject_open(&b->subject, b->o->session.model, bench_threads(&b->o->common), (uint32_t)b->o->ubatch, type,
-                         b->cases, b->n_cases, e);
+        s = subject_open(&b->subject, b->o->session.model, bench_threads(&b->o->common), (uint32_t)b->o->ubatch,
+                         b->cache, b->cases, b->n_cases, e);
     if (!s) s = open_peer(b, e);
     return s ? s : subject_warm(&b->subject, e);
 }
@@ -188,9 +188,7 @@ static void add_row(struct bench_out *out, const struct bench *b, size_t i) {
     json_t *row = json_object();
     json_object_set_new(row, "bench", json_string(c->bench));
     json_object_set_new(row, "model", json_string(bench_model_name(gguf_name(b->subject.model->file))));
-    if (b->o->session.cache_k || b->o->session.cache_v)
-        json_object_set_new(row, "kv",
-                            json_string(b->o->session.cache_k ? b->o->session.cache_k : b->o->session.cache_v));
+    json_object_set_new(row, "kv", json_string(session_cache_name(b->cache)));
     if (!strcmp(c->bench, "decode")) json_object_set_new(row, "depth", json_integer(c->depth));
     else json_object_set_new(row, "prompt", json_integer(c->prompt ? c->prompt : c->depth));
     if (!strcmp(c->bench, "tree")) json_object_set_new(row, "branches", json_integer(c->branches));

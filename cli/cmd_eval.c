@@ -205,8 +205,7 @@ int cmd_eval(int argc, char **argv) {
     if (task_has_words(solver.task) && !args_given(&a, "prm")) o.session.prm = "none";
     struct eval_run run = {.solver = &solver, .problems = &problems};
     run.in_flight = in_flight(&o, &solver);
-    struct session_size size = {
-        .branches = (uint32_t)run.in_flight * solver_branches(&solver), .with_prm = true};
+    struct session_size size = {.branches = (uint32_t)run.in_flight * solver_branches(&solver), .with_prm = true};
     enum status s = session_open(&o.session, &size, &session, &e);
     if (!s) s = solver_attach(&solver, &session, &e);
     code = s ? args_failed(&a, e.text) : evaluate(&a, &o, &run);

@@ -66,7 +66,8 @@ int cmd_logits(int argc, char **argv) {
         .usage = "",
         .flags = flags,
         .options = &o,
-        .about = "Writes the logits at every position; K and V are kept as f32 unless --cache-type-k says otherwise.\n"};
+        .about =
+            "Writes the logits at every position; K and V are kept as f32 unless --cache-type-k says otherwise.\n"};
     struct session session;
     struct error e;
     int code = args_parse(&a, argc, argv);
@@ -80,8 +81,7 @@ int cmd_logits(int argc, char **argv) {
         mem_free(ids);
         return args_wrong(&a, "--tokens: \"%.60s\" is not a list of ids like 1,2,3", o.tokens);
     }
-    struct session_size size = {
-        .branches = 1, .usual_ctx = (uint32_t)n, .kv_type = KV_F32, .any_head = true};
+    struct session_size size = {.branches = 1, .usual_ctx = (uint32_t)n, .kv_type = KV_F32, .any_head = true};
     enum status s = session_open(&o.session, &size, &session, &e);
     if (!s && n > session.ctx) s = error_set(&e, ERR_INPUT, "--tokens: %zu ids, the context has %u", n, session.ctx);
     if (!s) s = run(&session, ids, (uint32_t)n, o.out, &e);

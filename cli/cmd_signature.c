@@ -54,8 +54,7 @@ int cmd_signature(int argc, char **argv) {
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
     uint64_t hash = 0;
-    enum status st = session_open(
-        &o.session, &(struct session_size){.branches = 256, .with_prm = true}, &session, &e);
+    enum status st = session_open(&o.session, &(struct session_size){.branches = 256, .with_prm = true}, &session, &e);
     for (size_t i = 0; !st && i < sizeof searches / sizeof *searches; i++)
         st = add_search(&session, searches[i], &hash, &e);
     code = st ? args_failed(&a, e.text) : EXIT_GOOD;

@@ -48,8 +48,9 @@ bool http_is_built(void) { return true; }
 
 #define CURL_CALLS(X)                                                                                                  \
     X(curl_easy_init)                                                                                                  \
-    X(curl_easy_setopt) X(curl_easy_perform) X(curl_easy_getinfo) X(curl_easy_cleanup) X(curl_easy_strerror)           \
-        X(curl_slist_append) X(curl_slist_free_all)
+    X(curl_easy_setopt)                                                                                                \
+    X(curl_easy_perform) X(curl_easy_getinfo) X(curl_easy_cleanup) X(curl_easy_strerror) X(curl_slist_append)          \
+        X(curl_slist_free_all)
 #define CRYPTO_CALLS(X)                                                                                                \
     X(EVP_MD_CTX_new)                                                                                                  \
     X(EVP_MD_CTX_free) X(EVP_DigestInit_ex) X(EVP_DigestUpdate) X(EVP_DigestFinal_ex) X(EVP_sha256) X(EVP_sha1)

@@ -124,14 +124,18 @@ size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) {
     return pages_of(n_tokens) * page_bytes(c, KV_I16);
 }
 
+const char *session_cache_name(enum kv_type type) {
+    static const char *const names[KV_TYPES] = {
+        [KV_I16] = "i16", [KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8_0] = "q8_0"};
+    return names[type];
+}
+
 /* i16 is as large as f16, faster and nearer to f32.  f32 costs twice the memory and speed; f32 and f16 are for comparing numbers
  * with other programs.  q8_0 takes about half. */
 enum status session_cache_type(const struct session_options *o, enum kv_type *type, struct error *e) {
-    static const char *const names[KV_TYPES] = {
-        [KV_I16] = "i16", [KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8_0] = "q8_0"};
     const char *k = o->cache_k ? o->cache_k : o->cache_v, *v = o->cache_v ? o->cache_v : k;
     for (int i = 0; k && i < KV_TYPES; i++)
-        if (!strcmp(k, names[i])) *type = (enum kv_type)i;
+        if (!strcmp(k, session_cache_name((enum kv_type)i))) *type = (enum kv_type)i;
     if (!k || !strcmp(k, v)) return OK;
     return error_set(e, ERR_INPUT, "--cache-type-k %s and --cache-type-v %s: K and V must be of one type", k, v);
 }

@@ -147,6 +147,7 @@ void session_close(struct session *s);
 
 /* What --cache-type-k and -v say, for the caller's engine; *type stays when they say nothing. */
 enum status session_cache_type(const struct session_options *o, enum kv_type *type, struct error *e);
+const char *session_cache_name(enum kv_type type);
 
 /* Opens one model file (also "hf:user/model"), or one inside the binary: "embedded" means the one of that role ("policy", "prm"), other names of
  * weights/embedded.h's table mean themselves. */

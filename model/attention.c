@@ -30,8 +30,7 @@ static void temper(const struct model_config *c, float *q, size_t n, uint32_t po
     for (size_t i = 0; i < n; i++) q[i] *= scale;
 }
 
-/* The queries of n heads of one position, each to integers in its place. */
-static void round_queries(float *q, size_t n, size_t hd) {
+void attention_round_queries(float *q, size_t n, size_t hd) {
     int16_t row[512];
     for (size_t h = 0; h < n; h++, q += hd) {
         float scale = ops_get()->round_key(row, 2, q, hd);
@@ -64,7 +63,7 @@ static void store_rows(const struct pass *p, const struct segment *s, uint32_t l
             norm_and_turn(p, y, queries, y->q_norm, group, pos);
             norm_and_turn(p, y, k, y->k_norm, 1, pos);
             if (c->temperature_scale > 0) temper(c, queries, group * hd, pos);
-            if (kv_type(p->kv) == KV_I16) round_queries(queries, group, hd);
+            if (kv_type(p->kv) == KV_I16) attention_round_queries(queries, group, hd);
             kv_write(p->kv, pages[pos / KV_PAGE], pos % KV_PAGE, layer, h, k, v);
         }
     }

@@ -59,6 +59,8 @@ struct attention_plan attention_plan(const struct attention_plan *all, const str
 
 /* Do `count` threads have kv heads of their own?  Then each stores and reads these; else all must have stored before one reads. */
 bool attention_by_heads(const struct pass *p, int count);
+/* n queries of hd floats, each to integers in its place, as KV_I16 wants them (ops.h). */
+void attention_round_queries(float *q, size_t n, size_t hd);
 /* Thread `index`'s part: normalises (if the model does) and rotates q and k of the rows, and stores K and V in the pages. */
 void attention_store(const struct pass *p, const struct attention_plan *plan, uint32_t layer, int index, int count);
 /* Thread `index`'s part: softmax(scale * q K^T) V over the pages that the layer sees, causal, into p->heads. */
