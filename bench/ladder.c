@@ -187,11 +187,12 @@ static void panels(void *arg) {
 
 struct cells {
     size_t n_cells;
-    float *k, *v;    /* [KV_HEADS, n_cells, HEAD_DIM] */
-    uint16_t *pages; /* [KV_HEADS, n_cells / KV_PAGE] pages, as ops.h lays them out */
-    uint32_t *page_ids, *end;
+    float *k, *v; /* [KV_HEADS, n_cells, HEAD_DIM] */
+    struct kv *f16, *i16;
+    uint32_t seq; /* the only one, in both */
+    uint32_t *end;
     size_t *offset;
-    float *q, *o; /* [KV_HEADS, QUERIES, HEAD_DIM], queries of one branch one after another */
+    float *q, *o, *q_i16; /* [KV_HEADS, QUERIES, HEAD_DIM], queries of one branch one after another; q_i16: rounded */
     float *m, *l, *s;
 };
 
@@ -219,15 +220,16 @@ static void attend_naive(void *arg) {
 }
 
 /* The kernel over the pages of all kv heads, `together` queries a call, `n_pages` pages a call. */
-static void attend_pages(const struct cells *a, size_t together, size_t n_pages) {
-    const size_t all_pages = a->n_cells / KV_PAGE, page_halves = (size_t)2 * HEAD_DIM * KV_PAGE;
+static void attend_pages(const struct cells *a, const struct kv *kv, size_t together, size_t n_pages) {
+    const size_t all_pages = a->n_cells / KV_PAGE;
+    const float *q = kv_type(kv) == KV_I16 ? a->q_i16 : a->q;
     for (size_t i = 0; i < KV_HEADS * QUERIES; i++) a->m[i] = -INFINITY, a->l[i] = 0;
     memset(a->o, 0, sizeof *a->o * KV_HEADS * QUERIES * HEAD_DIM);
     for (size_t i = 0; i < KV_HEADS * QUERIES; i += together)
         for (size_t page = 0; page < all_pages; page += n_pages) {
-            const uint16_t *pages = a->pages + i / QUERIES * all_pages * page_halves;
-            ops_get()->attend[KV_F16](
-                &(struct attend_args){.q = a->q + i * HEAD_DIM,
+            const uint32_t head = (uint32_t)(i / QUERIES);
+            ops_get()->attend[kv_type(kv)](
+                &(struct attend_args){.q = q + i * HEAD_DIM,
                                       .o = a->o + i * HEAD_DIM,
                                       .q_offset = a->offset,
                                       .o_offset = a->offset,
@@ -235,11 +237,11 @@ static void attend_pages(const struct cells *a, size_t together, size_t n_pages)
                                       .l = a->l + i,
                                       .end = a->end,
                                       .first = (uint32_t)(page * KV_PAGE),
-                                      .pages = a->page_ids + page,
+                                      .pages = kv_table(kv, a->seq) + page,
                                       .n_pages = n_pages < all_pages - page ? n_pages : all_pages - page,
-                                      .page_bytes = page_halves * sizeof *pages,
-                                      .k = pages,
-                                      .v = pages + (size_t)HEAD_DIM * KV_PAGE,
+                                      .page_bytes = kv_page_bytes(kv),
+                                      .k = kv_k(kv, 0, 0, head),
+                                      .v = kv_v(kv, 0, 0, head),
                                       .n_rows = together,
                                       .head_dim = HEAD_DIM,
                                       .scale = 1 / sqrtf(HEAD_DIM)});
@@ -247,9 +249,10 @@ static void attend_pages(const struct cells *a, size_t together, size_t n_pages)
     for (size_t i = 0; i < KV_HEADS * QUERIES * HEAD_DIM; i++) a->o[i] /= a->l[i / HEAD_DIM];
 }
 
-static void attend_rows(void *arg) { attend_pages(arg, 1, SIZE_MAX); }
-static void attend_branches(void *arg) { attend_pages(arg, GROUP, SIZE_MAX); }
-static void attend_page_major(void *arg) { attend_pages(arg, QUERIES, NEAR_PAGES); }
+static void attend_rows(void *arg) { attend_pages(arg, ((struct cells *)arg)->f16, 1, SIZE_MAX); }
+static void attend_branches(void *arg) { attend_pages(arg, ((struct cells *)arg)->f16, GROUP, SIZE_MAX); }
+static void attend_page_major(void *arg) { attend_pages(arg, ((struct cells *)arg)->f16, QUERIES, NEAR_PAGES); }
+static void attend_integers(void *arg) { attend_pages(arg, ((struct cells *)arg)->i16, QUERIES, NEAR_PAGES); }
 
 /* ---- operands ---- */
 
@@ -296,38 +299,50 @@ static void product_free(struct product *p, struct probe_memory memory[3]) {
     mem_free(p->y);
 }
 
-static enum status cells_new(struct cells *a, size_t n_cells, struct error *e) {
-    const size_t n = KV_HEADS * n_cells * HEAD_DIM, rows = KV_HEADS * QUERIES;
-    *a = (struct cells){n_cells,
-                        mem_new(n, sizeof *a->k),
-                        mem_new(n, sizeof *a->v),
-                        mem_new(2 * n, sizeof *a->pages),
-                        mem_new(n_cells, sizeof *a->page_ids),
-                        mem_new(QUERIES, sizeof *a->end),
-                        mem_new(QUERIES, sizeof *a->offset),
-                        mem_new(rows * HEAD_DIM, sizeof *a->q),
-                        mem_new(rows * HEAD_DIM, sizeof *a->o),
-                        mem_new(rows, sizeof *a->m),
-                        mem_new(rows, sizeof *a->l),
-                        mem_new(n_cells, sizeof *a->s)};
-    if (!a->k || !a->v || !a->pages || !a->page_ids || !a->end || !a->offset || !a->q || !a->o || !a->m || !a->l ||
-        !a->s)
-        return error_set(e, ERR_MEMORY, "no memory for %zu cells", n_cells);
-    for (size_t i = 0; i < n_cells / KV_PAGE; i++) a->page_ids[i] = (uint32_t)i;
-    for (size_t i = 0; i < QUERIES; i++) a->end[i] = (uint32_t)n_cells, a->offset[i] = i * HEAD_DIM;
-    for (size_t i = 0; i < rows * HEAD_DIM; i++) a->q[i] = normal(3, i);
-    for (size_t i = 0; i < n; i++) {
-        const size_t cell = i / HEAD_DIM, d = i % HEAD_DIM, t = cell % KV_PAGE;
-        uint16_t *page = a->pages + cell / KV_PAGE * 2 * HEAD_DIM * KV_PAGE, k = f32_to_f16(normal(4, i)),
-                 v = f32_to_f16(normal(5, i));
-        a->k[i] = f16_to_f32(k), a->v[i] = f16_to_f32(v);
-        page[d * KV_PAGE + t] = k, page[(KV_PAGE + t) * HEAD_DIM + d] = v;
-    }
+/* K and V of all cells in pages of a type. */
+static enum status pages_new(struct cells *a, enum kv_type type, struct kv **out, struct error *e) {
+    const uint32_t n = (uint32_t)a->n_cells;
+    enum status s = kv_new((struct kv_shape){1, KV_HEADS, HEAD_DIM, type}, n / KV_PAGE, 1, n, out, e);
+    if (s) return s;
+    const struct kv_need need = {a->seq = kv_seq_new(*out), n};
+    if ((s = kv_reserve(*out, &need, 1, e))) return s;
+    for (uint32_t head = 0; head < KV_HEADS; head++)
+        for (uint32_t t = 0; t < n; t++) {
+            const size_t at = (head * a->n_cells + t) * HEAD_DIM;
+            kv_write(*out, kv_table(*out, a->seq)[t / KV_PAGE], t % KV_PAGE, 0, head, a->k + at, a->v + at);
+        }
     return OK;
 }
 
+static enum status cells_new(struct cells *a, size_t n_cells, struct error *e) {
+    const size_t n = KV_HEADS * n_cells * HEAD_DIM, rows = KV_HEADS * QUERIES;
+    *a = (struct cells){.n_cells = n_cells,
+                        .k = mem_new(n, sizeof *a->k),
+                        .v = mem_new(n, sizeof *a->v),
+                        .end = mem_new(QUERIES, sizeof *a->end),
+                        .offset = mem_new(QUERIES, sizeof *a->offset),
+                        .q = mem_new(rows * HEAD_DIM, sizeof *a->q),
+                        .o = mem_new(rows * HEAD_DIM, sizeof *a->o),
+                        .q_i16 = mem_new(rows * HEAD_DIM, sizeof *a->q_i16),
+                        .m = mem_new(rows, sizeof *a->m),
+                        .l = mem_new(rows, sizeof *a->l),
+                        .s = mem_new(n_cells, sizeof *a->s)};
+    if (!a->k || !a->v || !a->end || !a->offset || !a->q || !a->o || !a->q_i16 || !a->m || !a->l || !a->s)
+        return error_set(e, ERR_MEMORY, "no memory for %zu cells", n_cells);
+    for (size_t i = 0; i < QUERIES; i++) a->end[i] = (uint32_t)n_cells, a->offset[i] = i * HEAD_DIM;
+    for (size_t i = 0; i < rows * HEAD_DIM; i++) a->q[i] = normal(3, i);
+    memcpy(a->q_i16, a->q, rows * HEAD_DIM * sizeof *a->q);
+    attention_round_queries(a->q_i16, rows, HEAD_DIM);
+    for (size_t i = 0; i < n; i++)
+        a->k[i] = f16_to_f32(f32_to_f16(normal(4, i))), a->v[i] = f16_to_f32(f32_to_f16(normal(5, i)));
+    enum status s = pages_new(a, KV_F16, &a->f16, e);
+    return s ? s : pages_new(a, KV_I16, &a->i16, e);
+}
+
 static void cells_free(struct cells *a) {
-    void *all[] = {a->k, a->v, a->pages, a->page_ids, a->end, a->offset, a->q, a->o, a->m, a->l, a->s};
+    void *all[] = {a->k, a->v, a->end, a->offset, a->q, a->o, a->q_i16, a->m, a->l, a->s};
+    kv_free(&a->f16);
+    kv_free(&a->i16);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
 }
 
@@ -339,7 +354,7 @@ struct rung {
     double bytes; /* of weights or K and V that it reads at least */
     double nmse;  /* allowed against the first rung */
 };
-enum { MAX_RUNGS = 4 };
+enum { MAX_RUNGS = 5 };
 
 struct ladder {
     const char *bench, *what;
@@ -445,12 +460,13 @@ static enum status climb_attention(size_t n_cells, struct bench_out *out, struct
     const struct rung rungs[] = {{"naive f32", attend_naive, halves * 4, 0},
                                  {"pages, a query at a time", attend_rows, halves * 2, 1e-9},
                                  {"pages, a branch at a time", attend_branches, halves * 2, 1e-9},
-                                 {"page-major", attend_page_major, halves * 2, 1e-9}};
+                                 {"page-major", attend_page_major, halves * 2, 1e-9},
+                                 {"integers", attend_integers, halves * 2, 1e-6}};
     char what[64];
     snprintf(what, sizeof what, "%d branches on %zu cells", BRANCHES, n_cells);
     enum status s = cells_new(&a, n_cells, e);
     if (!s)
-        s = climb(&(struct ladder){"ladder attention", what, rungs, 4, &a, a.o, KV_HEADS * QUERIES * HEAD_DIM,
+        s = climb(&(struct ladder){"ladder attention", what, rungs, 5, &a, a.o, KV_HEADS * QUERIES * HEAD_DIM,
                                    (double)KV_HEADS * QUERIES * (double)n_cells},
                   out, e);
     cells_free(&a);
