@@ -406,10 +406,10 @@ t_rows_of_a_pass() {
 # The command waits for its text when all is loaded: then its locked memory can be seen, or the line that says why there is none.
 t_memory_is_locked() {
     local pid i
-    mkfifo text
-    "$ponder" run --mlock -f - -n 2 <text >out 2>err &
+    mkfifo typed
+    "$ponder" run --mlock -f - -n 2 <typed >out 2>err &
     pid=$!
-    exec 9>text
+    exec 9>typed
     for i in {1..100}; do
         grep -q 'VmLck:.*[1-9]' /proc/$pid/status && break
         grep -q -- '--mlock: memory is not locked' err && break
