@@ -39,6 +39,7 @@ refuses() {
 }
 # field NAME FILE: a number of the JSON object in the last line
 field() { tail -n 1 "$2" | sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p"; }
+sanitized() { grep -q '__[at]san_init' "$ponder"; }
 # What must not depend on time, threads and interruptions.
 counts() { tail -n 1 "$1" | grep -o '"\(n\|correct\|accuracy\|generated_tokens\|prm_tokens\|policy_flops\|prm_flops\|forks\|pages_copied\|shared_tokens\|simulations\)":[-0-9.e+]*'; }
 puzzles() { printf '%s\n' "4 7 8 8" "2 3 5 12" "1 5 5 5" "1 1 4 6" "6 6 6 6" "3 3 8 8" "1 2 3 4" "2 2 6 9" "5 5 5 9" "4 4 10 10" "1 3 4 6" "1 4 5 6"; }
@@ -405,6 +406,7 @@ t_rows_of_a_pass() {
 }
 # The command waits for its text when all is loaded: then its locked memory can be seen, or the line that says why there is none.
 t_memory_is_locked() {
+    ! sanitized || return 0 # sanitizers make mlockall do nothing
     local pid i
     mkfifo typed
     "$ponder" run --mlock -f - -n 2 <typed >out 2>err &
@@ -445,7 +447,7 @@ t_inspect_announces_the_memory_of_a_run() {
     expect 0 "$ponder" inspect -m game24-policy && has out 'together' && has out 'full context of 256 tokens' || return 1
     expect 0 "$ponder" inspect -m game24-policy --json -c 0 && one_line out || return 1
     total=$(sed -n 's/.*"memory":{.*"total":\([0-9]*\)}.*/\1/p' out)
-    ! grep -q __asan_init "$ponder" && ! grep -q __tsan_init "$ponder" || return 0 # their shadows are not announced
+    ! sanitized || return 0 # their shadows are not announced
     "$ponder" run -m game24-policy -c 0 -p "$(puzzles | head -9)" -n 200 --temp 0 >out 2>err
     peak=$(sed -n 's/.*; \([0-9.]*\) MB.*/\1/p' err)
     awk "BEGIN { exit !($peak > 4 && $peak * 1e6 < 1.15 * $total) }" || { say "peak $peak MB, announced $total bytes"; return 1; }
