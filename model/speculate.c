@@ -189,6 +189,7 @@ enum status speculate_step(struct speculator *s, int32_t *ids, size_t n_ids, siz
                            struct error *e) {
     uint32_t n = 0, right = 0, len = engine_len(s->p.target, s->p.seq);
     *n_new = 0;
+    if (s->draft_seq) cut(s->p.draft, s->draft_seq, n_ids - 1); /* longer where the caller has shortened the text */
     enum status st = guess(s, ids, n_ids, cap, &n, e);
     if (st) return st;
     struct span span = {s->p.seq, (uint32_t)n_ids + n - len, n + 1, ids + len, s->logits};
