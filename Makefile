@@ -132,6 +132,8 @@ NEON_CFLAGS := $(if $(findstring gcc,$(CC)),-fno-schedule-insns)
 $(B)/%_neon.c.o: private CFLAGS += $(NEON_CFLAGS)
 $(B)/%_neon_dot.c.o: private CFLAGS += $(NEON_CFLAGS) -march=armv8.2-a+dotprod
 $(B)/%_neon_i8mm.c.o: private CFLAGS += $(NEON_CFLAGS) -march=armv8.2-a+dotprod+i8mm
+# Fuzzers look for faults of readers; sanitized kernels are tested by asan, and would take clang many minutes here.
+$(B)/ops/kernels_%.c.o: private CFLAGS += $(if $(findstring fuzzer-no-link,$(EXTRA)),-fno-sanitize=all)
 $(B)/cli/version.c.o: private CFLAGS += -DPONDER_COMMIT='"$(COMMIT)"'
 $(B)/cli/version.c.o: $(B)/commit
 $(B)/cli/http.c.o: private CFLAGS += $(if $(HAVE_CURL),-DHAVE_CURL)
