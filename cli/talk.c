@@ -209,6 +209,15 @@ static enum status new_tokens(struct talk *t, const struct jinja_text *x, int32_
     return s;
 }
 
+/* What the text does not hold, or not any more, leaves the caches: earlier turns, guesses that were not taken. */
+static void forget_text(struct talk *t) {
+    struct engine *en = t->session.policy.engine;
+    if (engine_len(en, t->seq) > t->n_ids) engine_truncate(en, t->seq, (uint32_t)t->n_ids);
+    if (!t->speculative.speculator) return;
+    speculate_cut(t->speculative.speculator, t->n_ids, t->n_known > t->n_taken ? t->n_known - t->n_taken : 0);
+    t->n_known = 0;
+}
+
 static enum status read_conversation(struct talk *t, const volatile int *cancel, struct error *e) {
     json_t *given = json_object();
     struct jinja_text x = {0};
@@ -226,8 +235,8 @@ static enum status read_conversation(struct talk *t, const volatile int *cancel,
         s = error_set(e, ERR_FULL, "the conversation has %zu tokens, the context %u: /reset, or a larger --ctx-size",
                       keep + n - from, t->session.ctx);
     if (!s) {
-        engine_truncate(t->session.policy.engine, t->seq, (uint32_t)keep);
         t->n_ids = keep, t->text.n = 0;
+        forget_text(t);
         s = feed(t, ids + from, n - from, cancel, e);
     }
     if (!s && !*cancel) s = add_bytes(&t->text, x.text, x.size, e);
@@ -279,15 +288,6 @@ static enum status next_token(struct talk *t, uint64_t n, int32_t *id, struct er
     return s;
 }
 
-/* What was guessed and not taken leaves the caches. */
-static void forget_guesses(struct talk *t) {
-    struct engine *en = t->session.policy.engine;
-    if (!t->speculative.speculator) return;
-    if (engine_len(en, t->seq) > t->n_ids) engine_truncate(en, t->seq, (uint32_t)t->n_ids);
-    speculate_cut(t->speculative.speculator, t->n_ids, t->n_known > t->n_taken ? t->n_known - t->n_taken : 0);
-    t->n_known = 0;
-}
-
 /* After an answer with guesses: the cache holds all that `ids` does, for the next turn. */
 static enum status fill_cache(struct talk *t, struct error *e) {
     static const volatile int never = 0;
@@ -310,7 +310,7 @@ static enum status end_thinking(struct talk *t, bool *stopped, struct error *e) 
     struct gguf_string piece;
     enum status s = OK;
     if (t->n_ids + t->n_end >= t->session.ctx) return *stopped = true, OK;
-    forget_guesses(t);
+    forget_text(t);
     for (size_t i = 0; !s && !*stopped && i < t->n_end; i++) {
         s = put_token(t, t->end_thinking[i], &piece, stopped, e);
         if (!s) s = keep_token(t, t->end_thinking[i], piece, e);
@@ -367,7 +367,7 @@ enum status talk_answer(struct talk *t, const char *message, struct error *e) {
     if (s || *cancel) goto out;
     uint64_t read = clock_ns();
     s = generate(t, cancel, &n, e);
-    forget_guesses(t);
+    forget_text(t);
     if (!s) s = fill_cache(t, e);
     t->n_written += n;
     stream_end(&t->stops);

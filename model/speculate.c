@@ -3,6 +3,7 @@
  * Next: cli/speculative.c, which gives it flags. */
 #include "model/speculate.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -95,6 +96,7 @@ static uint32_t guess_from_text(int32_t *ids, size_t n_ids, uint32_t most) {
 static enum status guess_from_model(struct speculator *s, int32_t *ids, size_t n_ids, uint32_t most, uint32_t *n,
                                     struct error *e) {
     uint32_t n_out = engine_n_out(s->p.draft), len = engine_len(s->p.draft, s->draft_seq);
+    assert(len <= n_ids); /* speculate_cut */
     for (*n = 0; *n < most; ++*n) {
         float *logits = s->draft_logits + (size_t)*n * s->row;
         struct span span = {s->draft_seq, (uint32_t)(n_ids + *n) - len, 1, ids + len, logits};
@@ -189,7 +191,6 @@ enum status speculate_step(struct speculator *s, int32_t *ids, size_t n_ids, siz
                            struct error *e) {
     uint32_t n = 0, right = 0, len = engine_len(s->p.target, s->p.seq);
     *n_new = 0;
-    if (s->draft_seq) cut(s->p.draft, s->draft_seq, n_ids - 1); /* longer where the caller has shortened the text */
     enum status st = guess(s, ids, n_ids, cap, &n, e);
     if (st) return st;
     struct span span = {s->p.seq, (uint32_t)n_ids + n - len, n + 1, ids + len, s->logits};
