@@ -135,9 +135,25 @@ static void keys_that_mean_nothing_change_nothing(void **state) {
     }
 }
 
+/* Two models with the same outputs to the bit; closes both. */
+static void same_outputs(struct model *want, struct model *got, const char *what) {
+    enum { N = 20 };
+    static float out[2][N * A_VOCAB];
+    struct model *both[2] = {want, got};
+    int32_t tokens[N];
+    tiny_tokens(3, A_VOCAB, tokens, N);
+    for (int i = 0; i < 2; i++) {
+        struct bench b = bench_open(both[i], 1, small_engine);
+        run_tokens(&b, engine_seq_new(b.engine), tokens, N, out[i]);
+        bench_close(&b);
+    }
+    same_floats(out[1], out[0], N * A_VOCAB, "%s", what);
+    model_close(&got), model_close(&want);
+}
+
 static void fused_tensors_are_taken_apart(void **state) {
     (void)state;
-    enum { N = 20, COLS = A_EMBD };
+    enum { COLS = A_EMBD };
     struct model *whole = arch_model("qwen2");
     const char *path = tiny_path("fused.gguf");
     struct gguf_writer *w;
@@ -172,23 +188,12 @@ static void fused_tensors_are_taken_apart(void **state) {
     GOOD(gguf_write(w, path, &e));
     gguf_writer_free(&w);
     free(memory);
-    struct model *fused = tiny_open(path), *both[2] = {whole, fused};
-    static float out[2][N * A_VOCAB];
-    int32_t tokens[N];
-    tiny_tokens(3, A_VOCAB, tokens, N);
-    for (int i = 0; i < 2; i++) {
-        struct bench b = bench_open(both[i], 1, small_engine);
-        run_tokens(&b, engine_seq_new(b.engine), tokens, N, out[i]);
-        bench_close(&b);
-    }
-    same_floats(out[1], out[0], N * A_VOCAB, "%s", "fused qwen2");
-    model_close(&fused), model_close(&whole);
+    same_outputs(whole, tiny_open(path), "fused qwen2");
 }
 
 /* phi3 with q, k and v apart: the same tensors, cut. */
 static void usually_fused_tensors_may_be_apart(void **state) {
     (void)state;
-    enum { N = 20 };
     struct model *whole = arch_model("phi3");
     struct facts f = facts_of("phi3");
     const char *path = tiny_path("apart.gguf");
@@ -212,17 +217,7 @@ static void usually_fused_tensors_may_be_apart(void **state) {
     }
     GOOD(gguf_write(k.w, path, &e));
     gguf_writer_free(&k.w);
-    struct model *apart = tiny_open(path), *both[2] = {whole, apart};
-    static float out[2][N * A_VOCAB];
-    int32_t tokens[N];
-    tiny_tokens(3, A_VOCAB, tokens, N);
-    for (int i = 0; i < 2; i++) {
-        struct bench b = bench_open(both[i], 1, small_engine);
-        run_tokens(&b, engine_seq_new(b.engine), tokens, N, out[i]);
-        bench_close(&b);
-    }
-    same_floats(out[1], out[0], N * A_VOCAB, "%s", "phi3 with q, k and v apart");
-    model_close(&apart), model_close(&whole);
+    same_outputs(whole, tiny_open(path), "phi3 with q, k and v apart");
 }
 
 /* Any batch, pieces, forks, cuts and threads. */
