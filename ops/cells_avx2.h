@@ -6,26 +6,15 @@
 
 #include "ops/lanes16_avx2.h"
 
+INLINE f8 f8_ceil(f8 x) { return _mm256_ceil_ps(x); }
+
+#include "ops/cells_halves.h"
+
 typedef struct {
     __m256i a, b;
 } sum16;               /* sixteen int32 */
 typedef sum16 pairs16; /* 16 cells (or dimensions) x 2 int16 */
 typedef __m256i pair;  /* 2 int16, for all of them */
-
-/* Pages, or vectors of o, that n_rows rows meet at once: their sums fill the registers. */
-INLINE size_t together(size_t n_rows) { return n_rows == 1 ? 4 : n_rows <= 3 ? 2 : 1; }
-
-INLINE f16 f16_set(float x) { return (f16){f8_set(x), f8_set(x)}; }
-INLINE f16 f16_sub(f16 x, f16 y) { return (f16){f8_sub(x.a, y.a), f8_sub(x.b, y.b)}; }
-INLINE f16 f16_add(f16 x, f16 y) { return (f16){f8_add(x.a, y.a), f8_add(x.b, y.b)}; }
-INLINE f16 f16_larger(f16 x, f16 y) { return (f16){f8_larger(x.a, y.a), f8_larger(x.b, y.b)}; }
-INLINE f16 f16_ceil(f16 x) { return (f16){_mm256_ceil_ps(x.a), _mm256_ceil_ps(x.b)}; }
-INLINE f16 f16_scale_exponent(f16 p, f16 t) { return (f16){f8_scale_exponent(p.a, t.a), f8_scale_exponent(p.b, t.b)}; }
-/* x < low ? 0 : y. */
-INLINE f16 f16_unless_less(f16 x, f16 low, f16 y) {
-    const f8 none = f8_set(0);
-    return (f16){f8_if_greater(low.a, x.a, none, y.a), f8_if_greater(low.b, x.b, none, y.b)};
-}
 
 /* In lanes 0 to 3: the largest number (by the tree of a lane sum) of each of four vectors; their sums. */
 INLINE f16 f16_largest4(const f16 *v) {

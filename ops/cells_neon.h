@@ -6,6 +6,10 @@
 
 #include "ops/lanes16_neon.h"
 
+INLINE f8 f8_ceil(f8 x) { return (f8){vrndpq_f32(x.low), vrndpq_f32(x.high)}; }
+
+#include "ops/cells_halves.h"
+
 typedef struct {
     int32x4_t a, b, c, d;
 } sum16;
@@ -13,20 +17,6 @@ typedef struct {
     int16x8x2_t a, b;
 } pairs16; /* the first numbers of eight pairs, then the second ones */
 typedef int16x4_t pair;
-
-INLINE size_t together(size_t n_rows) { return n_rows == 1 ? 4 : n_rows <= 3 ? 2 : 1; }
-
-INLINE f16 f16_set(float x) { return (f16){f8_set(x), f8_set(x)}; }
-INLINE f16 f16_sub(f16 x, f16 y) { return (f16){f8_sub(x.a, y.a), f8_sub(x.b, y.b)}; }
-INLINE f16 f16_add(f16 x, f16 y) { return (f16){f8_add(x.a, y.a), f8_add(x.b, y.b)}; }
-INLINE f16 f16_larger(f16 x, f16 y) { return (f16){f8_larger(x.a, y.a), f8_larger(x.b, y.b)}; }
-INLINE f8 f8_ceil(f8 x) { return (f8){vrndpq_f32(x.low), vrndpq_f32(x.high)}; }
-INLINE f16 f16_ceil(f16 x) { return (f16){f8_ceil(x.a), f8_ceil(x.b)}; }
-INLINE f16 f16_scale_exponent(f16 p, f16 t) { return (f16){f8_scale_exponent(p.a, t.a), f8_scale_exponent(p.b, t.b)}; }
-INLINE f16 f16_unless_less(f16 x, f16 low, f16 y) {
-    const f8 none = f8_set(0);
-    return (f16){f8_if_greater(low.a, x.a, none, y.a), f8_if_greater(low.b, x.b, none, y.b)};
-}
 
 INLINE f16 first_four(const float *p) {
     const float32x4_t none = vdupq_n_f32(0);
