@@ -86,28 +86,48 @@ struct part {
     uint32_t slot0, slot1, head;
 };
 
-/* One run, clipped to pages [page0, page1) and to the part's slots. */
-static void read_run(const struct attention_plan *plan, const struct attention_run *run, const struct part *mine,
-                     struct attend_args *a, uint32_t page0, uint32_t page1, attend_fn *attend) {
-    uint32_t slot0 = run->slot0 > mine->slot0 ? run->slot0 : mine->slot0,
-             slot1 = run->slot1 < mine->slot1 ? run->slot1 : mine->slot1;
-    uint32_t seen0 = a->window && run->min_end > a->window ? (run->min_end - a->window) / KV_PAGE : 0,
-             seen1 = (run->max_end + KV_PAGE - 1) / KV_PAGE;
-    if (run->page0 > page0) page0 = run->page0;
-    if (run->page1 < page1) page1 = run->page1;
-    if (seen0 > page0) page0 = seen0;
-    if (seen1 < page1) page1 = seen1;
-    if (slot0 >= slot1 || page0 >= page1) return;
+/* What a part reads of one run in one chunk of positions: pages [page0, page1) of a table, for slots [slot0, slot1). */
+struct stretch {
+    uint32_t chunk, run; /* the chunk by its first page; UINT32_MAX: before the first run */
+    const uint32_t *pages;
+    uint32_t page0, page1, slot0, slot1;
+};
+
+enum { CHUNK_PAGES = ATTENTION_CHUNK / KV_PAGE };
+
+static uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
+static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+/* The stretch after s, in ascending order of chunks; its chunk is not below n_pages when there is none. */
+static struct stretch following(const struct attention_plan *plan, const struct part *mine, uint32_t window,
+                                uint32_t n_pages, struct stretch s) {
+    do {
+        if (++s.run == plan->n_runs) s.run = 0, s.chunk += CHUNK_PAGES;
+        const struct attention_run *run = &plan->runs[s.run];
+        const uint32_t seen0 = window && run->min_end > window ? (run->min_end - window) / KV_PAGE : 0,
+                       seen1 = (run->max_end + KV_PAGE - 1) / KV_PAGE;
+        s.pages = run->pages;
+        s.slot0 = larger(run->slot0, mine->slot0), s.slot1 = smaller(run->slot1, mine->slot1);
+        s.page0 = larger(larger(run->page0, s.chunk), seen0);
+        s.page1 = smaller(smaller(run->page1, s.chunk + CHUNK_PAGES), seen1);
+    } while (s.chunk < n_pages && (s.slot0 >= s.slot1 || s.page0 >= s.page1));
+    return s;
+}
+
+/* One stretch; next: what is read after it, NULL where there is none or nothing is to be asked for ahead. */
+static void read_stretch(const struct attention_plan *plan, const struct stretch *s, const struct stretch *next,
+                         bool ahead, const struct attend_args *a, attend_fn *attend) {
     struct attend_args r = *a;
-    r.n_rows = slot1 - slot0;
-    r.q_offset = plan->q_offset + slot0, r.o_offset = plan->o_offset + slot0, r.end = plan->end + slot0;
-    r.m += slot0, r.l += slot0;
-    const bool far = page1 - page0 > 4 * NEAR_PAGES; /* short contexts stay in the caches */
-    for (uint32_t page = page0; page < page1; page += NEAR_PAGES) {
-        r.pages = run->pages + page, r.first = page * KV_PAGE;
-        r.n_pages = page1 - page < NEAR_PAGES ? page1 - page : NEAR_PAGES;
-        r.next = r.pages + r.n_pages;
-        r.n_next = !far ? 0 : page1 - page < 2 * NEAR_PAGES ? page1 - page - r.n_pages : NEAR_PAGES;
+    r.n_rows = s->slot1 - s->slot0;
+    r.q_offset = plan->q_offset + s->slot0, r.o_offset = plan->o_offset + s->slot0, r.end = plan->end + s->slot0;
+    r.m += s->slot0, r.l += s->slot0;
+    for (uint32_t page = s->page0; page < s->page1; page += NEAR_PAGES) {
+        r.pages = s->pages + page, r.first = page * KV_PAGE;
+        r.n_pages = smaller(s->page1 - page, NEAR_PAGES);
+        const uint32_t after = page + (uint32_t)r.n_pages;
+        if (next && after == s->page1)
+            r.next = next->pages + next->page0, r.n_next = smaller(next->page1 - next->page0, NEAR_PAGES);
+        else if (ahead) r.next = s->pages + after, r.n_next = smaller(s->page1 - after, NEAR_PAGES);
         attend(&r);
     }
 }
@@ -154,18 +174,23 @@ static void read_part(const struct pass *p, const struct attention_plan *plan, u
                             .window = p->model->layers[layer].window,
                             .scale = c->attn_scale > 0 ? c->attn_scale : 1 / sqrtf((float)hd),
                             .softcap = c->attn_softcap};
-    uint32_t n_pages = 0, chunk_pages = ATTENTION_CHUNK / KV_PAGE;
-    for (uint32_t i = 0; i < plan->n_runs; i++)
-        if (plan->runs[i].page1 > n_pages) n_pages = plan->runs[i].page1;
+    uint32_t n_pages = 0;
+    for (uint32_t i = 0; i < plan->n_runs; i++) n_pages = larger(plan->runs[i].page1, n_pages);
+    /* The pages of a short context stay in the caches, unless the weights of a layer drive them out. */
+    const bool ahead = n_pages > 4 * NEAR_PAGES || p->model->size_bytes > SMALL_MODEL_BYTES;
     start(plan, mine, hd, m, l, o);
-    for (uint32_t page = 0; page < n_pages; page += chunk_pages) {
+    struct stretch now = following(plan, mine, a.window, n_pages, (struct stretch){.run = UINT32_MAX}), next;
+    for (uint32_t page = 0; page < n_pages; page += CHUNK_PAGES) {
         a.m = m, a.l = l, a.o = o;
         if (page) {
             a.m = plan->chunk_m + ml, a.l = plan->chunk_l + ml, a.o = plan->chunk_o + base;
             start(plan, mine, hd, a.m, a.l, a.o);
         }
-        for (uint32_t i = 0; i < plan->n_runs; i++)
-            read_run(plan, &plan->runs[i], mine, &a, page, page + chunk_pages, ops_get()->attend[kv_type(p->kv)]);
+        for (; now.chunk == page; now = next) {
+            next = following(plan, mine, a.window, n_pages, now);
+            read_stretch(plan, &now, ahead && next.chunk < n_pages ? &next : NULL, ahead, &a,
+                         ops_get()->attend[kv_type(p->kv)]);
+        }
         for (uint32_t i = mine->slot0; page && i < mine->slot1; i++) fold(plan, i, hd, &a, kv_type(p->kv), m, l, o);
     }
     for (uint32_t i = mine->slot0; i < mine->slot1; i++) {

@@ -17,9 +17,6 @@
 #include "model/arch.h"
 #include "model/attention.h"
 
-/* Below this, weights stay in the cores' caches and every thread may read all of them. */
-enum { SMALL_MODEL_BYTES = 8 << 20 };
-
 struct share {
     const struct pass *pass;
     uint32_t row0, row1, segment0, segment1, output0, output1;

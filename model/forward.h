@@ -17,6 +17,9 @@ struct segment {
 static inline size_t row_ld(size_t cols) { return cols + 16; }
 static inline size_t row8_ld(size_t cols) { return cols / 32 + 1; }
 
+/* Below this, weights stay in the cores' caches and every thread may read all of them. */
+enum { SMALL_MODEL_BYTES = 8 << 20 };
+
 /* A row whose output is wanted. */
 struct output {
     uint32_t row;
