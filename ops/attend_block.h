@@ -9,13 +9,6 @@
 
 #include "ops/isa.h"
 
-/* UNROLL for loops in which clang 14 would otherwise stop at a factor of two. */
-#if defined(__clang__)
-#define UNROLL_ALL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL_ALL UNROLL
-#endif
-
 enum { MAX_ROWS = 6, BLOCK = 4, BLOCK_CELLS = BLOCK * KV_PAGE };
 
 struct block {

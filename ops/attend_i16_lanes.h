@@ -29,33 +29,33 @@ INLINE void scores_i16(const struct attend_args *a, struct block *b, struct weig
     float factor[MAX_ROWS];
     sum16 sum[MAX_ROWS][BLOCK];
     const size_t hd = a->head_dim;
-    UNROLL_ALL
+    UNROLL
     for (size_t i = 0; i < n_rows; i++) {
         q[i] = (const int16_t *)(const void *)(a->q + a->q_offset[b->row[i]]);
         memcpy(&factor[i], q[i] + hd, sizeof factor[i]);
         factor[i] *= a->scale;
         if (a->softcap == 0) factor[i] *= EXP_INV_LN2;
-        UNROLL_ALL
+        UNROLL
         for (size_t g = 0; g < n_pages; g++) sum[i][g] = sum16_zero();
     }
     for (size_t d = 0; d < hd; d += 2) {
         pairs16 k[BLOCK];
-        UNROLL_ALL
+        UNROLL
         for (size_t g = 0; g < n_pages; g++) k[g] = pairs16_load(b->k[page + g] + d * KV_PAGE * sizeof **q);
-        UNROLL_ALL
+        UNROLL
         for (size_t i = 0; i < n_rows; i++) {
             const pair two = pair_load(q[i] + d);
-            UNROLL_ALL
+            UNROLL
             for (size_t g = 0; g < n_pages; g++) sum[i][g] = sum16_add(sum[i][g], k[g], two);
         }
     }
-    UNROLL_ALL
+    UNROLL
     for (size_t g = 0; g < n_pages; g++) {
         const size_t cell = (page + g) * KV_PAGE, bytes = hd * KV_PAGE * sizeof **q;
         const f16 scale = f16_load((const float *)(const void *)(b->k[page + g] + bytes)),
                   e = f16_load((const float *)(const void *)(b->v[page + g] + bytes));
         f16_store(w->inverse + cell, f16_scale_exponent(f16_set(1), f16_sub(f16_set(EXP_ROUND), e)));
-        UNROLL_ALL
+        UNROLL
         for (size_t i = 0; i < n_rows; i++) {
             const f16 s = f16_mul(sum16_float(sum[i][g]), scale), f = f16_set(factor[i]);
             f16_store(b->s[i] + cell, a->softcap > 0 ? f16_mul(s, f) : f16_fma(s, f, e));
@@ -112,11 +112,11 @@ INLINE void weights_i16(const struct attend_args *a, struct block *b, struct wei
     f16 u[BLOCK];
     for (size_t t = 0; t < b->begin[i]; t++) s[t] = -INFINITY;
     for (size_t t = b->end[i]; t < n * KV_PAGE; t++) s[t] = -INFINITY;
-    UNROLL_ALL
+    UNROLL
     for (size_t g = 0; g < BLOCK; g++) u[g] = g < n ? f16_load(s + g * KV_PAGE) : f16_set(-INFINITY);
     const f16 m = f16_ceil(f16_larger(f16_largest4(u), f16_set(-FLT_MAX)));
     f16_store4(top, m);
-    UNROLL_ALL
+    UNROLL
     for (size_t g = 0; g < BLOCK; g++) u[g] = g < n ? page_weights(w, i, g, u[g], top[g]) : f16_set(0);
     const f16 sum = f16_sum4(u);
     if (!(top[0] <= *row_m) | !(top[1] <= *row_m) | !(top[2] <= *row_m) | !(top[3] <= *row_m)) {
@@ -140,26 +140,26 @@ INLINE void values_i16(const struct attend_args *a, const struct block *b, const
         const char *v = b->v[g] + d * 2 * sizeof(int16_t);
         const bool rescale = b->rescale >> g & 1;
         sum16 sum[MAX_ROWS][BLOCK];
-        UNROLL_ALL
+        UNROLL
         for (size_t i = 0; i < n_rows; i++) {
-            UNROLL_ALL
+            UNROLL
             for (size_t k = 0; k < n; k++) sum[i][k] = sum16_zero();
         }
         for (size_t t = 0; t < n_cells; t += 2, v += step) {
             pairs16 x[BLOCK];
-            UNROLL_ALL
+            UNROLL
             for (size_t k = 0; k < n; k++) x[k] = pairs16_load(v + k * KV_PAGE * 2 * sizeof(int16_t));
-            UNROLL_ALL
+            UNROLL
             for (size_t i = 0; i < n_rows; i++) {
                 const pair two = pair_load(w->p[i] + g * KV_PAGE + t);
-                UNROLL_ALL
+                UNROLL
                 for (size_t k = 0; k < n; k++) sum[i][k] = sum16_add(sum[i][k], x[k], two);
             }
         }
-        UNROLL_ALL
+        UNROLL
         for (size_t i = 0; i < n_rows; i++) {
             const f16 up = f16_set(w->up[i][g]), c = f16_set(b->c[i][g]);
-            UNROLL_ALL
+            UNROLL
             for (size_t k = 0; k < n; k++) {
                 const f16 old = f16_load(o[i] + k * KV_PAGE);
                 f16_store(o[i] + k * KV_PAGE, f16_fma(sum16_float(sum[i][k]), up, rescale ? f16_mul(old, c) : old));

@@ -24,43 +24,43 @@ INLINE void scores(const struct attend_args *a, struct block *b, size_t n_rows, 
     const float *q[MAX_ROWS];
     f8 sum[MAX_ROWS][2 * BLOCK], scale[2 * BLOCK];
     size_t hd = a->head_dim, group = type == KV_Q8_0 ? KV_GROUP : hd;
-    UNROLL_ALL
+    UNROLL
     for (size_t i = 0; i < n_rows; i++) {
         q[i] = a->q + a->q_offset[b->row[i]];
-        UNROLL_ALL
+        UNROLL
         for (size_t v = 0; v < 2 * n_pages; v++) sum[i][v] = f8_set(0);
     }
     for (size_t v = 0; v < 2 * n_pages; v++) scale[v] = f8_set(1);
     for (size_t d0 = 0; d0 < hd; d0 += group) {
         if (type == KV_Q8_0) {
-            UNROLL_ALL
+            UNROLL
             for (size_t v = 0; v < 2 * n_pages; v++)
                 scale[v] = f8_load_f16(b->k[page + v / 2] + hd * KV_PAGE + (d0 / KV_GROUP * KV_PAGE + v % 2 * 8) * 2);
         }
         for (size_t d = d0, d1 = smaller(d0 + group, hd); d < d1; d++) {
             f8 row[MAX_ROWS], column[2 * BLOCK];
-            UNROLL_ALL
+            UNROLL
             for (size_t i = 0; n_rows <= 3 && i < n_rows; i++) row[i] = f8_set(q[i][d]);
-            UNROLL_ALL
+            UNROLL
             for (size_t v = 0; v < 2 * n_pages; v++) {
                 column[v] = load_kv(b->k[page + v / 2], d * KV_PAGE + v % 2 * 8, scale[v], type);
                 if (n_rows > 3) continue;
                 KEEP_ORDER(column[v]);
-                UNROLL_ALL
+                UNROLL
                 for (size_t i = 0; i < n_rows; i++) sum[i][v] = f8_fma(row[i], column[v], sum[i][v]);
             }
-            UNROLL_ALL
+            UNROLL
             for (size_t i = 0; n_rows > 3 && i < n_rows; i++) {
                 row[i] = f8_set(q[i][d]);
                 KEEP_ORDER(row[i]);
-                UNROLL_ALL
+                UNROLL
                 for (size_t v = 0; v < 2 * n_pages; v++) sum[i][v] = f8_fma(row[i], column[v], sum[i][v]);
             }
         }
     }
-    UNROLL_ALL
+    UNROLL
     for (size_t i = 0; i < n_rows; i++) {
-        UNROLL_ALL
+        UNROLL
         for (size_t v = 0; v < 2 * n_pages; v++)
             f8_store(b->s[i] + page * KV_PAGE + 8 * v, f8_mul(f8_set(a->scale), sum[i][v]));
     }
@@ -135,27 +135,27 @@ INLINE void weights(const struct attend_args *a, struct block *b, size_t i) {
 INLINE void values(const struct attend_args *a, struct block *b, size_t first, size_t n_rows, size_t n, size_t d,
                    size_t t, size_t t_end, enum kv_type type) {
     f8 sum[MAX_ROWS][2 * BLOCK];
-    UNROLL_ALL
+    UNROLL
     for (size_t i = 0; i < n_rows; i++) {
-        UNROLL_ALL
+        UNROLL
         for (size_t v = 0; v < n; v++) sum[i][v] = f8_load(b->o[first + i] + d + 8 * v);
     }
     while (t < t_end) {
         size_t page = t / KV_PAGE, stop = smaller((page + 1) * KV_PAGE, t_end);
         const char *base = b->v[page];
         if (t % KV_PAGE == 0 && b->rescale >> page & 1) {
-            UNROLL_ALL
+            UNROLL
             for (size_t i = 0; i < n_rows; i++) {
-                UNROLL_ALL
+                UNROLL
                 for (size_t v = 0; v < n; v++) sum[i][v] = f8_mul(sum[i][v], f8_set(b->c[first + i][page]));
             }
         }
         for (; t < stop; t++) {
             size_t cell = t % KV_PAGE, groups = (a->head_dim + KV_GROUP - 1) / KV_GROUP;
             f8 row[MAX_ROWS], column[2 * BLOCK], scale = f8_set(1);
-            UNROLL_ALL
+            UNROLL
             for (size_t i = 0; n_rows <= 3 && i < n_rows; i++) row[i] = f8_set(b->s[first + i][t]);
-            UNROLL_ALL
+            UNROLL
             for (size_t v = 0; v < n; v++) {
                 if (type == KV_Q8_0)
                     scale =
@@ -163,21 +163,21 @@ INLINE void values(const struct attend_args *a, struct block *b, size_t first, s
                 column[v] = load_kv(base, cell * a->head_dim + d + 8 * v, scale, type);
                 if (n_rows > 3) continue;
                 KEEP_ORDER(column[v]);
-                UNROLL_ALL
+                UNROLL
                 for (size_t i = 0; i < n_rows; i++) sum[i][v] = f8_fma(row[i], column[v], sum[i][v]);
             }
-            UNROLL_ALL
+            UNROLL
             for (size_t i = 0; n_rows > 3 && i < n_rows; i++) {
                 row[i] = f8_set(b->s[first + i][t]);
                 KEEP_ORDER(row[i]);
-                UNROLL_ALL
+                UNROLL
                 for (size_t v = 0; v < n; v++) sum[i][v] = f8_fma(row[i], column[v], sum[i][v]);
             }
         }
     }
-    UNROLL_ALL
+    UNROLL
     for (size_t i = 0; i < n_rows; i++) {
-        UNROLL_ALL
+        UNROLL
         for (size_t v = 0; v < n; v++) f8_store(b->o[first + i] + d + 8 * v, sum[i][v]);
     }
 }

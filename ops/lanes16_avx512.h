@@ -8,12 +8,6 @@
 
 #include "ops/isa.h"
 
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 typedef __m512 f16;    /* sixteen floats, one per row */
 typedef __m512i words; /* 16 rows x 4 k of weights, as unsigned w + 128 (KIND_LOW: w itself) */
 typedef __m512i isum;

@@ -10,16 +10,13 @@
 
 typedef __m256 f8; /* a register, not a struct to look into: hence the typedef */
 
-/* UNROLL: before a loop whose bounds are constants after inlining, so that arrays of vectors become registers.
- * KEEP_ORDER(v): v is computed here, not hoisted over the products before it; gcc needs the hint to use 16 registers well.
+/* KEEP_ORDER(v): v is computed here, not hoisted over the products before it; gcc needs the hint to use 16 registers well.
  * FITS_4X3: clang 14 hoists and spills in 4 x 3 tiles, and loses more with the hint (f16: 7 products a cycle, 13 in
  * 4 x 2; gcc 12: 15). */
 #if defined(__clang__)
-#define UNROLL _Pragma("unroll")
 #define KEEP_ORDER(v) (void)(v)
 enum { FITS_4X3 = 0 };
 #else
-#define UNROLL _Pragma("GCC unroll 16")
 #define KEEP_ORDER(v) __asm__("" : "+x"(v))
 enum { FITS_4X3 = 1 };
 #endif

@@ -15,10 +15,8 @@ typedef struct {
 /* See lanes_avx2.h.  A 4 x 3 tile would need 24 + 6 + 2 registers of 32: gcc 12 puts ten of them on the stack, and none
  * for 4 x 2. */
 #if defined(__clang__)
-#define UNROLL _Pragma("unroll")
 #define KEEP_ORDER(v) (void)(v)
 #else
-#define UNROLL _Pragma("GCC unroll 16")
 #define KEEP_ORDER(v) __asm__("" : "+w"((v).low), "+w"((v).high))
 #endif
 enum { FITS_4X3 = 0 };
