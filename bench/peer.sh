@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # peer.sh LLAMA_BIN_FOLDER MODEL_FOLDER [PONDER]: ponder beside llama.cpp on the same files, JSON lines on stdout.
-# Models of real shapes with random weights are made in MODEL_FOLDER when they are missing.  It takes about half an hour, and
+# Models of real shapes with random weights are made in MODEL_FOLDER when they are missing.  It takes about an hour, and
 # the machine should do nothing else.  jq is needed for the table: bench/peer-table.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,7 +22,7 @@ for type in q8_0 q4_0 q4_k_m; do bench decode qwen2.5-0.5b $type --gen 48 -r 5; 
 for type in q8_0 q4_0 q4_k_m; do bench tree qwen2.5-0.5b $type --prompt 512 --branches 16,32,64 --gen 24 -r 2; done
 bench decode qwen2.5-0.5b q8_0 --depth 4096 --gen 32 -r 2
 bench decode qwen2.5-0.5b q4_k_m --depth 4096 --gen 32 -r 2
-bench tree qwen2.5-0.5b q8_0 --prompt 4096 --branches 16 --gen 24 -r 1
+for type in q8_0 q4_0 q4_k_m; do bench tree qwen2.5-0.5b $type --prompt 4096 --branches 16 --gen 24 -r 1; done
 for type in q8_0 q4_0 q4_k_m f16; do bench prefill smollm2-135m $type --prompt 512 -r 5; done
 for type in q8_0 q4_0 q4_k_m; do
     bench decode smollm2-135m $type --gen 64 -r 5
