@@ -20,11 +20,11 @@ typedef struct {
 } words; /* 16 rows x 4 k: q as stored; of Q8_0 w */
 typedef words isum;
 
-enum { INT_COLUMNS = 2, INT_DIRECT = 2, FLOAT_TILE = 6 };
+enum { INT_COLUMNS = 4, INT_DIRECT = 4, FLOAT_TILE = 6 };
 #define FLOAT_WIDTHS4(X) X(1, 4)
 #define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2)
 #define FLOAT_WIDTHS1(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
-#define INT_WIDTHS(X) X(1) X(2)
+#define INT_WIDTHS(X) X(1) X(2) X(3) X(4)
 
 INLINE f16 f16_load(const float *p) { return (f16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 INLINE void f16_store(float *p, f16 v) { _mm256_storeu_ps(p, v.a), _mm256_storeu_ps(p + 8, v.b); }
@@ -78,7 +78,10 @@ INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t
     __builtin_memcpy(&four[0], q, 4);
     __builtin_memcpy(&four[1], q + 4, 4);
     const __m256i q0 = _mm256_set1_epi32(four[0]), q1 = _mm256_set1_epi32(four[1]);
-    return (isum){add8(type, s.a, w[0].a, w[1].a, q0, q1), add8(type, s.b, w[0].b, w[1].b, q0, q1)};
+    s.a = add8(type, s.a, w[0].a, w[1].a, q0, q1), s.b = add8(type, s.b, w[0].b, w[1].b, q0, q1);
+    KEEP_ORDER(s.a); /* gcc would make all products of a group first, and add them up as a tree */
+    KEEP_ORDER(s.b);
+    return s;
 }
 INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
     if (type != TYPE_Q8_0 && type != TYPE_Q6_K) {
