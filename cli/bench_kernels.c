@@ -77,7 +77,7 @@ static enum status fill_pages(struct attention *a, enum kv_type type, struct err
     const struct kv_shape shape = {1, 1, a->head_dim, type};
     enum status s = kv_new(shape, a->n_cells / KV_PAGE, 1, a->n_cells, &a->kv, e);
     if (s) return s;
-    float k[MOST_HEAD_DIM], v[MOST_HEAD_DIM];
+    float k[HEAD_DIM_MAX], v[HEAD_DIM_MAX];
     const struct kv_need need = {kv_seq_new(a->kv), a->n_cells};
     if ((s = kv_reserve(a->kv, &need, 1, e))) return s;
     a->pages = kv_table(a->kv, need.seq);

@@ -36,7 +36,6 @@ struct attention {
     size_t *q_offset;
     uint32_t *end;
 };
-enum { MOST_HEAD_DIM = 512 };
 enum status attend_bench_new(struct attention *a, enum kv_type type, uint32_t n_rows, uint32_t head_dim,
                              uint32_t n_cells, struct error *e);
 void attend_bench_free(struct attention *a);

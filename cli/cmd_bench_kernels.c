@@ -42,7 +42,7 @@ static const struct flag attention_flags[] = {
      "query rows that share the cells"},
     {"ctx", "c", FLAG_TEXT, offsetof(struct options, contexts), "512,4096", 0, 0, "N[,N...]",
      "cells that each of them sees"},
-    {"head-dim", NULL, FLAG_INT, offsetof(struct options, head_dim), "64", 8, MOST_HEAD_DIM, "N", "a multiple of 8"},
+    {"head-dim", NULL, FLAG_INT, offsetof(struct options, head_dim), "64", 8, HEAD_DIM_MAX, "N", "a multiple of 8"},
     CACHE_FLAGS(struct options, session),
     BENCH_FLAGS(struct options, common, "5"),
     {0},

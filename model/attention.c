@@ -31,7 +31,7 @@ static void temper(const struct model_config *c, float *q, size_t n, uint32_t po
 }
 
 void attention_round_queries(float *q, size_t n, size_t hd) {
-    int16_t row[512];
+    int16_t row[HEAD_DIM_MAX];
     for (size_t h = 0; h < n; h++, q += hd) {
         float scale = ops_get()->round_key(row, 2, q, hd);
         memcpy(q, row, hd * sizeof *row);

@@ -7,14 +7,15 @@
 #include <string.h>
 
 #include "model/arch.h"
+#include "ops/ops.h"
 
 enum status config_check(const struct model_config *c, const char *name, struct error *e) {
     if (c->n_head_kv == 0 || c->n_head % c->n_head_kv)
         return error_set(e, ERR_INPUT, "%s: attention.head_count_kv %u must divide head_count %u", name, c->n_head_kv,
                          c->n_head);
-    if (c->head_dim == 0 || c->head_dim % 8 || c->head_dim > 512)
-        return error_set(e, ERR_INPUT, "%s: head dimension %u, allowed multiples of 8 from 8 to 512", name,
-                         c->head_dim);
+    if (c->head_dim == 0 || c->head_dim % 8 || c->head_dim > HEAD_DIM_MAX)
+        return error_set(e, ERR_INPUT, "%s: head dimension %u, allowed multiples of 8 from 8 to %d", name,
+                         c->head_dim, HEAD_DIM_MAX);
     if (c->rope_dim == 0 || c->rope_dim % 2 || c->rope_dim > c->head_dim)
         return error_set(e, ERR_INPUT, "%s: rope.dimension_count %u, allowed even numbers from 2 to %u", name,
                          c->rope_dim, c->head_dim);
@@ -81,8 +82,8 @@ static enum status read_shape(const struct gguf *g, struct model_config *c, stru
         (s = get_u32(g, a, "embedding_length", 1, 65536, need, &c->n_embd, e)) ||
         (s = get_layers_u32(g, a, "attention.head_count", 1, 1024, need, &c->n_head, e)) ||
         (s = get_layers_u32(g, a, "attention.head_count_kv", 1, 1024, c->n_head, &c->n_head_kv, e)) ||
-        (s = get_u32(g, a, "attention.key_length", 1, 512, c->n_embd / c->n_head, &c->head_dim, e)) ||
-        (s = get_u32(g, a, "attention.value_length", 1, 512, c->head_dim, &value_length, e)) ||
+        (s = get_u32(g, a, "attention.key_length", 1, HEAD_DIM_MAX, c->n_embd / c->n_head, &c->head_dim, e)) ||
+        (s = get_u32(g, a, "attention.value_length", 1, HEAD_DIM_MAX, c->head_dim, &value_length, e)) ||
         (s = get_layers_u32(g, a, "feed_forward_length", 1, 1 << 20, need, &c->n_ff, e)) ||
         (s = get_u32(g, a, "context_length", 1, 1 << 24, need, &c->n_ctx, e)) ||
         (s = get_u32(g, a, "expert_count", 0, 1 << 16, 0, &experts, e)) ||
@@ -123,7 +124,7 @@ static enum status read_rope(const struct gguf *g, struct model_config *c, struc
         return error_set(e, ERR_INPUT, "%s: %s \"%.*s\" is not known; known: none, linear, yarn, longrope",
                          gguf_name(g), key, (int)(type.size < 40 ? type.size : 40), type.data);
 #undef IS
-    if ((s = get_u32(g, a, "rope.dimension_count", 1, 512, c->head_dim, &c->rope_dim, e)) ||
+    if ((s = get_u32(g, a, "rope.dimension_count", 1, HEAD_DIM_MAX, c->head_dim, &c->rope_dim, e)) ||
         (s = get_f32(g, a, "rope.freq_base", 1, 1e12, 10000, &c->rope_base, e)) ||
         (s = get_f32(g, a, "rope.freq_base_swa", 1, 1e12,
                      c->kind->rope_base_local > 0 ? (double)c->kind->rope_base_local : (double)c->rope_base,

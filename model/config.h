@@ -26,7 +26,7 @@ struct model_config {
     uint32_t n_embd;    /* 1..65536 */
     uint32_t n_head;    /* query heads */
     uint32_t n_head_kv; /* key/value heads; divides n_head (grouped-query attention) */
-    uint32_t head_dim;  /* a multiple of 8, at most 512 */
+    uint32_t head_dim;  /* a multiple of 8, at most HEAD_DIM_MAX */
     uint32_t n_ff;
     uint32_t n_vocab;
     uint32_t n_ctx;     /* context length the model was trained for */

@@ -46,7 +46,7 @@ INLINE void ask_for_next(const struct attend_args *a, size_t i, size_t n) {
 typedef void block_fn(const struct attend_args *a, struct block *b, size_t n_rows);
 
 INLINE void attend_blocks(const struct attend_args *a, block_fn *attend_block) {
-    assert(a->head_dim % 8 == 0 && a->head_dim <= 512);
+    assert(a->head_dim % 8 == 0 && a->head_dim <= HEAD_DIM_MAX);
     struct block b;
     for (size_t i = 0, tile; i < a->n_rows; i += tile) {
         size_t left = a->n_rows - i, tiles = (left + MAX_ROWS - 1) / MAX_ROWS;

@@ -48,9 +48,6 @@ struct chunk {
 
 enum { HALVES = PANEL_ROWS * 2, NIBBLES = 256, FIFTH = 64, HIGH = 128, WORD = 64, BLOCK_WORDS = 8 * WORD };
 
-/* Bytes ahead of the reading that are asked for, when the reading goes on at once. */
-enum { PREFETCH = 2048 };
-
 /* Where 32 k of a panel are, and what multiplies them: scale[1] and low only where the type has them. */
 struct view {
     const uint8_t *q, *more; /* as panel.h lays them out; more: their further bits */
@@ -58,6 +55,9 @@ struct view {
 };
 
 INLINE bool type_is_small(enum tensor_type type) { return type == TYPE_Q8_0 || type == TYPE_Q4_0 || type == TYPE_Q5_0; }
+
+/* Bytes ahead of the reading that are asked for, when the reading goes on at once (docs/KERNELS.md). */
+INLINE size_t far_ahead(enum tensor_type type) { return type_is_small(type) ? 1024 : 8192; }
 
 /* Bytes of the quants of 32 k, and of a whole block of the file's type. */
 INLINE size_t quant_bytes(enum tensor_type type) {

@@ -14,7 +14,7 @@
 
 #include "ops/panel.h"
 
-enum { KV_PAGE = 16 }; /* tokens per KV page */
+enum { KV_PAGE = 16 /* tokens per KV page */, HEAD_DIM_MAX = 512 };
 
 /* Rotary embedding styles: pairs (2i, 2i+1) or halves (i, i + rope_dim/2). */
 enum rope_style { ROPE_NORM, ROPE_NEOX };
@@ -67,7 +67,7 @@ struct attend_args {
     const uint32_t *pages; /* [n_pages] page j has its K at k + pages[j] * page_bytes, its V at v + the same */
     size_t n_pages, page_bytes;
     const void *k, *v;
-    size_t n_rows, head_dim; /* head_dim % 8 == 0, at most 512 */
+    size_t n_rows, head_dim; /* head_dim % 8 == 0, at most HEAD_DIM_MAX */
     float scale, softcap;    /* softcap 0: none */
     const uint32_t *next;    /* [n_next] pages that will be wanted soon: a hint, changes nothing but time */
     size_t n_next;
@@ -103,7 +103,7 @@ struct ops {
     void (*store_f16)(uint16_t *dst, size_t dst_stride, const float *src, size_t n);
     /* Rows of q and K for KV_I16: x[i] / s, rounded to nearest even, to to[i / 2 * step + i % 2]; returns s.  At most 32767,
      * and the norm of what is stored at most I16_NORM plus roundings: the sum of products of two such rows stays below 2^31
-     * (Cauchy-Schwarz).  n % 8 == 0, n <= 512; |x| < I16_SMALLEST: zeros; a NaN or infinity in x: zeros and NaN. */
+     * (Cauchy-Schwarz).  n % 8 == 0, n <= HEAD_DIM_MAX; |x| < I16_SMALLEST: zeros; a NaN or infinity in x: zeros and NaN. */
     float (*round_key)(int16_t *to, size_t step, const float *x, size_t n);
     /* A row of V for KV_I16: x[i] / 2^e, rounded to nearest even, to to[2 * i]; returns e, the smallest from I16_EXP_LOW on
      * for which none is above I16_VALUE: sums over a page with weights up to I16_WEIGHT stay below 2^31.  NaN as above, also when

@@ -29,7 +29,7 @@ enum source { FROM_PANEL, FROM_CHUNK };
 
 /* n_columns (a constant of the caller) tokens from a on, ld blocks apart, through n_blocks of 32 k: of the chunk w, unpacked
  * once for many tiles, or of the panel at p, unpacked in registers; sums: [n_columns][16].  Each block asks for a piece of
- * `next`; of a panel to few tokens, whose arithmetic hides little, for what lies PREFETCH bytes further in it. */
+ * `next`; of a panel to few tokens, whose arithmetic hides little, for what lies far ahead in it. */
 INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p, struct ahead *next,
                      enum tensor_type type, size_t n_blocks, const struct act_block *a, size_t ld, float *sums,
                      size_t n_columns) {
@@ -41,7 +41,7 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
     for (size_t b = 0; b < n_blocks; b++, a++) {
         f16 t[INT_COLUMNS];
         struct view v;
-        if (source == FROM_PANEL) view_block(type, p, b, few ? PREFETCH : 0, &v);
+        if (source == FROM_PANEL) view_block(type, p, b, few ? far_ahead(type) : 0, &v);
         if (!few) ahead_ask(next, source == FROM_CHUNK);
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {

@@ -291,7 +291,7 @@ static void attend_row_i16(const struct attend_args *a, size_t row, size_t page,
 }
 
 static void attend_run(const struct attend_args *a, enum kv_type type) {
-    assert(a->head_dim % 8 == 0 && a->head_dim <= 512);
+    assert(a->head_dim % 8 == 0 && a->head_dim <= HEAD_DIM_MAX);
     for (size_t i = 0; i < a->n_rows; i++)
         for (size_t page = 0; page < a->n_pages; page++) {
             uint32_t first = a->first + (uint32_t)(page * KV_PAGE), end = a->end[i],
