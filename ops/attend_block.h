@@ -11,7 +11,15 @@
 
 enum { MAX_ROWS = 6, BLOCK = 4, BLOCK_CELLS = BLOCK * KV_PAGE };
 
+/* Lines of the pages that will be wanted next, asked for in pieces: [from, end) in a page, then the `left` pages at `page`. */
+struct pages_ahead {
+    const char *from, *end;
+    const uint32_t *page;
+    size_t left, lines; /* of a piece */
+};
+
 struct block {
+    struct pages_ahead ahead;
     const char *k[BLOCK], *v[BLOCK];
     size_t n_pages;
     size_t row[MAX_ROWS];                  /* index in attend_args of each row */
@@ -34,12 +42,25 @@ INLINE bool take_row(const struct attend_args *a, struct block *b, size_t at, si
     return true;
 }
 
-/* Asks for part i of n of the next pages: a few lines before each tile, or they would wait for one another.  A page of one
- * kv head lies far from the next: too short for the hardware to see where the reading goes. */
-INLINE void ask_for_next(const struct attend_args *a, size_t i, size_t n) {
-    const size_t lines = 2 * (size_t)((const char *)a->v - (const char *)a->k) / 64; /* of a page: V follows K */
-    for (size_t at = a->n_next * lines * i / n, end = a->n_next * lines * (i + 1) / n; at < end; at++)
-        __builtin_prefetch((const char *)a->k + a->next[at / lines] * a->page_bytes + at % lines * 64, 0, 2);
+/* Bytes of a page of one kv head: V follows K. */
+INLINE size_t head_bytes(const struct attend_args *a) { return 2 * (size_t)((const char *)a->v - (const char *)a->k); }
+
+/* The next pages, to be asked for in n_pieces: all at once they would wait for one another.  A page of one kv head lies far from
+ * the next: too short for the hardware to see where the reading goes. */
+INLINE struct pages_ahead pages_ahead_of(const struct attend_args *a, size_t n_pieces) {
+    return (struct pages_ahead){NULL, NULL, a->next, a->n_next, a->n_next * head_bytes(a) / 64 / n_pieces + 1};
+}
+/* For a piece.  It stands between the products of the scores. */
+INLINE void ask_for_next(const struct attend_args *a, struct pages_ahead *of) {
+    for (size_t i = 0; i < of->lines; i++, of->from += 64) {
+        if (of->from >= of->end) {
+            if (!of->left) return;
+            of->from = (const char *)a->k + *of->page++ * a->page_bytes;
+            of->end = of->from + head_bytes(a);
+            of->left--;
+        }
+        __builtin_prefetch(of->from, 0, 2);
+    }
 }
 
 /* attend_block(a, b, n) for n rows (from 1 to MAX_ROWS), each of which sees at least one cell of the block. */
@@ -48,9 +69,9 @@ typedef void block_fn(const struct attend_args *a, struct block *b, size_t n_row
 INLINE void attend_blocks(const struct attend_args *a, block_fn *attend_block) {
     assert(a->head_dim % 8 == 0 && a->head_dim <= HEAD_DIM_MAX);
     struct block b;
+    b.ahead = pages_ahead_of(a, (a->n_rows / MAX_ROWS + 1) * a->head_dim / 2);
     for (size_t i = 0, tile; i < a->n_rows; i += tile) {
         size_t left = a->n_rows - i, tiles = (left + MAX_ROWS - 1) / MAX_ROWS;
-        if (a->n_next) ask_for_next(a, (a->n_rows - left) / MAX_ROWS, (a->n_rows + MAX_ROWS - 1) / MAX_ROWS);
         tile = (left + tiles - 1) / tiles; /* 7 rows are 4 and 3 */
         for (size_t page = 0; page < a->n_pages; page += BLOCK) {
             size_t n = 0;

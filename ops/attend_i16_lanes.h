@@ -40,6 +40,7 @@ INLINE void scores_i16(const struct attend_args *a, struct block *b, struct weig
     }
     for (size_t d = 0; d < hd; d += 2) {
         pairs16 k[BLOCK];
+        ask_for_next(a, &b->ahead);
         UNROLL
         for (size_t g = 0; g < n_pages; g++) k[g] = pairs16_load(b->k[page + g] + d * KV_PAGE * sizeof **q);
         UNROLL

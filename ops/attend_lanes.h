@@ -39,6 +39,7 @@ INLINE void scores(const struct attend_args *a, struct block *b, size_t n_rows, 
         }
         for (size_t d = d0, d1 = smaller(d0 + group, hd); d < d1; d++) {
             f8 row[MAX_ROWS], column[2 * BLOCK];
+            ask_for_next(a, &b->ahead);
             UNROLL
             for (size_t i = 0; n_rows <= 3 && i < n_rows; i++) row[i] = f8_set(q[i][d]);
             UNROLL
