@@ -56,8 +56,10 @@ struct view {
 
 INLINE bool type_is_small(enum tensor_type type) { return type == TYPE_Q8_0 || type == TYPE_Q4_0 || type == TYPE_Q5_0; }
 
-/* Bytes ahead of the reading that are asked for, when the reading goes on at once (docs/KERNELS.md). */
-INLINE size_t far_ahead(enum tensor_type type) { return type_is_small(type) ? 1024 : 8192; }
+/* Bytes ahead of the reading that few tokens ask for (docs/KERNELS.md). */
+INLINE size_t far_ahead(enum tensor_type type, size_t n_tokens) {
+    return n_tokens == 1 && (type == TYPE_Q8_0 || type == TYPE_Q4_0) ? 1024 : 8192;
+}
 
 /* Bytes of the quants of 32 k, and of a whole block of the file's type. */
 INLINE size_t quant_bytes(enum tensor_type type) {

@@ -20,7 +20,8 @@ typedef struct {
 } words; /* 16 rows x 4 k: q as stored; of Q8_0 w */
 typedef words isum;
 
-enum { INT_COLUMNS = 4, INT_DIRECT = 4, FLOAT_TILE = 6 };
+enum { INT_COLUMNS = 4, FEW_COLUMNS = 4, FLOAT_TILE = 6 };
+INLINE size_t most_direct(enum tensor_type type) { return (void)type, INT_COLUMNS; }
 #define FLOAT_WIDTHS4(X) X(1, 4)
 #define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2)
 #define FLOAT_WIDTHS1(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)

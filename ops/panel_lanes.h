@@ -34,14 +34,14 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
                      enum tensor_type type, size_t n_blocks, const struct act_block *a, size_t ld, float *sums,
                      size_t n_columns) {
     const enum kind kind = kind_of(type);
-    const bool few = source == FROM_PANEL && (INT_DIRECT == INT_COLUMNS || n_columns <= INT_COLUMNS / 2);
+    const bool few = source == FROM_PANEL && n_columns <= FEW_COLUMNS;
     f16 sum[INT_COLUMNS];
     UNROLL
     for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
     for (size_t b = 0; b < n_blocks; b++, a++) {
         f16 t[INT_COLUMNS];
         struct view v;
-        if (source == FROM_PANEL) view_block(type, p, b, few ? far_ahead(type) : 0, &v);
+        if (source == FROM_PANEL) view_block(type, p, b, few ? far_ahead(type, n_columns) : 0, &v);
         if (!few) ahead_ask(next, source == FROM_CHUNK);
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {
@@ -210,18 +210,18 @@ INLINE size_t batch_of(size_t bytes) {
     return n > BATCH_MAX ? BATCH_MAX : n < BATCH_MIN ? BATCH_MIN : n / 8 * 8;
 }
 
-/* Few tokens, at most INT_DIRECT: unpacked in registers, anew for each tile; a second one finds its panel in a cache.  Two
- * tiles ask for the panel that follows, or memory would rest while the second one computes. */
-INLINE void int_direct(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0,
+/* Up to most_direct tokens at once, from token j on: unpacked in registers, anew for each tile; a second one finds its panel in a
+ * cache.  More than one tile ask for the panel that follows, or memory would rest while the others compute. */
+INLINE void int_direct(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0, size_t j,
                        const struct act_block *a, size_t lda, size_t n) {
-    _Alignas(64) float sums[INT_DIRECT * PANEL_ROWS];
+    _Alignas(64) float sums[BATCH_MAX * PANEL_ROWS];
     const size_t n_blocks = p->cols / 32, n_tiles = (n + INT_COLUMNS - 1) / INT_COLUMNS;
     for (uint32_t row = row0; row < to->row1; row += PANEL_ROWS) {
         const uint8_t *following = row + PANEL_ROWS < to->row1 ? panel_at(p, row + PANEL_ROWS) : NULL;
         struct ahead next = ahead_of(following, p->stride, n_blocks * n_tiles);
         memset(sums, 0, n * PANEL_ROWS * sizeof *sums);
-        int_panel(panel_at(p, row), &next, type, n_blocks, a, lda, sums, n);
-        put_sums(to, row, 0, sums, PANEL_ROWS, n);
+        int_panel(panel_at(p, row), &next, type, n_blocks, a + j * lda, lda, sums, n);
+        put_sums(to, row, j, sums, PANEL_ROWS, n);
     }
 }
 
@@ -230,12 +230,12 @@ INLINE void int_product(const struct part *to, const struct panels *p, enum tens
     struct chunk w[TOGETHER];
     _Alignas(64) float sums[TOGETHER][BATCH_MAX * PANEL_ROWS];
     const size_t batch = batch_of(p->cols / 32 * sizeof *a);
-    if (n <= INT_DIRECT) {
-        int_direct(to, p, type, row0, a, lda, n);
-        return;
-    }
     for (size_t j = 0, some; j < n; j += some) {
         some = n - j < batch ? n - j : batch;
+        if (n <= most_direct(type)) {
+            int_direct(to, p, type, row0, j, a, lda, some);
+            continue;
+        }
         for (uint32_t row = row0, n_panels; row < to->row1; row += n_panels * PANEL_ROWS) {
             n_panels = (to->row1 - row + PANEL_ROWS - 1) / PANEL_ROWS;
             if (n_panels > TOGETHER) n_panels = TOGETHER;
