@@ -1,7 +1,7 @@
 /* ladder.c: the same product and the same attention written again and again, from the textbook to the shipped kernels, each
  * rung checked against the first and timed on one core.
  * Not the kernels: ops/.  The rungs below them are for reading.
- * Next: docs/KERNELS.md, which tells the story; ops/panel_lanes.h, the last rung of the products.
+ * Next: docs/KERNELS.md, which tells the story; ops/int_lanes.h, the last rung of the products.
  *
  *   make ladder && build/bench/ladder [-o md|csv|json|jsonl] [-r ROUNDS] [--prefix CELLS] */
 #include <math.h>

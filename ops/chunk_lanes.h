@@ -1,12 +1,12 @@
 /* chunk_lanes.h: unpacks a chunk of a panel, over the names of lanes16_*.h.
- * Not the products: panel_lanes.h.
+ * Not the products: int_lanes.h.
  * Next: panel.h for the layouts that are read here. */
 #ifndef PONDER_CHUNK_LANES_H
 #define PONDER_CHUNK_LANES_H
 
 #include "ops/isa.h"
 
-/* Word i of a block as a chunk has it; with another order goes another tile that reads it (CHUNK_TILE of panel_lanes.h). */
+/* Word i of a block as a chunk has it; with another order goes another tile that reads it (CHUNK_TILE of int_lanes.h). */
 #ifndef CHUNK_WORDS
 #define CHUNK_WORDS words_unpack
 #endif

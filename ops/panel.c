@@ -1,5 +1,5 @@
 /* panel.c: packing into panels, and the plain reading back that the scalar product and the tests use.
- * Not fast reading: panel_lanes.h unpacks whole chunks.
+ * Not fast reading: chunk_lanes.h unpacks whole chunks.
  * Next: scalar.c. */
 #include "ops/panel.h"
 

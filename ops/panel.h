@@ -1,6 +1,6 @@
 /* panel.h: weights and activations in the layout that the products want.
  * Not the products: ops.h.  Not the layout of the blocks in files: widen.h.
- * Next: panel.c, which packs; panel_lanes.h, which multiplies.
+ * Next: panel.c, which packs; panel_lanes.h, from where products go on.
  *
  *   panel   = 16 rows of a matrix, interleaved so that one vector load brings the same few k of all of them: lane = row,
  *             and neither a shuffle nor a horizontal sum is left in the loops.  Rows missing in the last panel are zeros.
