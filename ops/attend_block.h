@@ -42,13 +42,13 @@ INLINE bool take_row(const struct attend_args *a, struct block *b, size_t at, si
     return true;
 }
 
-/* Bytes of a page of one kv head: V follows K. */
-INLINE size_t head_bytes(const struct attend_args *a) { return 2 * (size_t)((const char *)a->v - (const char *)a->k); }
+/* Bytes of K and V of one kv head in a page: V follows K. */
+INLINE size_t kv_bytes(const struct attend_args *a) { return 2 * (size_t)((const char *)a->v - (const char *)a->k); }
 
 /* The next pages, to be asked for in n_pieces: all at once they would wait for one another.  A page of one kv head lies far from
  * the next: too short for the hardware to see where the reading goes. */
 INLINE struct pages_ahead pages_ahead_of(const struct attend_args *a, size_t n_pieces) {
-    return (struct pages_ahead){NULL, NULL, a->next, a->n_next, a->n_next * head_bytes(a) / 64 / n_pieces + 1};
+    return (struct pages_ahead){NULL, NULL, a->next, a->n_next, a->n_next * kv_bytes(a) / 64 / n_pieces + 1};
 }
 /* For a piece.  It stands between the products of the scores. */
 INLINE void ask_for_next(const struct attend_args *a, struct pages_ahead *of) {
@@ -56,7 +56,7 @@ INLINE void ask_for_next(const struct attend_args *a, struct pages_ahead *of) {
         if (of->from >= of->end) {
             if (!of->left) return;
             of->from = (const char *)a->k + *of->page++ * a->page_bytes;
-            of->end = of->from + head_bytes(a);
+            of->end = of->from + kv_bytes(a);
             of->left--;
         }
         __builtin_prefetch(of->from, 0, 2);

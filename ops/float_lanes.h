@@ -40,21 +40,10 @@ INLINE void float_tile(const uint8_t *w, enum tensor_type type, size_t stride, s
 INLINE void float_panels(const uint8_t *w, enum tensor_type type, size_t stride, size_t n_k, const float *x, size_t ldx,
                          float *sums, size_t ld_sums, size_t n, size_t n_panels) {
 #define ONE(c, most)                                                                                                   \
-    case c:                                                                                                            \
-        float_tile(w, type, stride, n_k, x + j_ * ldx, ldx, sums + j_ * ld_sums, ld_sums, c, most);                    \
-        break;
-#define CALL4(j, width)                                                                                                \
-    switch (width) { FLOAT_WIDTHS4(ONE) }
-#define CALL2(j, width)                                                                                                \
-    switch (width) { FLOAT_WIDTHS2(ONE) }
-#define CALL1(j, width)                                                                                                \
-    switch (width) { FLOAT_WIDTHS1(ONE) }
-    if (n_panels == 4) TILES(n, FLOAT_TILE / 4, CALL4)
-    else if (n_panels == 2) TILES(n, FLOAT_TILE / 2, CALL2)
-    else TILES(n, FLOAT_TILE, CALL1)
-#undef CALL1
-#undef CALL2
-#undef CALL4
+    case c: float_tile(w, type, stride, n_k, x + j_ * ldx, ldx, sums + j_ * ld_sums, ld_sums, c, most); break;
+    if (n_panels == 4) TILES(n, FLOAT_TILE / 4, FLOAT_WIDTHS4, ONE)
+    else if (n_panels == 2) TILES(n, FLOAT_TILE / 2, FLOAT_WIDTHS2, ONE)
+    else TILES(n, FLOAT_TILE, FLOAT_WIDTHS1, ONE)
 #undef ONE
 }
 

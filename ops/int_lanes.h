@@ -11,14 +11,17 @@
 
 #include "ops/products.h"
 
-enum { TOGETHER = 2 /* panels whose chunks share the first-level cache with a tile's activations */ };
+enum {
+    TOGETHER = 2,    /* panels whose chunks share the first-level cache with a tile's activations */
+    FEW_COLUMNS = 4, /* tokens of a tile whose arithmetic hides little: they ask for what lies far ahead */
+};
 
 /* Where a tile has its weights from. */
 enum source { FROM_PANEL, FROM_CHUNK };
 
 /* n_columns (a constant of the caller) tokens from a on, ld blocks apart, through n_blocks of 32 k: of the chunk w, unpacked
  * once for many tiles, or of the panel at p, unpacked in registers; sums: [n_columns][16].  Each block asks for a piece of
- * `next`; of a panel to few tokens, whose arithmetic hides little, for what lies far ahead in it. */
+ * `next`; of a panel to FEW_COLUMNS or less, for what lies far ahead in it. */
 INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p, struct ahead *next,
                      enum tensor_type type, size_t n_blocks, const struct act_block *a, size_t ld, float *sums,
                      size_t n_columns) {
@@ -81,13 +84,8 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
 INLINE void int_panel(const uint8_t *p, struct ahead *next, enum tensor_type type, size_t n_blocks,
                       const struct act_block *a, size_t ld, float *sums, size_t n) {
 #define ONE(c)                                                                                                         \
-    case c:                                                                                                            \
-        int_tile(FROM_PANEL, NULL, p, next, type, n_blocks, a + j_ * ld, ld, sums + j_ * PANEL_ROWS, c);               \
-        break;
-#define CALL(j, width)                                                                                                 \
-    switch (width) { INT_WIDTHS(ONE) }
-    TILES(n, INT_COLUMNS, CALL)
-#undef CALL
+    case c: int_tile(FROM_PANEL, NULL, p, next, type, n_blocks, a + j_ * ld, ld, sums + j_ * PANEL_ROWS, c); break;
+    TILES(n, INT_COLUMNS, INT_WIDTHS, ONE)
 #undef ONE
 }
 
@@ -99,10 +97,7 @@ INLINE void int_chunks(struct chunk *w, size_t n_panels, enum tensor_type type, 
         for (size_t p_ = 0; p_ < n_panels; p_++)                                                                       \
             CHUNK_TILE(w + p_, type, n_blocks, a + j_ * ld, ld, sums[p_] + j_ * PANEL_ROWS, c);                        \
         break;
-#define CALL(j, width)                                                                                                 \
-    switch (width) { INT_WIDTHS(ONE) }
-    TILES(n, INT_COLUMNS, CALL)
-#undef CALL
+    TILES(n, INT_COLUMNS, INT_WIDTHS, ONE)
 #undef ONE
 }
 

@@ -20,7 +20,8 @@ typedef struct {
 } words; /* 16 rows x 4 k: q as stored; of Q8_0 w */
 typedef words isum;
 
-enum { INT_COLUMNS = 4, FEW_COLUMNS = 4, FLOAT_TILE = 6 };
+enum { INT_COLUMNS = 4, FLOAT_TILE = 6 };
+/* Tokens of a product up to which each tile unpacks words in registers. */
 INLINE size_t most_direct(enum tensor_type type) { return (void)type, INT_COLUMNS; }
 #define FLOAT_WIDTHS4(X) X(1, 4)
 #define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2)

@@ -12,7 +12,7 @@ typedef __m512 f16;    /* sixteen floats, one per row */
 typedef __m512i words; /* 16 rows x 4 k of weights, as unsigned w + 128 (KIND_LOW: w itself) */
 typedef __m512i isum;
 
-enum { INT_COLUMNS = 8, FEW_COLUMNS = 4, FLOAT_TILE = 16 };
+enum { INT_COLUMNS = 8, FLOAT_TILE = 16 };
 /* Tokens of a product up to which each tile unpacks words in registers; of Q8_0 there is nothing to unpack. */
 INLINE size_t most_direct(enum tensor_type type) { return type == TYPE_Q8_0 ? SIZE_MAX : 2 * INT_COLUMNS; }
 #define FLOAT_WIDTHS4(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4)

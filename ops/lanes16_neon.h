@@ -21,7 +21,8 @@ typedef struct {
 
 /* Two columns of integers take 24 of 32 registers: their sums, the products of a group, the total of four groups; all 32
  * without dotprod.  Three spill so much that a column takes more instructions (gcc 12: 142, not 131). */
-enum { INT_COLUMNS = 2, FEW_COLUMNS = 2, FLOAT_TILE = 6 };
+enum { INT_COLUMNS = 2, FLOAT_TILE = 6 };
+/* Tokens of a product up to which each tile unpacks words in registers. */
 INLINE size_t most_direct(enum tensor_type type) { return (void)type, INT_COLUMNS; }
 #define FLOAT_WIDTHS4(X) X(1, 4)
 #define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2)

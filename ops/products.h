@@ -14,12 +14,13 @@ enum {
     BATCH_MIN = 24,
 };
 
-/* Calls tile(.., c) with c a constant: as many full tiles as fit, in pieces of nearly equal width. */
-#define TILES(n, most, CALL)                                                                                           \
+/* Runs ONE(width, ..) with j_ the first token of a tile and its width a constant: one of WIDTHS, which lists all up to `most`.  As
+ * many full tiles as fit, in pieces of nearly equal width. */
+#define TILES(n, most, WIDTHS, ONE)                                                                                    \
     for (size_t j_ = 0, left_ = (n), width_; left_; j_ += width_, left_ -= width_) {                                   \
         size_t pieces_ = (left_ + (most)-1) / (most);                                                                  \
         width_ = (left_ + pieces_ - 1) / pieces_;                                                                      \
-        CALL(j_, width_);                                                                                              \
+        switch (width_) { WIDTHS(ONE) }                                                                                \
     }
 
 /* Which part of y a call makes. */
