@@ -9,11 +9,12 @@
 
 #include "ops/attend_block.h"
 
-/* A block in three steps as in attend_lanes.h, but sums are exact and wide: a page is one vector, a row has few corrections, and
- * a cell that a row does not see is one of weight 0, so that all rows go through all cells. */
+/* A block in three steps as in attend_lanes.h, but sums are exact and wide: a page is one vector, and a cell that a row does not
+ * see, or a page that is missing, is of weight 0, so that all rows go through all cells. */
 struct weights_i16 {
     _Alignas(64) int16_t p[MAX_ROWS][BLOCK_CELLS];
     _Alignas(64) float inverse[BLOCK_CELLS]; /* 2^-exponent of V */
+    float top[MAX_ROWS][BLOCK];              /* the pages' largest scores, rounded up */
     float up[MAX_ROWS][BLOCK];               /* from a page's scale to that of o */
 };
 
@@ -74,73 +75,79 @@ static __attribute__((noinline)) void cap_scores(const struct attend_args *a, st
     }
 }
 
-/* Weights of one page: p, and what they add to l. */
-INLINE f16 page_weights(struct weights_i16 *w, size_t i, size_t page, f16 u, float top) {
-    const f16 x = f16_sub(u, f16_set(top)), t = f16_add(x, f16_set(EXP_ROUND)),
-              r = f16_sub(x, f16_sub(t, f16_set(EXP_ROUND)));
-    f16 y = f16_set(I16_WEIGHT * EXP2_C5);
-    y = f16_fma(y, r, f16_set(I16_WEIGHT * EXP2_C4));
-    y = f16_fma(y, r, f16_set(I16_WEIGHT * EXP2_C3));
-    y = f16_fma(y, r, f16_set(I16_WEIGHT * EXP2_C2));
-    y = f16_fma(y, r, f16_set(I16_WEIGHT * EXP2_C1));
-    y = f16_fma(y, r, f16_set(I16_WEIGHT));
-    y = f16_unless_less(x, f16_set(EXP2_LOW), f16_scale_exponent(y, t));
-    f16_store_i16(w->p[i] + page * KV_PAGE, y);
-    return f16_mul(y, f16_load(w->inverse + page * KV_PAGE));
-}
-
-/* The pages' largest m, in a row whose maximum grows: corrections, page by page. */
-INLINE void weights_grow(struct block *b, struct weights_i16 *w, size_t i, f16 m, const float *top, f16 sum,
-                         float *row_m, float *l) {
-    float before[BLOCK], now[BLOCK], more[BLOCK], largest = *row_m;
-    for (size_t g = 0; g < BLOCK; g++) {
-        before[g] = largest;
-        if (top[g] > largest) largest = top[g], b->rescale |= 1U << g;
-        now[g] = largest;
-    }
-    const f16 up = f16_pow2(f16_sub(m, f16_load4(now)));
-    f16_store4(b->c[i], f16_pow2(f16_sub(f16_load4(before), f16_load4(now))));
-    f16_store4(w->up[i], up);
-    f16_store4(more, f16_mul(sum, up));
-    for (size_t g = 0; g < b->n_pages; g++) *l = fmaf(*l, b->c[i][g], more[g]);
-    *row_m = largest;
-}
-
-/* Scores of row i to weights; updates m, l and the corrections. */
-INLINE void weights_i16(const struct attend_args *a, struct block *b, struct weights_i16 *w, size_t i) {
-    float *s = b->s[i], *row_m = a->m + b->row[i], *l = a->l + b->row[i], top[BLOCK], more[BLOCK];
-    const size_t n = b->n_pages;
+/* The pages' largest scores of row i, rounded up. */
+INLINE void tops_i16(struct block *b, struct weights_i16 *w, size_t i) {
     f16 u[BLOCK];
-    for (size_t t = 0; t < b->begin[i]; t++) s[t] = -INFINITY;
-    for (size_t t = b->end[i]; t < n * KV_PAGE; t++) s[t] = -INFINITY;
+    for (size_t t = 0; t < b->begin[i]; t++) b->s[i][t] = -INFINITY;
+    for (size_t t = b->end[i]; t < BLOCK_CELLS; t++) b->s[i][t] = -INFINITY;
     UNROLL
-    for (size_t g = 0; g < BLOCK; g++) u[g] = g < n ? f16_load(s + g * KV_PAGE) : f16_set(-INFINITY);
-    const f16 m = f16_ceil(f16_larger(f16_largest4(u), f16_set(-FLT_MAX)));
-    f16_store4(top, m);
-    UNROLL
-    for (size_t g = 0; g < BLOCK; g++) u[g] = g < n ? page_weights(w, i, g, u[g], top[g]) : f16_set(0);
-    const f16 sum = f16_sum4(u);
-    if (!(top[0] <= *row_m) | !(top[1] <= *row_m) | !(top[2] <= *row_m) | !(top[3] <= *row_m)) {
-        weights_grow(b, w, i, m, top, sum, row_m, l);
-        return;
-    }
-    const f16 up = f16_pow2(f16_sub(m, f16_set(*row_m)));
-    f16_store4(b->c[i], f16_set(1));
-    f16_store4(w->up[i], up);
-    f16_store4(more, f16_mul(sum, up));
-    *l = (((*l + more[0]) + more[1]) + more[2]) + more[3];
+    for (size_t g = 0; g < BLOCK; g++) u[g] = f16_load(b->s[i] + g * KV_PAGE);
+    f16_store4(w->top[i], f16_ceil(f16_larger(f16_largest4(u), f16_set(-FLT_MAX))));
 }
 
-/* o = o * c + up * p V for n_rows rows, n vectors of V from dimension d on, which is where o points; page by page. */
+/* Scores to weights, n pages (a constant of the caller) from `first` on, counted through the rows: p, and in place of s what they add
+ * to l.  Step by step for all: alone, a page would wait for each of its own steps. */
+INLINE void weights_i16(struct block *b, struct weights_i16 *w, size_t first, size_t n) {
+    f16 x[WEIGHTS_TOGETHER], t[WEIGHTS_TOGETHER], y[WEIGHTS_TOGETHER];
+    float *s = b->s[0] + first * KV_PAGE;
+    int16_t *p = w->p[0] + first * KV_PAGE;
+    const float *top = w->top[0] + first;
+    UNROLL
+    for (size_t k = 0; k < n; k++) {
+        x[k] = f16_sub(f16_load(s + k * KV_PAGE), f16_set(top[k]));
+        t[k] = f16_add(x[k], f16_set(EXP_ROUND));
+    }
+    UNROLL
+    for (size_t k = 0; k < n; k++) {
+        const f16 r = f16_sub(x[k], f16_sub(t[k], f16_set(EXP_ROUND)));
+        y[k] = f16_fma(f16_set(I16_WEIGHT * EXP2_C5), r, f16_set(I16_WEIGHT * EXP2_C4));
+        y[k] = f16_fma(y[k], r, f16_set(I16_WEIGHT * EXP2_C3));
+        y[k] = f16_fma(y[k], r, f16_set(I16_WEIGHT * EXP2_C2));
+        y[k] = f16_fma(y[k], r, f16_set(I16_WEIGHT * EXP2_C1));
+        y[k] = f16_fma(y[k], r, f16_set(I16_WEIGHT));
+    }
+    UNROLL
+    for (size_t k = 0; k < n; k++) {
+        y[k] = f16_unless_less(x[k], f16_set(EXP2_LOW), f16_scale_exponent(y[k], t[k]));
+        f16_store_i16(p + k * KV_PAGE, y[k]);
+        f16_store(s + k * KV_PAGE, f16_mul(y[k], f16_load(w->inverse + (first + k) % BLOCK * KV_PAGE)));
+    }
+}
+
+/* Updates m, l and the corrections of row i, page by page. */
+INLINE void sums_i16(const struct attend_args *a, struct block *b, struct weights_i16 *w, size_t i) {
+    float *row_m = a->m + b->row[i], l = a->l[b->row[i]], more[BLOCK], largest[BLOCK];
+    const f16 m = f16_load4(w->top[i]), now = f16_so_far4(f16_larger(m, f16_set(*row_m))),
+              c = f16_pow2(f16_sub(f16_after4(*row_m, now), now)), up = f16_pow2(f16_sub(m, now));
+    f16 u[BLOCK];
+    UNROLL
+    for (size_t g = 0; g < BLOCK; g++) u[g] = f16_load(b->s[i] + g * KV_PAGE);
+    f16_store4(b->c[i], c);
+    f16_store4(w->up[i], up);
+    f16_store4(more, f16_mul(f16_sum4(u), up));
+    f16_store4(largest, now);
+    b->rescale |= f16_below_one4(c);
+    *row_m = largest[BLOCK - 1];
+    UNROLL
+    for (size_t g = 0; g < BLOCK; g++) l = fmaf(l, b->c[i][g], more[g]);
+    a->l[b->row[i]] = l;
+}
+
+/* o = o * c + up * p V for n_rows rows from row0 on, n vectors of V from dimension d on, which is where o points; page by page. */
 INLINE void values_i16(const struct attend_args *a, const struct block *b, const struct weights_i16 *w, float *const *o,
-                       size_t n_rows, size_t n, size_t d) {
+                       size_t row0, size_t n_rows, size_t n, size_t d) {
     const size_t step = a->head_dim * 2 * sizeof(int16_t);
     size_t n_cells = KV_PAGE;
+    f16 y[VALUE_ROWS][BLOCK];
     __asm__("" : "+r"(n_cells)); /* gcc 12 would unroll a known number, and spill */
+    UNROLL
+    for (size_t i = 0; i < n_rows; i++) {
+        UNROLL
+        for (size_t k = 0; k < n; k++) y[i][k] = f16_load(o[row0 + i] + k * KV_PAGE);
+    }
     for (size_t g = 0; g < b->n_pages; g++) {
         const char *v = b->v[g] + d * 2 * sizeof(int16_t);
-        const bool rescale = b->rescale >> g & 1;
-        sum16 sum[MAX_ROWS][BLOCK];
+        sum16 sum[VALUE_ROWS][BLOCK];
         UNROLL
         for (size_t i = 0; i < n_rows; i++) {
             UNROLL
@@ -152,21 +159,39 @@ INLINE void values_i16(const struct attend_args *a, const struct block *b, const
             for (size_t k = 0; k < n; k++) x[k] = pairs16_load(v + k * KV_PAGE * 2 * sizeof(int16_t));
             UNROLL
             for (size_t i = 0; i < n_rows; i++) {
-                const pair two = pair_load(w->p[i] + g * KV_PAGE + t);
+                const pair two = pair_load(w->p[row0 + i] + g * KV_PAGE + t);
                 UNROLL
                 for (size_t k = 0; k < n; k++) sum[i][k] = sum16_add(sum[i][k], x[k], two);
             }
         }
-        UNROLL
-        for (size_t i = 0; i < n_rows; i++) {
-            const f16 up = f16_set(w->up[i][g]), c = f16_set(b->c[i][g]);
+        if (b->rescale >> g & 1) {
             UNROLL
-            for (size_t k = 0; k < n; k++) {
-                const f16 old = f16_load(o[i] + k * KV_PAGE);
-                f16_store(o[i] + k * KV_PAGE, f16_fma(sum16_float(sum[i][k]), up, rescale ? f16_mul(old, c) : old));
+            for (size_t i = 0; i < n_rows; i++) {
+                const f16 c = f16_set(b->c[row0 + i][g]);
+                UNROLL
+                for (size_t k = 0; k < n; k++) y[i][k] = f16_mul(y[i][k], c);
             }
         }
+        UNROLL
+        for (size_t i = 0; i < n_rows; i++) {
+            const f16 up = f16_set(w->up[row0 + i][g]);
+            UNROLL
+            for (size_t k = 0; k < n; k++) y[i][k] = f16_fma(sum16_float(sum[i][k]), up, y[i][k]);
+        }
     }
+    UNROLL
+    for (size_t i = 0; i < n_rows; i++) {
+        UNROLL
+        for (size_t k = 0; k < n; k++) f16_store(o[row0 + i] + k * KV_PAGE, y[i][k]);
+    }
+}
+
+/* The same for all rows, so many at a time that their sums and outputs stay in registers. */
+INLINE void all_values_i16(const struct attend_args *a, const struct block *b, const struct weights_i16 *w,
+                           float *const *o, size_t n_rows, size_t n, size_t d) {
+    const size_t first = n_rows <= VALUE_ROWS ? n_rows : (n_rows + 1) / 2;
+    values_i16(a, b, w, o, 0, first, n, d);
+    if (first < n_rows) values_i16(a, b, w, o, first, n_rows - first, n, d);
 }
 
 /* The last eight numbers of o, where a vector reaches beyond: in V follow the next cells, at the end the exponents. */
@@ -178,27 +203,33 @@ INLINE void last_values_i16(const struct attend_args *a, const struct block *b, 
         memcpy(last[i], b->o[i] + d, 8 * sizeof(float));
         o[i] = last[i];
     }
-    values_i16(a, b, w, o, n_rows, 1, d);
+    all_values_i16(a, b, w, o, n_rows, 1, d);
     for (size_t i = 0; i < n_rows; i++) memcpy(b->o[i] + d, last[i], 8 * sizeof(float));
 }
 
 /* n_rows (a constant of the caller) rows through the block. */
 INLINE void block_i16(const struct attend_args *a, struct block *b, size_t n_rows) {
-    const size_t wide = together(n_rows);
+    const size_t wide = scores_together(n_rows), wide_o = values_together(n_rows);
     struct weights_i16 w;
     size_t page = 0, d = 0;
+    if (b->n_pages < BLOCK) memset(w.inverse, 0, sizeof w.inverse);
     for (; page + wide <= b->n_pages; page += wide) scores_i16(a, b, &w, n_rows, page, wide);
     for (; page < b->n_pages; page++) scores_i16(a, b, &w, n_rows, page, 1);
     for (size_t i = 0; i < n_rows; i++) {
         if (a->softcap > 0) cap_scores(a, b, i);
-        weights_i16(a, b, &w, i);
+        tops_i16(b, &w, i);
     }
+    for (size_t first = 0; first < n_rows * BLOCK; first += WEIGHTS_TOGETHER) {
+        if (first + WEIGHTS_TOGETHER <= n_rows * BLOCK) weights_i16(b, &w, first, WEIGHTS_TOGETHER);
+        else weights_i16(b, &w, first, n_rows * BLOCK % WEIGHTS_TOGETHER);
+    }
+    for (size_t i = 0; i < n_rows; i++) sums_i16(a, b, &w, i);
     for (size_t n; d + KV_PAGE <= a->head_dim; d += n * KV_PAGE) {
         float *o[MAX_ROWS];
         for (size_t i = 0; i < n_rows; i++) o[i] = b->o[i] + d;
-        n = d + wide * KV_PAGE <= a->head_dim ? wide : 1;
-        if (n == wide) values_i16(a, b, &w, o, n_rows, wide, d);
-        else values_i16(a, b, &w, o, n_rows, 1, d);
+        n = d + wide_o * KV_PAGE <= a->head_dim ? wide_o : 1;
+        if (n == wide_o) all_values_i16(a, b, &w, o, n_rows, wide_o, d);
+        else all_values_i16(a, b, &w, o, n_rows, 1, d);
     }
     if (d < a->head_dim) last_values_i16(a, b, &w, n_rows);
 }

@@ -35,6 +35,17 @@ INLINE f16 f16_sum4(const f16 *v) {
     f8_store_sum4(four, halves);
     return (f16){_mm256_castps128_ps256(_mm_loadu_ps(four)), f8_set(0)};
 }
+/* In lanes 0 to 3: the largest of a lane and those before it; x, v[0], v[1], v[2]; as bits: is it below 1? */
+INLINE f16 f16_so_far4(f16 v) {
+    v.a = f8_larger(v.a, _mm256_permute_ps(v.a, 0x90));                    /* lanes 0 0 1 2 */
+    return (f16){f8_larger(v.a, _mm256_permute_ps(v.a, 0x40)), f8_set(0)}; /* lanes 0 0 0 1 */
+}
+INLINE f16 f16_after4(float x, f16 v) {
+    return (f16){_mm256_blend_ps(_mm256_permute_ps(v.a, 0x90), f8_set(x), 1), f8_set(0)};
+}
+INLINE unsigned f16_below_one4(f16 v) {
+    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(v.a, f8_set(1), _CMP_LT_OQ)) & 15U;
+}
 INLINE f16 f16_load4(const float *p) { return (f16){_mm256_castps128_ps256(_mm_loadu_ps(p)), f8_set(0)}; }
 INLINE void f16_store4(float *p, f16 v) { _mm_storeu_ps(p, _mm256_castps256_ps128(v.a)); }
 

@@ -8,7 +8,9 @@
 
 typedef __m512i sum16, pairs16, pair;
 
-INLINE size_t together(size_t n_rows) { return (void)n_rows, 4; }
+enum { WEIGHTS_TOGETHER = 8, VALUE_ROWS = 6 };
+INLINE size_t scores_together(size_t n_rows) { return (void)n_rows, 4; }
+INLINE size_t values_together(size_t n_rows) { return n_rows <= 3 ? 4 : 2; }
 
 INLINE f16 f16_set(float x) { return _mm512_set1_ps(x); }
 INLINE f16 f16_sub(f16 x, f16 y) { return _mm512_sub_ps(x, y); }
@@ -46,6 +48,12 @@ INLINE f16 f16_sum4(const f16 *v) {
     s = f16_add(s, _mm512_permute_ps(s, 0xee));
     return firsts(f16_add(s, _mm512_permute_ps(s, 0x55)));
 }
+INLINE f16 f16_so_far4(f16 v) {
+    v = f16_larger(v, _mm512_permute_ps(v, 0x90));    /* lanes 0 0 1 2 */
+    return f16_larger(v, _mm512_permute_ps(v, 0x40)); /* lanes 0 0 0 1 */
+}
+INLINE f16 f16_after4(float x, f16 v) { return _mm512_mask_permute_ps(_mm512_set1_ps(x), 0xe, v, 0x90); }
+INLINE unsigned f16_below_one4(f16 v) { return _mm512_cmp_ps_mask(v, _mm512_set1_ps(1), _CMP_LT_OQ) & 15U; }
 INLINE f16 f16_load4(const float *p) { return _mm512_castps128_ps512(_mm_loadu_ps(p)); }
 INLINE void f16_store4(float *p, f16 v) { _mm_storeu_ps(p, _mm512_castps512_ps128(v)); }
 

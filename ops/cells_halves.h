@@ -4,8 +4,11 @@
 #ifndef PONDER_CELLS_HALVES_H
 #define PONDER_CELLS_HALVES_H
 
-/* Pages, or vectors of o, that n_rows rows meet at once: their sums fill the registers. */
-INLINE size_t together(size_t n_rows) { return n_rows == 1 ? 4 : n_rows <= 3 ? 2 : 1; }
+/* What fills the registers: pages whose weights are computed together, rows whose values are; pages whose scores n_rows rows
+ * compute together, vectors of o that n_rows rows (VALUE_ROWS at most) hold beside their sums. */
+enum { WEIGHTS_TOGETHER = 2, VALUE_ROWS = 3 };
+INLINE size_t scores_together(size_t n_rows) { return n_rows == 1 ? 4 : n_rows <= 3 ? 2 : 1; }
+INLINE size_t values_together(size_t n_rows) { return n_rows == 1 ? 2 : 1; }
 
 INLINE f16 f16_set(float x) { return (f16){f8_set(x), f8_set(x)}; }
 INLINE f16 f16_sub(f16 x, f16 y) { return (f16){f8_sub(x.a, y.a), f8_sub(x.b, y.b)}; }

@@ -18,24 +18,33 @@ typedef struct {
 } pairs16; /* the first numbers of eight pairs, then the second ones */
 typedef int16x4_t pair;
 
-INLINE f16 first_four(const float *p) {
+INLINE f16 four_of(float32x4_t v) {
     const float32x4_t none = vdupq_n_f32(0);
-    return (f16){{vld1q_f32(p), none}, {none, none}};
+    return (f16){{v, none}, {none, none}};
 }
 INLINE f16 f16_largest4(const f16 *v) {
     float four[4];
     UNROLL
     for (size_t i = 0; i < 4; i++) four[i] = f8_largest(f8_larger(v[i].a, v[i].b));
-    return first_four(four);
+    return four_of(vld1q_f32(four));
 }
 INLINE f16 f16_sum4(const f16 *v) {
     float four[4];
     const f8 halves[4] = {f8_add(v[0].a, v[0].b), f8_add(v[1].a, v[1].b), f8_add(v[2].a, v[2].b),
                           f8_add(v[3].a, v[3].b)};
     f8_store_sum4(four, halves);
-    return first_four(four);
+    return four_of(vld1q_f32(four));
 }
-INLINE f16 f16_load4(const float *p) { return first_four(p); }
+INLINE f16 f16_so_far4(f16 v) {
+    v.a.low = vmaxq_f32(v.a.low, vextq_f32(vdupq_laneq_f32(v.a.low, 0), v.a.low, 3));
+    return four_of(vmaxq_f32(v.a.low, vextq_f32(vdupq_laneq_f32(v.a.low, 0), v.a.low, 2)));
+}
+INLINE f16 f16_after4(float x, f16 v) { return four_of(vextq_f32(vdupq_n_f32(x), v.a.low, 3)); }
+INLINE unsigned f16_below_one4(f16 v) {
+    const uint32_t bits[4] = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(vcltq_f32(v.a.low, vdupq_n_f32(1)), vld1q_u32(bits)));
+}
+INLINE f16 f16_load4(const float *p) { return four_of(vld1q_f32(p)); }
 INLINE void f16_store4(float *p, f16 v) { vst1q_f32(p, v.a.low); }
 
 INLINE sum16 sum16_zero(void) {
