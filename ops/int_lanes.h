@@ -31,6 +31,7 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
     UNROLL
     for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
     for (size_t b = 0; b < n_blocks; b++, a++) {
+        i16 total[INT_COLUMNS]; /* of both groups; KIND_HALVES: t, with the weights' scales */
         f16 t[INT_COLUMNS];
         struct view v;
         if (source == FROM_PANEL) view_block(type, p, b, few ? far_ahead(type, n_columns) : 0, &v);
@@ -55,18 +56,24 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
             }
             UNROLL
             for (size_t c = 0; c < n_columns; c++) {
-                const f16 s = isum_end(type, i[c], &a[c * ld].shift[g]);
-                const bool first = g == 0 || kind == KIND_HALVES;
-                t[c] = first ? f16_mul_all(s, &a[c * ld].d[g]) : f16_fma_all(s, &a[c * ld].d[g], t[c]);
-                if (kind != KIND_HALVES) continue;
-                sum[c] = f16_fma(t[c], source == FROM_PANEL ? v.scale[g] : f16_load(w->scale[2 * b + g]), sum[c]);
+                const i16 s = isum_end(type, i[c], &a[c * ld].shift[g], &a[c * ld].up[g]);
+                if (kind != KIND_HALVES) {
+                    total[c] = g ? i16_add(total[c], s) : s;
+                    continue;
+                }
+                const f16 scale = source == FROM_PANEL ? v.scale[g] : f16_load(w->scale[2 * b + g]);
+                t[c] = g ? f16_fma(f16_of(s), scale, t[c]) : f16_mul(f16_of(s), scale);
             }
         }
-        if (kind == KIND_HALVES) continue;
-        const f16 scale = source == FROM_PANEL ? v.scale[0] : f16_load(w->scale[b]);
         UNROLL
         for (size_t c = 0; c < n_columns; c++) {
-            sum[c] = f16_fma(t[c], scale, sum[c]);
+            const float *d = &a[c * ld].d;
+            if (kind == KIND_HALVES) {
+                sum[c] = f16_fma_all(t[c], d, sum[c]);
+                continue;
+            }
+            const f16 scale = source == FROM_PANEL ? v.scale[0] : f16_load(w->scale[b]);
+            sum[c] = f16_fma(f16_mul_all(f16_of(total[c]), d), scale, sum[c]);
             if (kind != KIND_LOW) continue;
             sum[c] = f16_fnma_all(source == FROM_PANEL ? v.low : f16_load(w->low[b]), &a[c * ld].sum, sum[c]);
         }

@@ -25,7 +25,8 @@ void ops_fill_neon(struct ops *t);      /* aarch64 builds only */
 void ops_fill_neon_dot(struct ops *t);  /* aarch64 builds only; on top of neon; the CPU must have dotprod */
 void ops_fill_neon_i8mm(struct ops *t); /* aarch64 builds only; on top of neon-dot; the CPU must have i8mm */
 
-/* A group of activations whose largest is below this is zeros; 127 / it must be finite. */
+/* A block of activations whose largest is below this is zeros: 127 * 2^ACT_UP / it is finite, and it / 127 / 2^ACT_UP keeps all its
+ * bits. */
 #define ACT_SMALLEST 1e-30f
 
 /* exp(x) = 2^k * e^r with k = round(x / ln 2) and r = x - k*ln 2, |r| <= 0.347; ln 2 in two parts so that r keeps all

@@ -2,8 +2,8 @@
  * Not the products of one or two tokens, nor of floats: they stay as for dotprod, panel_lanes.h over lanes16_neon.h.
  * Next: panel_lanes.h.
  *
- * smmla adds 2 rows x 8 k of weights times 8 k x 2 tokens, and a group of activations is 16 k with one scale: two smmla make
- * the four sums of a group, [row][token], that take four sdot (four rows of one token).  For this a chunk is [k/8][16][8].
+ * smmla adds 2 rows x 8 k of weights times 8 k x 2 tokens, and a group of activations is 16 k: two smmla make the four sums of
+ * a group, [row][token], that take four sdot (four rows of one token).  For this a chunk is [k/8][16][8].
  * Totals over a scale's k are parted into tokens, so that sums lie and add up as in int_tile. */
 #include "ops/lanes16_neon.h"
 
@@ -30,21 +30,18 @@ INLINE int8x16_t halves(int8x16_t a, int8x16_t b, size_t h) {
     return vreinterpretq_s8_s64(h ? vzip2q_s64(x, y) : vzip1q_s64(x, y));
 }
 
-/* The four sums of a group (its 8 k at rows, and those BLOCK_WORDS / 4 behind), exactly.  They start at the bits of the float
- * 1.5 * 2^23 and so end at those of that number plus a sum (at most 260096; 2^22 would be too much).  A subtraction may go to
- * any unit, where scvtf takes two steps of the half of them that can convert (Neoverse V1). */
-INLINE float32x4_t sums_of_pairs(const uint8_t *rows, const int8x16_t *tokens) {
-    const float32x4_t base = vdupq_n_f32(0x1.8p23f);
-    const int32x4_t s = vmmlaq_s32(vreinterpretq_s32_f32(base), bytes_load(rows), tokens[0]);
-    return vsubq_f32(vreinterpretq_f32_s32(vmmlaq_s32(s, bytes_load(rows + BLOCK_WORDS / 4), tokens[1])), base);
+/* The four sums of a group (its 8 k at rows, and those BLOCK_WORDS / 4 behind). */
+INLINE int32x4_t sums_of_pairs(const uint8_t *rows, const int8x16_t *tokens) {
+    const int32x4_t s = vmmlaq_s32(vdupq_n_s32(0), bytes_load(rows), tokens[0]);
+    return vmmlaq_s32(s, bytes_load(rows + BLOCK_WORDS / 4), tokens[1]);
 }
 
 /* Token c of [row][token]. */
-INLINE float32x4_t token_of(const float32x4_t *t, size_t c) {
-    return c ? vuzp2q_f32(t[0], t[1]) : vuzp1q_f32(t[0], t[1]);
+INLINE int32x4_t token_of(const int32x4_t *s, size_t c) {
+    return c ? vuzp2q_s32(s[0], s[1]) : vuzp1q_s32(s[0], s[1]);
 }
-INLINE f16 token_of_pairs(const float32x4_t *t, size_t c) {
-    return (f16){{token_of(t, c), token_of(t + 2, c)}, {token_of(t + 4, c), token_of(t + 6, c)}};
+INLINE f16 token_of_pairs(const int32x4_t *s, size_t c) {
+    return f16_of((i16){token_of(s, c), token_of(s + 2, c), token_of(s + 4, c), token_of(s + 6, c)});
 }
 
 /* int_tile from a chunk for two tokens; for one it is multiplied twice.  32 k take 187 to 193 instructions where
@@ -58,27 +55,38 @@ INLINE void pair_tile(struct chunk *w, enum tensor_type type, size_t n_blocks, c
     for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
     for (size_t b = 0; b < n_blocks; b++, a++, z++) {
         ahead_ask(&w->next, true);
-        const float32x2_t da = vld1_f32(a->d), dz = vld1_f32(z->d), d[2] = {vzip1_f32(da, dz), vzip2_f32(da, dz)};
-        float32x4_t t[PANEL_ROWS / 2];
+        const int32x2_t ups[2] = {vld1_s32(a->up), vld1_s32(z->up)};
+        int32x4_t total[PANEL_ROWS / 2];
+        f16 t[INT_COLUMNS];
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {
             const int8x16_t qa = vld1q_s8(a->q + g * ACT_GROUP), qz = vld1q_s8(z->q + g * ACT_GROUP);
             const int8x16_t q[2] = {halves(qa, qz, 0), halves(qa, qz, 1)};
-            const float32x4_t by = vcombine_f32(d[g], d[g]);
+            const int32x2_t up = g ? vzip2_s32(ups[0], ups[1]) : vzip1_s32(ups[0], ups[1]);
+            const int32x4_t by = vcombine_s32(up, up);
             UNROLL
             for (size_t r = 0; r < PANEL_ROWS / 2; r++) {
-                const float32x4_t s = sums_of_pairs(w->w + b * BLOCK_WORDS + g * 4 * WORD + r * 16, q);
-                t[r] = g == 0 || kind == KIND_HALVES ? vmulq_f32(s, by) : vfmaq_f32(t[r], s, by);
+                const int32x4_t s = vshlq_s32(sums_of_pairs(w->w + b * BLOCK_WORDS + g * 4 * WORD + r * 16, q), by);
+                total[r] = g && kind != KIND_HALVES ? vaddq_s32(total[r], s) : s;
             }
-            if (kind != KIND_HALVES && g < ACT_GROUPS - 1) continue;
-            const f16 scale = f16_load(w->scale[kind == KIND_HALVES ? 2 * b + g : b]);
+            if (kind != KIND_HALVES) continue;
+            const f16 scale = f16_load(w->scale[2 * b + g]);
             UNROLL
-            for (size_t c = 0; c < n_columns; c++) sum[c] = f16_fma(token_of_pairs(t, c), scale, sum[c]);
+            for (size_t c = 0; c < n_columns; c++) {
+                const f16 s = token_of_pairs(total, c);
+                t[c] = g ? f16_fma(s, scale, t[c]) : f16_mul(s, scale);
+            }
         }
-        if (kind != KIND_LOW) continue;
         UNROLL
-        for (size_t c = 0; c < n_columns; c++)
-            sum[c] = f16_fnma_all(f16_load(w->low[b]), c ? &z->sum : &a->sum, sum[c]);
+        for (size_t c = 0; c < n_columns; c++) {
+            const struct act_block *x = c ? z : a;
+            if (kind == KIND_HALVES) {
+                sum[c] = f16_fma_all(t[c], &x->d, sum[c]);
+                continue;
+            }
+            sum[c] = f16_fma(f16_mul_all(token_of_pairs(total, c), &x->d), f16_load(w->scale[b]), sum[c]);
+            if (kind == KIND_LOW) sum[c] = f16_fnma_all(f16_load(w->low[b]), &x->sum, sum[c]);
+        }
     }
     UNROLL
     for (size_t c = 0; c < n_columns; c++) f16_store(sums + c * PANEL_ROWS, sum[c]);

@@ -19,6 +19,7 @@ typedef struct {
     __m256i a, b;
 } words; /* 16 rows x 4 k: q as stored; of Q8_0 w */
 typedef words isum;
+typedef words i16; /* sixteen integers of 32 bits: rows 0..7, 8..15 */
 
 enum { INT_COLUMNS = 4, FLOAT_TILE = 6 };
 /* Tokens of a product up to which each tile unpacks words in registers. */
@@ -85,7 +86,8 @@ INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t
     KEEP_ORDER(s.b);
     return s;
 }
-INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
+/* The sums of a group, times 2^up. */
+INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const int32_t *up) {
     if (type != TYPE_Q8_0 && type != TYPE_Q6_K) {
         s.a = widen_sums(s.a), s.b = widen_sums(s.b);
     }
@@ -95,8 +97,11 @@ INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
             _mm256_srai_epi32(_mm256_set1_epi32(*shift), bits); /* in the vector unit: moves to it are slow */
         s.a = _mm256_add_epi32(s.a, all), s.b = _mm256_add_epi32(s.b, all);
     }
-    return (f16){_mm256_cvtepi32_ps(s.a), _mm256_cvtepi32_ps(s.b)};
+    const __m256i by = _mm256_set1_epi32(*up);
+    return (i16){_mm256_sllv_epi32(s.a, by), _mm256_sllv_epi32(s.b, by)};
 }
+INLINE i16 i16_add(i16 a, i16 b) { return (i16){_mm256_add_epi32(a.a, b.a), _mm256_add_epi32(a.b, b.b)}; }
+INLINE f16 f16_of(i16 a) { return (f16){_mm256_cvtepi32_ps(a.a), _mm256_cvtepi32_ps(a.b)}; }
 
 /* ---- unpacking a chunk ---- */
 

@@ -11,6 +11,7 @@
 typedef __m512 f16;    /* sixteen floats, one per row */
 typedef __m512i words; /* 16 rows x 4 k of weights, as unsigned w + 128 (KIND_LOW: w itself) */
 typedef __m512i isum;
+typedef __m512i i16; /* sixteen integers of 32 bits, one per row */
 
 enum { INT_COLUMNS = 8, FLOAT_TILE = 16 };
 /* Tokens of a product up to which each tile unpacks words in registers; of Q8_0 there is nothing to unpack. */
@@ -55,10 +56,13 @@ INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t
     return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(s, w[0], _mm512_set1_epi32(four[0])), w[1],
                                _mm512_set1_epi32(four[1]));
 }
-INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
+/* The sums of a group, times 2^up. */
+INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const int32_t *up) {
     (void)type, (void)shift;
-    return _mm512_cvtepi32_ps(s);
+    return _mm512_sllv_epi32(s, _mm512_set1_epi32(*up));
 }
+INLINE i16 i16_add(i16 a, i16 b) { return _mm512_add_epi32(a, b); }
+INLINE f16 f16_of(i16 a) { return _mm512_cvtepi32_ps(a); }
 
 /* ---- unpacking a chunk ---- */
 

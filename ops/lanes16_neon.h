@@ -18,6 +18,9 @@ typedef struct {
 typedef struct {
     int8x16_t a, b, c, d;
 } words; /* 16 rows x 4 k, four rows in each: w, of Q4_K and Q5_K q */
+typedef struct {
+    int32x4_t a, b, c, d;
+} i16; /* sixteen integers of 32 bits, four rows in each */
 
 /* Two columns of integers take 24 of 32 registers: their sums, the products of a group, the total of four groups; all 32
  * without dotprod.  Three spill so much that a column takes more instructions (gcc 12: 142, not 131). */
@@ -50,7 +53,18 @@ INLINE f16 f16_widen(enum tensor_type type, const uint8_t *w) {
     return (f16){f8_load_bf16(w), f8_load_bf16(w + 16)};
 }
 
-/* ---- integer products: weights are signed, so nothing is left of act_block's shift ---- */
+/* ---- integer products: weights are signed, so that act_block's shift is not wanted ---- */
+
+INLINE i16 i16_add(i16 a, i16 b) {
+    return (i16){vaddq_s32(a.a, b.a), vaddq_s32(a.b, b.b), vaddq_s32(a.c, b.c), vaddq_s32(a.d, b.d)};
+}
+INLINE i16 i16_up(i16 a, const int32_t *up) {
+    const int32x4_t by = vdupq_n_s32(*up);
+    return (i16){vshlq_s32(a.a, by), vshlq_s32(a.b, by), vshlq_s32(a.c, by), vshlq_s32(a.d, by)};
+}
+INLINE f16 f16_of(i16 a) {
+    return (f16){{vcvtq_f32_s32(a.a), vcvtq_f32_s32(a.b)}, {vcvtq_f32_s32(a.c), vcvtq_f32_s32(a.d)}};
+}
 
 INLINE int8x16_t bytes_load(const uint8_t *p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
 INLINE words words_load(const uint8_t *w) {
@@ -59,9 +73,7 @@ INLINE words words_load(const uint8_t *w) {
 
 #if defined(__ARM_FEATURE_DOTPROD)
 
-typedef struct {
-    int32x4_t a, b, c, d;
-} isum; /* four rows in each */
+typedef i16 isum;
 
 INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
     const int32x4_t none = vdupq_n_s32(0);
@@ -80,9 +92,10 @@ INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t
     }
     return s;
 }
-INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
+/* The sums of a group, times 2^up. */
+INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const int32_t *up) {
     (void)type, (void)shift;
-    return (f16){{vcvtq_f32_s32(s.a), vcvtq_f32_s32(s.b)}, {vcvtq_f32_s32(s.c), vcvtq_f32_s32(s.d)}};
+    return i16_up(s, up);
 }
 
 #else
@@ -115,13 +128,14 @@ INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t
     return (isum){sums4_add(type, s.a, w[0].a, w[1].a, q0, q1), sums4_add(type, s.b, w[0].b, w[1].b, q0, q1),
                   sums4_add(type, s.c, w[0].c, w[1].c, q0, q1), sums4_add(type, s.d, w[0].d, w[1].d, q0, q1)};
 }
-INLINE float32x4_t sums4_end(enum tensor_type type, sums4 s) {
-    if (type != TYPE_Q8_0) return vcvtq_f32_s32(vpaddlq_s16(vpaddq_s16(s.low, s.high)));
-    return vcvtq_f32_s32(vpaddq_s32(vreinterpretq_s32_s16(s.low), vreinterpretq_s32_s16(s.high)));
+INLINE int32x4_t sums4_end(enum tensor_type type, sums4 s) {
+    if (type != TYPE_Q8_0) return vpaddlq_s16(vpaddq_s16(s.low, s.high));
+    return vpaddq_s32(vreinterpretq_s32_s16(s.low), vreinterpretq_s32_s16(s.high));
 }
-INLINE f16 isum_end(enum tensor_type type, isum s, const int32_t *shift) {
+/* The sums of a group, times 2^up. */
+INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const int32_t *up) {
     (void)shift;
-    return (f16){{sums4_end(type, s.a), sums4_end(type, s.b)}, {sums4_end(type, s.c), sums4_end(type, s.d)}};
+    return i16_up((i16){sums4_end(type, s.a), sums4_end(type, s.b), sums4_end(type, s.c), sums4_end(type, s.d)}, up);
 }
 
 #endif

@@ -23,8 +23,10 @@ enum rope_style { ROPE_NORM, ROPE_NEOX };
  * too or w->rows.  Activations: x, row j at x + j*ldx, for PANEL_FLOAT and PANEL_FILE; a, token j at a + j*lda, for
  * PANEL_INT8 (the other may be NULL).  Every y is one chain over ascending k, the same for any n, batch and thread split:
  *   floats    sum = fma(w, x, sum), w widened exactly (widen.h)
- *   integers  for each 32 k, two groups of 16: i = exact sum of w * q;  sum = fma(fma(d1, i1, d0 * i0), scale, sum), then
- *             sum = fma(-low, sum of x, sum) for Q4_K and Q5_K; Q6_K, with a scale for 16 k: sum = fma(d * i, scale, sum), twice
+ *   integers  for each 32 k, two groups of 16: i = exact sum of w * q * 2^up;  sum = fma((i0 + i1) * d, scale, sum), then
+ *             sum = fma(-low, sum of x, sum) for Q4_K and Q5_K;
+ *             Q6_K, with a scale for 16 k: sum = fma(fma(i1, scale1, i0 * scale0), d, sum).
+ *             i0 + i1 is added as integers; what is above 2^24 becomes a float by rounding to nearest even
  * y overlaps nothing.  Never fails, never allocates; about 40 KB of stack. */
 typedef void matmul_fn(float *y, size_t ldy, const struct panels *w, uint32_t row0, uint32_t row1, const float *x,
                        size_t ldx, const struct act_block *a, size_t lda, size_t n);
@@ -77,7 +79,8 @@ typedef void attend_fn(const struct attend_args *a);
 struct ops {
     const char *name; /* "scalar", "avx2", "avx512", "neon", "neon-dot", "neon-i8mm" */
     matmul_fn *matmul;
-    /* Activations of one token as panel.h says; n % 32 == 0.  q = x * (127 / max|x|), rounded to nearest even. */
+    /* Activations of one token as panel.h says; n % 32 == 0.  q = x * (127 / the larger most * 2^(s - up)), rounded to nearest
+     * even. */
     void (*quantize)(struct act_block *to, const float *x, size_t n);
     /* y[i] = x[i] * (1 / sqrt(lane_sum(x*x)/n + eps)) * w[i].  y may be x. */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);

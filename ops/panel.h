@@ -48,16 +48,23 @@ size_t panel_bytes(enum tensor_type type, enum panel_layout layout, uint32_t row
  * Threads may pack different panels at once. */
 void panel_pack(const struct panels *p, const void *file, size_t row_bytes, uint32_t first, uint32_t end, uint8_t *to);
 
-/* 32 consecutive activations of one token, quantised in groups of 16: x[i] ~ q[i] * d[i / 16], |q| <= 127, d = max|x| / 127 of
- * the group.  Small groups, because the rounding of the activations is the only error that these products make.
- * A group that holds NaN or infinity has d = NaN and q = 0, so that its products are NaN. */
-enum { ACT_GROUP = 16, ACT_GROUPS = 32 / ACT_GROUP };
+/* 32 consecutive activations of one token, quantised in groups of 16 whose steps differ by a power of two:
+ *   x[i] ~ q[i] * d * 2^up[i / 16], |q| <= 127
+ * The group with the larger most = max|x| has the step most / 127; the other one that step / 2^s, s the largest integer from 0 to
+ * ACT_UP for which its own most * 2^s is not above the larger.  So d = larger most / 127 / 2^s, and up is s for the larger group
+ * and 0 for the other; both are 0 when they are equal.
+ * Small groups, because the rounding of the activations is the only error that these products make; powers of two, because
+ * then the sums of both groups can be added as integers: at most 16 * 128 * 127 * (2^ACT_UP + 1) < 2^25 + 2^18.
+ * A block that holds NaN or infinity has d = NaN and zeros, so that its products are NaN; one whose numbers are all below
+ * ACT_SMALLEST (isa.h) has zeros only. */
+enum { ACT_GROUP = 16, ACT_GROUPS = 32 / ACT_GROUP, ACT_UP = 7 };
 struct act_block {
     int8_t q[32];
-    float d[ACT_GROUPS];
     int32_t shift[ACT_GROUPS]; /* -128 * sum of q: what unsigned weights (w + 128) have too much */
-    float sum;                 /* fma(d[1], sum of q[16..31], d[0] * sum of q[0..15]) ~ sum of x */
-    float unused[3];
+    int32_t up[ACT_GROUPS];
+    float d;
+    float sum; /* d * exact sum of q * 2^up ~ sum of x */
+    int32_t unused[2];
 };
 
 /* Block b of 32 k of a panel as integers: w[r][k], and per row a scale for each half of it and what is subtracted.

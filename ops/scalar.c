@@ -59,24 +59,18 @@ static float float_dot(const struct panels *p, uint32_t row, const float *x) {
     return sum;
 }
 
-/* sum of w * x over groups [g, end) of one row and token, without the weights' scale. */
-static float groups_dot(const int8_t *w, const struct act_block *a, int g, int end) {
-    float sum = 0;
-    for (int first = g; g < end; g++) {
-        int i = 0;
-        for (int k = g * ACT_GROUP; k < (g + 1) * ACT_GROUP; k++) i += w[k] * a->q[k];
-        sum = g == first ? (float)i * a->d[g] : fmaf((float)i, a->d[g], sum);
-    }
-    return sum;
+/* The exact sum of w * q * 2^up over group g of one row and token. */
+static int32_t group_dot(const int8_t *w, const struct act_block *a, int g) {
+    int32_t i = 0;
+    for (int k = g * ACT_GROUP; k < (g + 1) * ACT_GROUP; k++) i += w[k] * a->q[k];
+    return i * (1 << a->up[g]);
 }
 
 static float int_dot(const struct panels *p, const struct panel_block *w, uint32_t r, const struct act_block *a,
                      float sum) {
-    if (p->type == TYPE_Q6_K) {
-        for (int h = 0; h < 2; h++) sum = fmaf(groups_dot(w->w[r], a, h, h + 1), w->scale[h][r], sum);
-        return sum;
-    }
-    sum = fmaf(groups_dot(w->w[r], a, 0, ACT_GROUPS), w->scale[0][r], sum);
+    const int32_t i0 = group_dot(w->w[r], a, 0), i1 = group_dot(w->w[r], a, 1);
+    if (p->type == TYPE_Q6_K) return fmaf(fmaf((float)i1, w->scale[1][r], (float)i0 * w->scale[0][r]), a->d, sum);
+    sum = fmaf((float)(i0 + i1) * a->d, w->scale[0][r], sum);
     return p->type == TYPE_Q4_K || p->type == TYPE_Q5_K ? fmaf(-w->low[r], a->sum, sum) : sum;
 }
 
@@ -106,31 +100,36 @@ static void matmul(float *y, size_t ldy, const struct panels *p, uint32_t row0, 
         for (size_t j = 0; j < n; j++) y[j * ldy + row] = float_dot(p, row, x + j * ldx);
 }
 
-/* A group of activations to q, their scale and the sum of q. */
-static int32_t quantize_group(int8_t *q, float *d, const float *x) {
-    float most = 0;
+/* x[i] * 2^s is at most the larger group's most, exactly, so that rounding cannot make a q of 128. */
+static void quantize_block(struct act_block *to, const float *x) {
+    float most[ACT_GROUPS] = {0};
     bool finite = true;
-    int32_t sum = 0;
-    for (int i = 0; i < ACT_GROUP; i++) {
-        most = larger(fabsf(x[i]), most);
+    int s = 0;
+    for (int i = 0; i < 32; i++) {
+        most[i / ACT_GROUP] = larger(fabsf(x[i]), most[i / ACT_GROUP]);
         finite = finite && fabsf(x[i]) <= FLT_MAX;
     }
-    const float to = finite && most >= ACT_SMALLEST ? 127 / most : 0;
-    for (int i = 0; i < ACT_GROUP; i++) {
-        q[i] = (int8_t)(to > 0 ? nearbyintf(x[i] * to) : 0);
-        sum += q[i];
+    const float high = larger(most[0], most[1]), low = most[0] > most[1] ? most[1] : most[0];
+    *to = (struct act_block){.d = finite ? 0 : NAN, .sum = finite ? 0 : NAN};
+    if (!finite || high < ACT_SMALLEST) return;
+    while (s < ACT_UP && low * (float)(2 << s) <= high) s++;
+    int32_t total = 0;
+    for (int g = 0; g < ACT_GROUPS; g++) {
+        to->up[g] = most[g] > low ? s : 0;
+        int32_t sum = 0;
+        for (int i = g * ACT_GROUP; i < (g + 1) * ACT_GROUP; i++) {
+            to->q[i] = (int8_t)nearbyintf(x[i] * (127 / high * (float)(1 << (s - to->up[g]))));
+            sum += to->q[i];
+        }
+        to->shift[g] = -128 * sum;
+        total += sum * (1 << to->up[g]);
     }
-    *d = !finite ? NAN : to > 0 ? most / 127 : 0;
-    return sum;
+    to->d = high / 127 / (float)(1 << s);
+    to->sum = to->d * (float)total;
 }
 
 static void quantize(struct act_block *to, const float *x, size_t n) {
-    for (size_t k = 0; k < n; k += 32, to++)
-        for (int g = 0; g < ACT_GROUPS; g++) {
-            const int32_t sum = quantize_group(to->q + g * ACT_GROUP, &to->d[g], x + k + (size_t)g * ACT_GROUP);
-            to->shift[g] = -128 * sum;
-            to->sum = g ? fmaf(to->d[g], (float)sum, to->sum) : to->d[0] * (float)sum;
-        }
+    for (size_t k = 0; k < n; k += 32, to++) quantize_block(to, x + k);
 }
 
 static void rms_norm(float *y, const float *x, const float *w, size_t n, float eps) {

@@ -4,6 +4,7 @@
 #ifndef PONDER_OPS_CHECK_H
 #define PONDER_OPS_CHECK_H
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -142,6 +143,19 @@ static void fill_extreme(enum tensor_type type, uint8_t *bytes, size_t cols, boo
     }
 }
 
+/* Activations of tokens ldx apart, n in all.  Plain ones: groups of 16 whose sizes differ by up to 2^9, more than ACT_UP.  Those
+ * of extreme weights: all 1 or all -1, but for a token of three each group 0, or each group 1, as small as fits ACT_UP, so
+ * that q is +-127 everywhere and sums are as large as they can be. */
+static void fill_activations(float *x, size_t ldx, size_t n, uint64_t key, enum values values) {
+    fill_random(x, n, key, values == VALUES_WILD);
+    for (size_t i = 0; i < n; i++) {
+        const size_t token = i / ldx, group = i % ldx / ACT_GROUP;
+        const int down = values >= VALUES_HIGHEST ? token % 3 == group % 2 + 1 ? ACT_UP : 0 : (int)rng_below(key, token * ldx + group, 10);
+        if (values >= VALUES_HIGHEST) x[i] = token % 2 ? -1 : 1;
+        x[i] = ldexpf(x[i], -down);
+    }
+}
+
 static struct matrix_case matrix_new(enum tensor_type type, bool exact, size_t rows, size_t cols, size_t extra,
                                      uint64_t key, enum values values) {
     struct matrix_case m = {.row_bytes = type_row_bytes(type, cols) + extra};
@@ -192,8 +206,7 @@ static bool check_matmul_case(const struct ops *v, enum tensor_type type, bool e
     struct fence x = fence_new(n_x * 4, 4 * (extra & 1)), a = fence_new(n * n_blocks * sizeof(struct act_block), 0);
     struct fence y = fence_new(n_y * 4, 4), want = fence_new(n_y * 4, 0);
     float *xs = (float *)(void *)x.data;
-    fill_random(xs, n_x, key + 1, values == VALUES_WILD);
-    for (size_t i = 0; values >= VALUES_HIGHEST && i < n_x; i++) xs[i] = i / ldx % 2 ? -1 : 1;
+    fill_activations(xs, ldx, n_x, key + 1, values);
     for (size_t j = 0; m.panels.layout == PANEL_INT8 && j < n; j++)
         scalar->quantize((struct act_block *)(void *)a.data + j * n_blocks, xs + j * ldx, n_blocks * 32);
     fill_random((float *)y.data, n_y, key + 2, false); /* what lies between the rows of y must stay */
@@ -234,25 +247,44 @@ static bool check_matmul(const struct ops *v) {
     return ok;
 }
 
-/* Activations to int8: plain and wild ones, zeros, halves that round to even. */
+/* Block `which` of activations at the edges of what panel.h says: the largest numbers of the groups 2^0 to 2^9 apart, exactly
+ * or by a bit more or less; of sizes from below ACT_SMALLEST to FLT_MAX; half of the others lie between two q (exactly so
+ * for 127); one group of zeros, or with a NaN or an infinity. */
+enum { EDGES = 10 * 3 * 2 * 10 * 5 };
+static void fill_edge(float x[32], size_t which) {
+    static const float sizes[] = {127, 1, 3.1f, 1e-30f, 1.001e-30f, 0.999e-30f, 1e-37f, 1e-42f, 1e20f, FLT_MAX};
+    static const float odd[] = {1, 1, 0, NAN, -INFINITY};
+    const int apart = (int)(which % 10), side = (int)(which / 10 % 3), smaller = (int)(which / 30 % 2);
+    const size_t kind = which / 600 % 5;
+    const float high = sizes[which / 60 % 10], near = ldexpf(high, -apart);
+    const float low = side == 0 ? near : nextafterf(near, side == 1 ? 0 : apart ? high : near);
+    for (size_t i = 0; i < 32; i++) {
+        const float most = i / ACT_GROUP == (size_t)smaller ? low : high;
+        const float between = (float)((int)rng_below(which, i, 127) * 2 - 126 + (i % 2 ? 1 : 0)) / 254;
+        x[i] = i % ACT_GROUP == which % 7 ? (which % 2 ? -most : most) : most * (i % 3 ? between : 2 * rng_uniform(which, i) - 1);
+    }
+    if (kind == 2) memset(x + ACT_GROUP * smaller, 0, ACT_GROUP * sizeof *x);
+    else if (kind > 2) x[which % 32] = odd[kind];
+}
+
+/* Activations to int8: plain and wild ones, groups of different size, and edges. */
 static bool check_quantize(const struct ops *v) {
     float x[256];
     struct act_block got[8], want[8];
-    for (size_t round = 0; round < 200; round++) {
-        fill_random(x, COUNT(x), 100 + round, round % 3 == 1);
-        for (size_t i = 0; round % 3 == 2 && i < COUNT(x); i++)
-            x[i] = i % ACT_GROUP ? (float)((int)(rng_below(round, i, 255)) - 127) / 2 : 127; /* scale 1: k + 1/2 */
+    for (size_t round = 0; round < 200 + EDGES / 8; round++) {
+        fill_activations(x, COUNT(x), COUNT(x), 100 + round, round % 3 ? VALUES_PLAIN : VALUES_WILD);
+        for (size_t b = 0; round >= 200 && b < 8; b++) fill_edge(x + b * 32, (round - 200) * 8 + b);
         memset(got, 0, sizeof got), memset(want, 0, sizeof want);
         v->quantize(got, x, COUNT(x));
         ops_by_name("scalar")->quantize(want, x, COUNT(x));
         for (size_t b = 0; b < COUNT(got); b++) {
             char what[64];
             snprintf(what, sizeof what, "%s quantize round %zu block %zu", v->name, round, b);
-            if (!same_bits(what, got[b].d, want[b].d, ACT_GROUPS) || !same_bits(what, &got[b].sum, &want[b].sum, 1))
-                return false;
-            if (memcmp(got[b].q, want[b].q, 32) == 0 && memcmp(got[b].shift, want[b].shift, sizeof got[b].shift) == 0)
+            if (!same_bits(what, &got[b].d, &want[b].d, 1) || !same_bits(what, &got[b].sum, &want[b].sum, 1)) return false;
+            if (memcmp(got[b].q, want[b].q, 32) == 0 && memcmp(got[b].up, want[b].up, sizeof got[b].up) == 0 &&
+                memcmp(got[b].shift, want[b].shift, sizeof got[b].shift) == 0)
                 continue;
-            fprintf(stderr, "%s: q or shift differs from scalar\n", what);
+            fprintf(stderr, "%s: q, up or shift differs from scalar\n", what);
             return false;
         }
     }
@@ -264,7 +296,7 @@ static bool check_batch_invariance(const struct ops *v) {
     enum { ROWS = 45, COLS = 512, N = 140 };
     static float x[N * COLS], y[N * ROWS], alone[ROWS];
     static struct act_block a[N * COLS / 32];
-    fill_random(x, COUNT(x), 4, false);
+    fill_activations(x, COLS, COUNT(x), 4, VALUES_PLAIN);
     v->quantize(a, x, COUNT(x));
     size_t n_cases = 0;
     for (size_t t = 0; t < COUNT(check_types); t++) {

@@ -65,15 +65,12 @@ static void check_scalar_product(enum tensor_type type, bool exact, size_t cols,
     static struct act_block a[N * 16];
     struct matrix_case m = matrix_new(type, exact, ROWS, cols, 0, 5, values);
     const bool int8 = m.panels.layout == PANEL_INT8;
-    fill_random(x, N * cols, 1, false);
-    for (size_t i = 0; values != VALUES_PLAIN && i < N * cols; i++) x[i] = i / cols % 2 ? -1 : 1;
+    fill_activations(x, cols, N * cols, 1, values);
     for (size_t j = 0; int8 && j < N; j++) {
         scalar()->quantize(a + j * (cols / 32), x + j * cols, cols);
         for (size_t i = 0; i < cols; i++) {
             const struct act_block *b = &a[j * (cols / 32) + i / 32];
-            const float back = (float)b->q[i % 32] * b->d[i % 32 / ACT_GROUP], step = b->d[i % 32 / ACT_GROUP];
-            check_close("activation", i, back, x[j * cols + i], 0.5001 * (double)step);
-            x[j * cols + i] = back;
+            x[j * cols + i] = (float)b->q[i % 32] * ldexpf(b->d, b->up[i % 32 / ACT_GROUP]);
         }
     }
     product(scalar(), &m, y, ROWS, x, cols, a, N);
@@ -91,6 +88,52 @@ static void check_scalar_product(enum tensor_type type, bool exact, size_t cols,
         }
     }
     matrix_free(&m);
+}
+
+/* What panel.h says of one block, from the numbers alone. */
+static void check_block(const struct act_block *a, const float *x, size_t which) {
+    double most[ACT_GROUPS] = {0}, total = 0;
+    bool finite = true;
+    for (size_t i = 0; i < 32; i++) {
+        most[i / ACT_GROUP] = fmax(most[i / ACT_GROUP], fabs((double)x[i]));
+        finite = finite && isfinite(x[i]);
+    }
+    const double high = fmax(most[0], most[1]);
+    const bool some = finite && high >= (double)1e-30f;
+    if (!finite) assert_true(isnan(a->d) && isnan(a->sum));
+    else check_close("scale", which, a->d, some ? ldexp(high / 127, -a->up[0] - a->up[1]) : 0, 1e-7 * high);
+    if (a->up[0] < 0 || a->up[1] < 0 || a->up[0] + a->up[1] > ACT_UP || (a->up[0] && a->up[1]))
+        fail_msg("block %zu: times 2^%d and 2^%d", which, a->up[0], a->up[1]);
+    for (size_t g = 0; g < ACT_GROUPS; g++) {
+        const double step = ldexp((double)a->d, a->up[g]);
+        int sum = 0, largest = 0;
+        for (size_t i = g * ACT_GROUP; i < (g + 1) * ACT_GROUP; i++) {
+            if (abs(a->q[i]) > 127 || (!some && a->q[i])) fail_msg("block %zu: q[%zu] is %d", which, i, a->q[i]);
+            if (some) check_close("activation", which * 32 + i, a->q[i] * step, x[i], 0.50001 * step);
+            sum += a->q[i];
+            largest = abs(a->q[i]) > largest ? abs(a->q[i]) : largest;
+        }
+        assert_int_equal(a->shift[g], -128 * sum);
+        total += ldexp(sum, a->up[g]);
+        /* No group could have a finer step: the larger one uses all of 127, the other more than half, or the limit holds. */
+        const int use = most[g] == high ? 127 : a->up[0] + a->up[1] < ACT_UP ? 63 : 0;
+        if (some && largest < use) fail_msg("block %zu: group %zu goes up to %d only", which, g, largest);
+    }
+    const double want = total * (double)a->d;
+    if (finite && fabs(want) > (double)FLT_MAX) assert_true(isinf(a->sum));
+    else if (finite) check_close("sum", which, a->sum, want, 1e-7 * fabs(want) + 1e-45);
+}
+
+static void test_scalar_quantize(void **state) {
+    (void)state;
+    float x[32];
+    struct act_block a;
+    for (size_t i = 0; i < 10000 + EDGES; i++) {
+        if (i < EDGES) fill_edge(x, i);
+        else fill_activations(x, 32, 32, i, i % 2 ? VALUES_PLAIN : VALUES_WILD);
+        scalar()->quantize(&a, x, 32);
+        check_block(&a, x, i);
+    }
 }
 
 static void test_scalar_matmul(void **state) {
@@ -231,12 +274,12 @@ static void test_bits(void **state) {
 }
 
 int main(void) {
-    struct CMUnitTest tests[9 + COUNT(ops_checks)] = {
+    struct CMUnitTest tests[10 + COUNT(ops_checks)] = {
         cmocka_unit_test(test_tables),        cmocka_unit_test(test_order),       cmocka_unit_test(test_scalar_matmul),
         cmocka_unit_test(test_scalar_exp),    cmocka_unit_test(test_scalar_rows), cmocka_unit_test(test_scalar_rope),
-        cmocka_unit_test(test_scalar_attend), cmocka_unit_test(test_store_f16),
+        cmocka_unit_test(test_scalar_attend), cmocka_unit_test(test_store_f16),   cmocka_unit_test(test_scalar_quantize),
     };
-    size_t n = 8;
+    size_t n = 9;
     for (size_t i = 0; i < COUNT(ops_checks); i++)
         tests[n++] = (struct CMUnitTest){ops_checks[i].name, test_bits, NULL, NULL, (void *)&ops_checks[i]};
     return _cmocka_run_group_tests("ops", tests, n, NULL, NULL);
