@@ -22,7 +22,7 @@ typedef struct {
     int32x4_t a, b, c, d;
 } i16; /* sixteen integers of 32 bits, four rows in each */
 
-/* Two columns of integers take 24 of 32 registers: their sums, the products of a group, the total of four groups; all 32
+/* Two columns of integers take 24 of 32 registers: their sums, those of a group, the total of both groups; all 32
  * without dotprod.  Three spill so much that a column takes more instructions (gcc 12: 142, not 131). */
 enum { INT_COLUMNS = 2, FLOAT_TILE = 6 };
 /* Tokens of a product up to which each tile unpacks words in registers. */
