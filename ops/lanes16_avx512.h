@@ -47,8 +47,8 @@ INLINE bool is_low(enum tensor_type type) { return type == TYPE_Q4_K || type == 
 INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
     return is_low(type) ? _mm512_setzero_si512() : _mm512_set1_epi32(*shift);
 }
-/* Four activations at q, or one number, for all lanes: the instructions broadcast what they read, which gcc 12 would leave to others
- * of their own, a third of the loop. */
+/* Four activations at q, or one number, for all lanes.  The instructions broadcast what they read; gcc 12 would use others for
+ * that, more than a third of the loop. */
 INLINE isum dot4(isum s, words w, const int8_t *q) {
     __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(s) : "v"(w), "m"(*(const int8_t(*)[4])(const void *)q));
     return s;

@@ -150,8 +150,8 @@ static void fill_activations(float *x, size_t ldx, size_t n, uint64_t key, enum 
     fill_random(x, n, key, values == VALUES_WILD);
     for (size_t i = 0; i < n; i++) {
         const size_t token = i / ldx, group = i % ldx / ACT_GROUP;
-        const int down = values >= VALUES_HIGHEST ? token % 3 == group % 2 + 1 ? ACT_UP : 0 : (int)rng_below(key, token * ldx + group, 10);
-        if (values >= VALUES_HIGHEST) x[i] = token % 2 ? -1 : 1;
+        int down = (int)rng_below(key, token * ldx + group, 10);
+        if (values >= VALUES_HIGHEST) x[i] = token % 2 ? -1 : 1, down = token % 3 == group % 2 + 1 ? ACT_UP : 0;
         x[i] = ldexpf(x[i], -down);
     }
 }
