@@ -44,8 +44,8 @@ INLINE f16 token_of_pairs(const int32x4_t *s, size_t c) {
     return f16_of((i16){token_of(s, c), token_of(s + 2, c), token_of(s + 4, c), token_of(s + 6, c)});
 }
 
-/* int_tile from a chunk for two tokens; for one it is multiplied twice.  32 k take 187 to 193 instructions where
- * sdot takes 233 to 237, with low 202 and 245 to 252, with halves 210 and 243 (gcc 12). */
+/* int_tile from a chunk for two tokens; for one it is multiplied twice.  32 k take 173 instructions where sdot takes 211 to
+ * 215, with low 187 and 223 to 229, with halves 204 and 231 (gcc 12; asking ahead apart). */
 INLINE void pair_tile(struct chunk *w, enum tensor_type type, size_t n_blocks, const struct act_block *a, size_t ld,
                       float *sums, size_t n_columns) {
     const enum kind kind = kind_of(type);
