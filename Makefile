@@ -24,7 +24,7 @@ endif
 ROOMS := base ops weights tokenizer model prm search tasks train
 SRC   := $(sort $(foreach d,$(ROOMS),$(wildcard $(d)/*.c)))
 ifneq ($(ARCH),x86_64)
-SRC   := $(filter-out %_avx2.c %_avx512.c,$(SRC))
+SRC   := $(filter-out %_avx2.c %_avxvnni.c %_avx512.c,$(SRC))
 endif
 ifneq ($(ARCH),aarch64)
 SRC   := $(filter-out %_neon.c %_neon_dot.c %_neon_i8mm.c,$(SRC))
@@ -126,6 +126,7 @@ clean:
 
 # Instruction sets by file: nothing outside these files may need more than the base CPU.
 $(B)/%_avx2.c.o: private CFLAGS += -mavx2 -mfma -mf16c
+$(B)/%_avxvnni.c.o: private CFLAGS += -mavx2 -mfma -mf16c -mavxvnni
 $(B)/%_avx512.c.o: private CFLAGS += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
 # gcc 12 would move loads ahead of the products of a tile until its sums lie on the stack.
 NEON_CFLAGS := $(if $(findstring gcc,$(CC)),-fno-schedule-insns)

@@ -59,8 +59,15 @@ INLINE pair pair_load(const int16_t *p) {
     __builtin_memcpy(&both, p, sizeof both);
     return _mm256_set1_epi32(both);
 }
+INLINE __m256i add_products(__m256i s, __m256i x, __m256i y) {
+#if defined(__AVXVNNI__)
+    return _mm256_dpwssd_avx_epi32(s, x, y);
+#else
+    return _mm256_add_epi32(s, _mm256_madd_epi16(x, y));
+#endif
+}
 INLINE sum16 sum16_add(sum16 s, pairs16 x, pair y) {
-    s.a = _mm256_add_epi32(s.a, _mm256_madd_epi16(x.a, y)), s.b = _mm256_add_epi32(s.b, _mm256_madd_epi16(x.b, y));
+    s.a = add_products(s.a, x.a, y), s.b = add_products(s.b, x.b, y);
     __asm__("" : "+x"(s.a), "+x"(s.b)); /* gcc 12 would copy sums to other registers and back */
     return s;
 }

@@ -19,6 +19,7 @@
 /* scalar sets every entry; the others replace entries of a table that scalar filled. */
 void ops_fill_scalar(struct ops *t);
 void ops_fill_avx2(struct ops *t); /* x86-64 builds only; the CPU must have avx2, fma and f16c */
+void ops_fill_avxvnni(struct ops *t); /* x86-64 builds only; on top of avx2; the CPU must have avxvnni */
 void ops_fill_avx512(
     struct ops *t); /* x86-64 builds only; on top of avx2; the CPU must have avx512f, bw, dq, vl and vnni */
 void ops_fill_neon(struct ops *t);      /* aarch64 builds only */

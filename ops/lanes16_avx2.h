@@ -1,9 +1,9 @@
-/* lanes16_avx2.h: sixteen lanes in two AVX2 registers, and integer products by maddubs.
+/* lanes16_avx2.h: sixteen lanes in two AVX2 registers, and integer products by vpdpbusd, or by maddubs where AVX-VNNI is missing.
  * Not kernels: panel_lanes.h is written over these names.
- * Next: kernels_avx2.c.
+ * Next: kernels_avx2.c, kernels_avxvnni.c.
  *
- * maddubs multiplies unsigned by signed bytes and adds pairs, saturating at 16 bits.  With |q| <= 127, a group of 16 k is four
- * such sums.  The largest possible value says how many may be added before they are widened to 32 bits:
+ * vpdpbusd adds four products of unsigned and signed bytes in 32 bits, exactly.  maddubs adds two, saturating at 16 bits.  With
+ * |q| <= 127, a group of 16 k is four such sums.  The largest possible value says how many may be added before they are widened:
  *   unsigned 4 or 5 bits  4 * 2 * 31 * 127 = 31496: the quants of Q4_0, Q5_0, Q4_K and Q5_K as they are stored
  *   unsigned 6 bits       2 * 2 * 63 * 127 = 32004: those of Q6_K
  *   |w| <= 128 (Q8_0)     1 * 2 * 128 * 127 = 32512: |w| times q with the sign of w */
@@ -17,7 +17,7 @@ typedef struct {
 } f16; /* rows 0..7, 8..15 */
 typedef struct {
     __m256i a, b;
-} words; /* 16 rows x 4 k: q as stored; of Q8_0 w */
+} words; /* 16 rows x 4 k: q as stored, of Q8_0 w; for vpdpbusd w + 128 (KIND_LOW: q as stored) */
 typedef words isum;
 typedef words i16; /* sixteen integers of 32 bits: rows 0..7, 8..15 */
 
@@ -61,6 +61,44 @@ INLINE words words_load(const uint8_t *w) {
     return (words){_mm256_load_si256((const __m256i *)(const void *)w),
                    _mm256_load_si256((const __m256i *)(const void *)(w + 32))};
 }
+INLINE bool is_low(enum tensor_type type) { return type == TYPE_Q4_K || type == TYPE_Q5_K; }
+INLINE i16 i16_up(i16 a, const int32_t *up) {
+    const __m256i by = _mm256_set1_epi32(*up);
+    return (i16){_mm256_sllv_epi32(a.a, by), _mm256_sllv_epi32(a.b, by)};
+}
+/* Four activations in all lanes. */
+INLINE __m256i four_of(const int8_t *q) {
+    int32_t four; /* not eight: one load of 8 bytes would have to be broadcast from two other registers */
+    __builtin_memcpy(&four, q, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+#if defined(__AVXVNNI__)
+
+INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
+    const __m256i all = is_low(type) ? _mm256_setzero_si256() : _mm256_set1_epi32(*shift);
+    return (isum){all, all};
+}
+/* 8 k of a token with two words. */
+INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
+    (void)type;
+    UNROLL
+    for (size_t h = 0; h < 2; h++) {
+        const __m256i four = four_of(q + 4 * h);
+        s.a = _mm256_dpbusd_avx_epi32(s.a, w[h].a, four), s.b = _mm256_dpbusd_avx_epi32(s.b, w[h].b, four);
+    }
+    KEEP_ORDER(s.a); /* as below */
+    KEEP_ORDER(s.b);
+    return s;
+}
+/* The sums of a group, times 2^up. */
+INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const int32_t *up) {
+    (void)type, (void)shift;
+    return i16_up(s, up);
+}
+
+#else
+
 INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
     (void)type, (void)shift;
     return (isum){_mm256_setzero_si256(), _mm256_setzero_si256()};
@@ -77,10 +115,7 @@ INLINE __m256i add8(enum tensor_type type, __m256i s, __m256i w0, __m256i w1, __
 }
 /* 8 k of a token with two words. */
 INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
-    int32_t four[2]; /* loaded apart: one load of 8 bytes would have to be broadcast from two other registers */
-    __builtin_memcpy(&four[0], q, 4);
-    __builtin_memcpy(&four[1], q + 4, 4);
-    const __m256i q0 = _mm256_set1_epi32(four[0]), q1 = _mm256_set1_epi32(four[1]);
+    const __m256i q0 = four_of(q), q1 = four_of(q + 4);
     s.a = add8(type, s.a, w[0].a, w[1].a, q0, q1), s.b = add8(type, s.b, w[0].b, w[1].b, q0, q1);
     KEEP_ORDER(s.a); /* gcc would make all products of a group first, and add them up as a tree */
     KEEP_ORDER(s.b);
@@ -97,9 +132,10 @@ INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const i
             _mm256_srai_epi32(_mm256_set1_epi32(*shift), bits); /* in the vector unit: moves to it are slow */
         s.a = _mm256_add_epi32(s.a, all), s.b = _mm256_add_epi32(s.b, all);
     }
-    const __m256i by = _mm256_set1_epi32(*up);
-    return (i16){_mm256_sllv_epi32(s.a, by), _mm256_sllv_epi32(s.b, by)};
+    return i16_up(s, up);
 }
+#endif
+
 INLINE i16 i16_add(i16 a, i16 b) { return (i16){_mm256_add_epi32(a.a, b.a), _mm256_add_epi32(a.b, b.b)}; }
 INLINE f16 f16_of(i16 a) { return (f16){_mm256_cvtepi32_ps(a.a), _mm256_cvtepi32_ps(a.b)}; }
 
@@ -122,8 +158,8 @@ INLINE __m256i fifth_bits(const uint8_t *p) {
     return _mm256_and_si256(_mm256_cmpeq_epi8(spread, bit), _mm256_set1_epi8(16));
 }
 
-/* Half h (8 rows) of word i of a block; q as panel.h lays the quants out, `more` their further bits. */
-INLINE __m256i half_unpack(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i, int h) {
+/* Half h (8 rows) of word i of a block as it is stored; q as panel.h lays the quants out, `more` their further bits. */
+INLINE __m256i half_stored(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i, int h) {
     if (type == TYPE_Q8_0) return _mm256_loadu_si256((const __m256i *)(const void *)(q + i * 64 + h * 32));
     __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(q + i % 4 * 64 + h * 32));
     v = _mm256_and_si256(i < 4 ? v : _mm256_srli_epi16(v, 4), _mm256_set1_epi8(15));
@@ -136,6 +172,16 @@ INLINE __m256i half_unpack(enum tensor_type type, const uint8_t *q, const uint8_
     }
     return v;
 }
+#if defined(__AVXVNNI__)
+/* The same as w + 128. */
+INLINE __m256i half_unpack(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i, int h) {
+    const char offset = type == TYPE_Q8_0 ? -128 : type == TYPE_Q4_0 ? 120 : type == TYPE_Q5_0 ? 112 : 96;
+    const __m256i v = half_stored(type, q, more, i, h);
+    return is_low(type) ? v : _mm256_add_epi8(v, _mm256_set1_epi8(offset));
+}
+#else
+#define half_unpack half_stored
+#endif
 INLINE words words_unpack(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i) {
     return (words){half_unpack(type, q, more, i, 0), half_unpack(type, q, more, i, 1)};
 }

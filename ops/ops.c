@@ -15,11 +15,11 @@
 
 #include "ops/isa.h"
 
-enum { SCALAR, AVX2, AVX512, NEON, NEON_DOT, NEON_I8MM, N_TABLES };
+enum { SCALAR, AVX2, AVX_VNNI, AVX512, NEON, NEON_DOT, NEON_I8MM, N_TABLES };
 
 const char *const ops_names[] = {
-    [SCALAR] = "scalar",     [AVX2] = "avx2",           [AVX512] = "avx512", [NEON] = "neon",
-    [NEON_DOT] = "neon-dot", [NEON_I8MM] = "neon-i8mm", [N_TABLES] = NULL};
+    [SCALAR] = "scalar", [AVX2] = "avx2",         [AVX_VNNI] = "avx-vnni",    [AVX512] = "avx512",
+    [NEON] = "neon",     [NEON_DOT] = "neon-dot", [NEON_I8MM] = "neon-i8mm", [N_TABLES] = NULL};
 
 /* Written once under `once`, constant afterwards. */
 static struct ops tables[N_TABLES]; /* name NULL: this CPU or build does not have it */
@@ -40,6 +40,12 @@ static bool cpu_has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
+/* The name of this one is not known to gcc 12's builtin. */
+static bool cpu_has_avxvnni(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & bit_AVXVNNI);
+}
+
 /* What the integer products need; 512-bit registers alone are not worth it. */
 static bool cpu_has_avx512(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -56,6 +62,11 @@ static void fill(void) {
         ops_fill_scalar(&tables[AVX2]);
         ops_fill_avx2(&tables[AVX2]);
         chosen = &tables[AVX2];
+        if (cpu_has_avxvnni()) {
+            tables[AVX_VNNI] = tables[AVX2];
+            ops_fill_avxvnni(&tables[AVX_VNNI]);
+            chosen = &tables[AVX_VNNI];
+        }
         if (cpu_has_avx512()) {
             tables[AVX512] = tables[AVX2];
             ops_fill_avx512(&tables[AVX512]);

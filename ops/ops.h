@@ -77,7 +77,7 @@ struct attend_args {
 typedef void attend_fn(const struct attend_args *a);
 
 struct ops {
-    const char *name; /* "scalar", "avx2", "avx512", "neon", "neon-dot", "neon-i8mm" */
+    const char *name; /* "scalar", "avx2", "avx-vnni", "avx512", "neon", "neon-dot", "neon-i8mm" */
     matmul_fn *matmul;
     /* Activations of one token as panel.h says; n % 32 == 0.  q = x * (127 / the larger most * 2^(s - up)), rounded to nearest
      * even. */
