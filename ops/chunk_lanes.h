@@ -46,7 +46,7 @@ struct chunk {
     struct ahead next;
 };
 
-enum { HALVES = PANEL_ROWS * 2, NIBBLES = 256, FIFTH = 64, HIGH = 128, WORD = 64, BLOCK_WORDS = 8 * WORD };
+enum { WORD = 64, BLOCK_WORDS = 8 * WORD };
 
 /* Where 32 k of a panel are, and what multiplies them: scale[1] and low only where the type has them. */
 struct view {
@@ -54,48 +54,34 @@ struct view {
     f16 scale[2], low;
 };
 
-INLINE bool type_is_small(enum tensor_type type) { return type == TYPE_Q8_0 || type == TYPE_Q4_0 || type == TYPE_Q5_0; }
-
 /* Bytes ahead of the reading that few tokens ask for (docs/KERNELS.md). */
 INLINE size_t far_ahead(enum tensor_type type, size_t n_tokens) {
     return n_tokens == 1 && (type == TYPE_Q8_0 || type == TYPE_Q4_0) ? 1024 : 8192;
 }
 
-/* Bytes of the quants of 32 k, and of a whole block of the file's type. */
-INLINE size_t quant_bytes(enum tensor_type type) {
-    return type == TYPE_Q8_0                        ? BLOCK_WORDS
-           : type == TYPE_Q5_0 || type == TYPE_Q5_K ? NIBBLES + FIFTH
-           : type == TYPE_Q6_K                      ? NIBBLES + HIGH
-                                                    : NIBBLES;
-}
-INLINE size_t packed_bytes(enum tensor_type type) {
-    if (type_is_small(type)) return HALVES + quant_bytes(type);
-    return (type == TYPE_Q6_K ? 1 : 2) * HALVES + 256 + 8 * quant_bytes(type);
-}
-
 /* Block b of 32 k of the panel at p; the memory `ahead` bytes behind it will be wanted, unless 0. */
 INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, size_t ahead, struct view *v) {
-    if (type_is_small(type)) {
-        p += b * packed_bytes(type);
+    if (panel_short(type)) {
+        p += b * panel_block_bytes(type);
         v->scale[0] = f16_halves(p);
-        v->q = p + HALVES;
+        v->q = p + PANEL_HALVES;
     } else {
         const size_t i = b % 8;
-        p += b / 8 * packed_bytes(type);
-        const f16 d = f16_halves(p);
-        const uint8_t *s = p + (type == TYPE_Q6_K ? 1 : 2) * HALVES;
+        p += b / 8 * panel_block_bytes(type);
+        const uint8_t *s = p + PANEL_K_SCALES;
         if (type == TYPE_Q6_K) {
+            const f16 d = f16_load((const float *)(const void *)p);
             v->scale[0] = f16_mul(d, f16_signed_bytes(s + 2 * i * PANEL_ROWS));
             v->scale[1] = f16_mul(d, f16_signed_bytes(s + (2 * i + 1) * PANEL_ROWS));
         } else {
-            v->scale[0] = f16_mul(d, f16_bytes(s + i * PANEL_ROWS));
-            v->low = f16_mul(f16_halves(p + HALVES), f16_bytes(s + 128 + i * PANEL_ROWS));
+            v->scale[0] = f16_mul(f16_halves(p), f16_bytes(s + i * PANEL_ROWS));
+            v->low = f16_mul(f16_halves(p + PANEL_HALVES), f16_bytes(s + 128 + i * PANEL_ROWS));
         }
-        v->q = s + 256 + i * quant_bytes(type);
+        v->q = p + PANEL_K_QUANTS + i * panel_quant_bytes(type);
     }
-    v->more = v->q + NIBBLES;
+    v->more = v->q + PANEL_NIBBLES;
     if (!ahead) return;
-    const uint8_t *from = type_is_small(type) || b % 8 == 0 ? p : v->q, *end = v->q + quant_bytes(type);
+    const uint8_t *from = panel_short(type) || b % 8 == 0 ? p : v->q, *end = v->q + panel_quant_bytes(type);
     for (; from < end; from += 64) __builtin_prefetch(from + ahead, 0, 2);
     __builtin_prefetch(end - 1 + ahead, 0, 2);
 }
@@ -111,7 +97,7 @@ INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size
         } else {
             f16_store(to->scale[i], v.scale[0]);
         }
-        if (!type_is_small(type) && type != TYPE_Q6_K) f16_store(to->low[i], v.low);
+        if (kind_of(type) == KIND_LOW) f16_store(to->low[i], v.low);
         UNROLL
         for (int k = 0; k < 8; k++) words_store(to->w + i * BLOCK_WORDS + k * WORD, CHUNK_WORDS(type, v.q, v.more, k));
     }
@@ -119,8 +105,8 @@ INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size
 
 /* The chunk from block b on of the panel at p (NULL: none) is wanted after n_tiles tiles, a piece for each of their blocks. */
 INLINE struct ahead chunk_next(enum tensor_type type, const uint8_t *p, size_t b, size_t n_tiles) {
-    const size_t block = packed_bytes(type), n = PANEL_CHUNK / 32;
-    if (type_is_small(type)) return ahead_of(p ? p + b * block : NULL, n * block, n * n_tiles);
+    const size_t block = panel_block_bytes(type), n = PANEL_CHUNK / 32;
+    if (panel_short(type)) return ahead_of(p ? p + b * block : NULL, n * block, n * n_tiles);
     return ahead_of(p ? p + b / n * block : NULL, block, n * n_tiles);
 }
 

@@ -14,10 +14,11 @@
  *     Q5_0   d f16[16], q as Q4_0, then the fifth bits: 8 x 64 bits, bit i of piece p for byte i of word p; (q - 16) d
  *     Q4_K   d f16[16], m f16[16], s u8[8][16], t u8[8][16], then 8 x q as Q4_0; weight q s d - t m
  *     Q5_K   d, m, s, t as Q4_K, then 8 x (q, fifth bits) as Q5_0
- *     Q6_K   d f16[16], s int8[16][16], then 8 x (q as Q4_0, high bits: 2 x 64 bytes; two bits at 2(w % 4) of byte i of
+ *     Q6_K   d f32[16], s int8[16][16], then 8 x (q as Q4_0, high bits: 2 x 64 bytes; two bits at 2(w % 4) of byte i of
  *            piece w / 4 for byte i of word w); weight (q - 32) s d, a scale for 16 k
  *     others, and all quantised types when activations stay f32: the rows of the file as they are
- * Every packed block has the size it has in the file, but for 4 bytes a row of Q4_K and Q5_K (scales a byte each). */
+ * Every packed block has the size it has in the file, but for 4 bytes a row of Q4_K and Q5_K (scales a byte each), and 2 of Q6_K,
+ * whose words so begin at multiples of 64 bytes. */
 #ifndef PONDER_PANEL_H
 #define PONDER_PANEL_H
 
@@ -39,6 +40,30 @@ struct panels {
     size_t stride;       /* bytes from one panel to the next; PANEL_FILE: from one row to the next */
     const uint8_t *data; /* borrowed */
 };
+
+enum {
+    PANEL_HALVES = PANEL_ROWS * 2, /* bytes of sixteen f16 */
+    PANEL_NIBBLES = 256,           /* of four bits each of 32 k, */
+    PANEL_FIFTH = 64,              /* their fifth bits, */
+    PANEL_HIGH = 128,              /* their fifth and sixth */
+    PANEL_K_SCALES = 2 * PANEL_HALVES,
+    PANEL_K_QUANTS = PANEL_K_SCALES + 256 /* where a block of 256 k has s, and q */
+};
+
+/* Is a block of the type 32 k? */
+static inline bool panel_short(enum tensor_type type) {
+    return type == TYPE_Q8_0 || type == TYPE_Q4_0 || type == TYPE_Q5_0;
+}
+/* Bytes of the quants of 32 k; of a quantised block. */
+static inline size_t panel_quant_bytes(enum tensor_type type) {
+    return type == TYPE_Q8_0                        ? PANEL_ROWS * 32
+           : type == TYPE_Q5_0 || type == TYPE_Q5_K ? PANEL_NIBBLES + PANEL_FIFTH
+           : type == TYPE_Q6_K                      ? PANEL_NIBBLES + PANEL_HIGH
+                                                    : PANEL_NIBBLES;
+}
+static inline size_t panel_block_bytes(enum tensor_type type) {
+    return panel_short(type) ? PANEL_HALVES + panel_quant_bytes(type) : PANEL_K_QUANTS + 8 * panel_quant_bytes(type);
+}
 
 /* The layout for a type; exact: quantised types keep f32 activations. */
 enum panel_layout panel_layout(enum tensor_type type, bool exact);
