@@ -56,7 +56,8 @@ struct view {
 
 /* Bytes ahead of the reading that few tokens ask for (docs/KERNELS.md). */
 INLINE size_t far_ahead(enum tensor_type type, size_t n_tokens) {
-    return n_tokens == 1 && (type == TYPE_Q8_0 || type == TYPE_Q4_0) ? 1024 : 8192;
+    if (n_tokens > 1 || (type != TYPE_Q8_0 && type != TYPE_Q4_0)) return 8192;
+    return cpu_is_intel() ? 4096 : 1024;
 }
 
 /* Block b of 32 k of the panel at p; the memory `ahead` bytes behind it will be wanted, unless 0. */

@@ -27,6 +27,7 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
                      size_t n_columns) {
     const enum kind kind = kind_of(type);
     const bool few = source == FROM_PANEL && n_columns <= FEW_COLUMNS;
+    const size_t far = few ? far_ahead(type, n_columns) : 0;
     f16 sum[INT_COLUMNS];
     UNROLL
     for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
@@ -34,7 +35,7 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
         i16 total[INT_COLUMNS]; /* of both groups; KIND_HALVES: t, with the weights' scales */
         f16 t[INT_COLUMNS];
         struct view v;
-        if (source == FROM_PANEL) view_block(type, p, b, few ? far_ahead(type, n_columns) : 0, &v);
+        if (source == FROM_PANEL) view_block(type, p, b, far, &v);
         if (!few) ahead_ask(next, source == FROM_CHUNK);
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {
@@ -96,19 +97,25 @@ INLINE void int_panel(const uint8_t *p, struct ahead *next, enum tensor_type typ
 #undef ONE
 }
 
-/* The tiles of n tokens over n_panels chunks: the activations of a tile are brought near once for all of them. */
-INLINE void int_chunks(struct chunk *w, size_t n_panels, enum tensor_type type, size_t n_blocks,
-                       const struct act_block *a, size_t ld, float (*sums)[BATCH_MAX * PANEL_ROWS], size_t n) {
+/* The tiles of n tokens over n_panels chunks: the activations of a tile are brought near once for all of them.  at: [n_panels],
+ * where a chunk that stays packed lies. */
+INLINE void int_chunks(struct chunk *w, const uint8_t *const *at, size_t n_panels, enum tensor_type type,
+                       size_t n_blocks, const struct act_block *a, size_t ld, float (*sums)[BATCH_MAX * PANEL_ROWS],
+                       size_t n) {
 #define ONE(c)                                                                                                         \
     case c:                                                                                                            \
-        for (size_t p_ = 0; p_ < n_panels; p_++)                                                                       \
-            CHUNK_TILE(w + p_, type, n_blocks, a + j_ * ld, ld, sums[p_] + j_ * PANEL_ROWS, c);                        \
+        for (size_t p_ = 0; p_ < n_panels; p_++) {                                                                     \
+            float *s_ = sums[p_] + j_ * PANEL_ROWS;                                                                    \
+            if (stays_packed(type))                                                                                    \
+                int_tile(FROM_PANEL, NULL, at[p_], &w[p_].next, type, n_blocks, a + j_ * ld, ld, s_, c);               \
+            else CHUNK_TILE(w + p_, type, n_blocks, a + j_ * ld, ld, s_, c);                                           \
+        }                                                                                                              \
         break;
     TILES(n, INT_COLUMNS, INT_WIDTHS, ONE)
 #undef ONE
 }
 
-/* Up to most_direct tokens at once, from token j on: unpacked in registers, anew for each tile; a second one finds its panel in a
+/* Up to most_direct() tokens at once, from token j on: unpacked in registers, anew for each tile; a second one finds its panel in a
  * cache.  More than one tile ask for the panel that follows, or memory would rest while the others compute. */
 INLINE void int_direct(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0, size_t j,
                        const struct act_block *a, size_t lda, size_t n) {
@@ -126,11 +133,12 @@ INLINE void int_direct(const struct part *to, const struct panels *p, enum tenso
 INLINE void int_product(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0,
                         const struct act_block *a, size_t lda, size_t n) {
     struct chunk w[TOGETHER];
+    const uint8_t *at[TOGETHER];
     _Alignas(64) float sums[TOGETHER][BATCH_MAX * PANEL_ROWS];
     const size_t batch = batch_of(p->cols / 32 * sizeof *a);
     for (size_t j = 0, some; j < n; j += some) {
         some = n - j < batch ? n - j : batch;
-        if (n <= most_direct(type)) {
+        if (n <= most_direct()) {
             int_direct(to, p, type, row0, j, a, lda, some);
             continue;
         }
@@ -144,10 +152,11 @@ INLINE void int_product(const struct part *to, const struct panels *p, enum tens
                     const uint32_t mine = row + i * PANEL_ROWS;
                     size_t next = k + blocks;
                     const uint8_t *from = panel_next(p, mine, to->row1, n_panels, p->cols / 32, &next);
-                    chunk_unpack(type, panel_at(p, mine), k, blocks, &w[i]);
+                    at[i] = panel_at(p, mine) + k * panel_block_bytes(type); /* of types that stay packed */
+                    if (!stays_packed(type)) chunk_unpack(type, panel_at(p, mine), k, blocks, &w[i]);
                     w[i].next = chunk_next(type, from, next, (some + INT_COLUMNS - 1) / INT_COLUMNS);
                 }
-                int_chunks(w, n_panels, type, blocks, a + j * lda + k, lda, sums, some);
+                int_chunks(w, at, n_panels, type, blocks, a + j * lda + k, lda, sums, some);
             }
             for (uint32_t i = 0; i < n_panels; i++) put_sums(to, row + i * PANEL_ROWS, j, sums[i], PANEL_ROWS, some);
         }

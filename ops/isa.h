@@ -4,6 +4,8 @@
 #ifndef PONDER_ISA_H
 #define PONDER_ISA_H
 
+#include <stdbool.h>
+
 #include "ops/ops.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -25,6 +27,15 @@ void ops_fill_avx512(
 void ops_fill_neon(struct ops *t);      /* aarch64 builds only */
 void ops_fill_neon_dot(struct ops *t);  /* aarch64 builds only; on top of neon; the CPU must have dotprod */
 void ops_fill_neon_i8mm(struct ops *t); /* aarch64 builds only; on top of neon-dot; the CPU must have i8mm */
+
+/* CPUs differ in more than instructions; docs/KERNELS.md says what was measured on which.  Changes time only. */
+static inline bool cpu_is_intel(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_is("intel");
+#else
+    return false;
+#endif
+}
 
 /* A block of activations whose largest is below this is zeros: 127 * 2^ACT_UP / it is finite, and it / 127 / 2^ACT_UP keeps all its
  * bits. */

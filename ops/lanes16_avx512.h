@@ -14,8 +14,10 @@ typedef __m512i isum;
 typedef __m512i i16; /* sixteen integers of 32 bits, one per row */
 
 enum { INT_COLUMNS = 8, FLOAT_TILE = 16 };
-/* Tokens of a product up to which each tile unpacks words in registers; of Q8_0 there is nothing to unpack. */
-INLINE size_t most_direct(enum tensor_type type) { return type == TYPE_Q8_0 ? SIZE_MAX : 2 * INT_COLUMNS; }
+/* Tokens of a product up to which each tile unpacks words in registers, and the type of which there is nothing to unpack.  Zen
+ * 4 unpacks beside its products; Intel's CPUs do both on the same two units, so that no second tile shall do it again. */
+INLINE size_t most_direct(void) { return (cpu_is_intel() ? 1 : 2) * INT_COLUMNS; }
+INLINE bool stays_packed(enum tensor_type type) { return type == TYPE_Q8_0; }
 #define FLOAT_WIDTHS4(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4)
 #define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
 #define FLOAT_WIDTHS1(X)                                                                                               \

@@ -26,7 +26,8 @@ typedef struct {
  * without dotprod.  Three spill so much that a column takes more instructions (gcc 12: 142, not 131). */
 enum { INT_COLUMNS = 2, FLOAT_TILE = 6 };
 /* Tokens of a product up to which each tile unpacks words in registers. */
-INLINE size_t most_direct(enum tensor_type type) { return (void)type, INT_COLUMNS; }
+INLINE size_t most_direct(void) { return INT_COLUMNS; }
+INLINE bool stays_packed(enum tensor_type type) { return (void)type, false; }
 #define FLOAT_WIDTHS4(X) X(1, 4)
 #define FLOAT_WIDTHS2(X) X(1, 2) X(2, 2) X(3, 2)
 #define FLOAT_WIDTHS1(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
