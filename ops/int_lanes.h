@@ -41,7 +41,7 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
         for (size_t g = 0; g < ACT_GROUPS; g++) {
             isum i[INT_COLUMNS];
             UNROLL
-            for (size_t c = 0; c < n_columns; c++) i[c] = isum_start(type, &a[c * ld].shift[g]);
+            for (size_t c = 0; c < n_columns; c++) i[c] = isum_start(type, &a[c * ld], g);
             UNROLL
             for (size_t k = 0; k < 2; k++) { /* 8 k at a time */
                 words w8[2];
@@ -52,12 +52,11 @@ INLINE void int_tile(enum source source, const struct chunk *w, const uint8_t *p
                                                  : words_load(w->w + (b * 8 + at) * WORD);
                 }
                 UNROLL
-                for (size_t c = 0; c < n_columns; c++)
-                    i[c] = isum_add(type, i[c], w8, a[c * ld].q + g * ACT_GROUP + 8 * k);
+                for (size_t c = 0; c < n_columns; c++) i[c] = isum_add(type, i[c], w8, &a[c * ld], g, k);
             }
             UNROLL
             for (size_t c = 0; c < n_columns; c++) {
-                const i16 s = isum_end(type, i[c], &a[c * ld].shift[g], &a[c * ld].up[g]);
+                const i16 s = isum_end(type, i[c], &a[c * ld], g);
                 if (kind != KIND_HALVES) {
                     total[c] = g ? i16_add(total[c], s) : s;
                     continue;

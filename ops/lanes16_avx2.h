@@ -6,7 +6,8 @@
  * |q| <= 127, a group of 16 k is four such sums.  The largest possible value says how many may be added before they are widened:
  *   unsigned 4 or 5 bits  4 * 2 * 31 * 127 = 31496: the quants of Q4_0, Q5_0, Q4_K and Q5_K as they are stored
  *   unsigned 6 bits       2 * 2 * 63 * 127 = 32004: those of Q6_K
- *   |w| <= 128 (Q8_0)     1 * 2 * 128 * 127 = 32512: |w| times q with the sign of w */
+ *   |w| <= 128 (Q8_0)     1 * 2 * 128 * 127 = 32512: |w| times q with the sign of w
+ * Where they are widened, madd multiplies them by 2^up, too. */
 #ifndef PONDER_LANES16_AVX2_H
 #define PONDER_LANES16_AVX2_H
 
@@ -63,10 +64,6 @@ INLINE words words_load(const uint8_t *w) {
                    _mm256_load_si256((const __m256i *)(const void *)(w + 32))};
 }
 INLINE bool is_low(enum tensor_type type) { return type == TYPE_Q4_K || type == TYPE_Q5_K; }
-INLINE i16 i16_up(i16 a, const int32_t *up) {
-    const __m256i by = _mm256_set1_epi32(*up);
-    return (i16){_mm256_sllv_epi32(a.a, by), _mm256_sllv_epi32(a.b, by)};
-}
 /* Four activations in all lanes. */
 INLINE __m256i four_of(const int8_t *q) {
     int32_t four; /* not eight: one load of 8 bytes would have to be broadcast from two other registers */
@@ -74,67 +71,75 @@ INLINE __m256i four_of(const int8_t *q) {
     return _mm256_set1_epi32(four);
 }
 
+/* The sum of group g of the activations in three steps: what it begins with, 8 k (k: the first or the second) with two words, and
+ * what is left to do, so that it is the sum of w * q * 2^up. */
 #if defined(__AVXVNNI__)
 
-INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
-    const __m256i all = is_low(type) ? _mm256_setzero_si256() : _mm256_set1_epi32(*shift);
+INLINE isum isum_start(enum tensor_type type, const struct act_block *a, size_t g) {
+    const __m256i all = is_low(type) ? _mm256_setzero_si256() : _mm256_set1_epi32(a->shift[g]);
     return (isum){all, all};
 }
-/* 8 k of a token with two words. */
-INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
+INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const struct act_block *a, size_t g, size_t k) {
     (void)type;
     UNROLL
     for (size_t h = 0; h < 2; h++) {
-        const __m256i four = four_of(q + 4 * h);
+        const __m256i four = four_of(a->q + g * ACT_GROUP + 8 * k + 4 * h);
         s.a = _mm256_dpbusd_avx_epi32(s.a, w[h].a, four), s.b = _mm256_dpbusd_avx_epi32(s.b, w[h].b, four);
     }
     KEEP_ORDER(s.a); /* as below */
     KEEP_ORDER(s.b);
     return s;
 }
-/* The sums of a group, times 2^up. */
-INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const int32_t *up) {
-    (void)type, (void)shift;
-    return i16_up(s, up);
+INLINE i16 isum_end(enum tensor_type type, isum s, const struct act_block *a, size_t g) {
+    const __m256i by = _mm256_set1_epi32(a->up[g]);
+    (void)type;
+    return (i16){_mm256_sllv_epi32(s.a, by), _mm256_sllv_epi32(s.b, by)};
 }
 
 #else
 
-INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
-    (void)type, (void)shift;
-    return (isum){_mm256_setzero_si256(), _mm256_setzero_si256()};
+/* What -128 times the sum of q is divided by: for unsigned quants 8, 16 and 32 too large. */
+INLINE int offset_bits(enum tensor_type type) { return type == TYPE_Q4_0 ? 4 : type == TYPE_Q5_0 ? 3 : 2; }
+
+INLINE isum isum_start(enum tensor_type type, const struct act_block *a, size_t g) {
+    const __m256i none = _mm256_setzero_si256();
+    if (type != TYPE_Q6_K) return (isum){none, none};
+    const __m256i all = _mm256_sllv_epi32(_mm256_set1_epi32(a->shift[g]), _mm256_set1_epi32(a->up[g]));
+    return (isum){_mm256_srai_epi32(all, offset_bits(type)), _mm256_srai_epi32(all, offset_bits(type))};
 }
-INLINE __m256i widen_sums(__m256i s) { return _mm256_madd_epi16(s, _mm256_set1_epi16(1)); }
-INLINE __m256i signed_products(__m256i w, __m256i q) {
-    return widen_sums(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w)));
+/* Neighbours added in 32 bits, times 2^up. */
+INLINE __m256i widen_sums(__m256i s, __m256i times) { return _mm256_madd_epi16(s, times); }
+INLINE __m256i signed_products(__m256i w, __m256i q, __m256i times) {
+    return widen_sums(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w)), times);
 }
-INLINE __m256i add8(enum tensor_type type, __m256i s, __m256i w0, __m256i w1, __m256i q0, __m256i q1) {
+INLINE __m256i add8(enum tensor_type type, __m256i s, const __m256i *w, const __m256i *q, __m256i times) {
     if (type == TYPE_Q8_0)
-        return _mm256_add_epi32(s, _mm256_add_epi32(signed_products(w0, q0), signed_products(w1, q1)));
-    const __m256i eight = _mm256_add_epi16(_mm256_maddubs_epi16(w0, q0), _mm256_maddubs_epi16(w1, q1));
-    return type == TYPE_Q6_K ? _mm256_add_epi32(s, widen_sums(eight)) : _mm256_add_epi16(s, eight);
+        return _mm256_add_epi32(
+            s, _mm256_add_epi32(signed_products(w[0], q[0], times), signed_products(w[1], q[1], times)));
+    const __m256i eight = _mm256_add_epi16(_mm256_maddubs_epi16(w[0], q[0]), _mm256_maddubs_epi16(w[1], q[1]));
+    return type == TYPE_Q6_K ? _mm256_add_epi32(s, widen_sums(eight, times)) : _mm256_add_epi16(s, eight);
 }
-/* 8 k of a token with two words. */
-INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
-    const __m256i q0 = four_of(q), q1 = four_of(q + 4);
-    s.a = add8(type, s.a, w[0].a, w[1].a, q0, q1), s.b = add8(type, s.b, w[0].b, w[1].b, q0, q1);
+INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const struct act_block *a, size_t g, size_t k) {
+    const int8_t *at = a->q + g * ACT_GROUP + 8 * k;
+    const __m256i q[2] = {four_of(at), four_of(at + 4)}, low[2] = {w[0].a, w[1].a}, high[2] = {w[0].b, w[1].b};
+    const __m256i times = _mm256_set1_epi16(a->times[g]);
+    s.a = add8(type, s.a, low, q, times), s.b = add8(type, s.b, high, q, times);
     KEEP_ORDER(s.a); /* gcc would make all products of a group first, and add them up as a tree */
     KEEP_ORDER(s.b);
     return s;
 }
-/* The sums of a group, times 2^up. */
-INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const int32_t *up) {
-    if (type != TYPE_Q8_0 && type != TYPE_Q6_K) {
-        s.a = widen_sums(s.a), s.b = widen_sums(s.b);
-    }
-    if (type == TYPE_Q4_0 || type == TYPE_Q5_0 || type == TYPE_Q6_K) { /* -8, -16 or -32 times the sum of q */
-        const int bits = type == TYPE_Q4_0 ? 4 : type == TYPE_Q5_0 ? 3 : 2;
-        const __m256i all =
-            _mm256_srai_epi32(_mm256_set1_epi32(*shift), bits); /* in the vector unit: moves to it are slow */
+/* With the first group comes what the quants of both have too much. */
+INLINE i16 isum_end(enum tensor_type type, isum s, const struct act_block *a, size_t g) {
+    if (type == TYPE_Q8_0 || type == TYPE_Q6_K) return s;
+    const __m256i times = _mm256_set1_epi16(a->times[g]);
+    s.a = widen_sums(s.a, times), s.b = widen_sums(s.b, times);
+    if (g == 0 && !is_low(type)) { /* shifted in the vector unit: moves to it are slow */
+        const __m256i all = _mm256_srai_epi32(_mm256_set1_epi32(a->base), offset_bits(type));
         s.a = _mm256_add_epi32(s.a, all), s.b = _mm256_add_epi32(s.b, all);
     }
-    return i16_up(s, up);
+    return s;
 }
+
 #endif
 
 INLINE i16 i16_add(i16 a, i16 b) { return (i16){_mm256_add_epi32(a.a, b.a), _mm256_add_epi32(a.b, b.b)}; }

@@ -46,8 +46,10 @@ INLINE f16 f16_widen(enum tensor_type type, const uint8_t *w) {
 
 INLINE words words_load(const uint8_t *w) { return _mm512_load_si512(w); }
 INLINE bool is_low(enum tensor_type type) { return type == TYPE_Q4_K || type == TYPE_Q5_K; }
-INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
-    return is_low(type) ? _mm512_setzero_si512() : _mm512_set1_epi32(*shift);
+/* The sum of group g of the activations in three steps: what it begins with, 8 k (k: the first or the second) with two words, and
+ * times 2^up. */
+INLINE isum isum_start(enum tensor_type type, const struct act_block *a, size_t g) {
+    return is_low(type) ? _mm512_setzero_si512() : _mm512_set1_epi32(a->shift[g]);
 }
 /* Four activations at q, or one number, for all lanes.  The instructions broadcast what they read; gcc 12 would use others for
  * that, more than a third of the loop. */
@@ -59,15 +61,13 @@ INLINE i16 i16_up(i16 a, const int32_t *up) {
     __asm__("vpsllvd %1%{1to16%}, %0, %0" : "+v"(a) : "m"(*up));
     return a;
 }
-/* 8 k of a token with two words. */
-INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
+INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const struct act_block *a, size_t g, size_t k) {
+    const int8_t *q = a->q + g * ACT_GROUP + k * 8;
     (void)type;
     return dot4(dot4(s, w[0], q), w[1], q + 4);
 }
-/* The sums of a group, times 2^up. */
-INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const int32_t *up) {
-    (void)type, (void)shift;
-    return i16_up(s, up);
+INLINE i16 isum_end(enum tensor_type type, isum s, const struct act_block *a, size_t g) {
+    return (void)type, i16_up(s, &a->up[g]);
 }
 INLINE i16 i16_add(i16 a, i16 b) { return _mm512_add_epi32(a, b); }
 INLINE f16 f16_of(i16 a) { return _mm512_cvtepi32_ps(a); }

@@ -54,7 +54,9 @@ INLINE f16 f16_widen(enum tensor_type type, const uint8_t *w) {
     return (f16){f8_load_bf16(w), f8_load_bf16(w + 16)};
 }
 
-/* ---- integer products: weights are signed, so that act_block's shift is not wanted ---- */
+/* ---- integer products: weights are signed, so that act_block's shift is not wanted ----
+ * The sum of group g of the activations in three steps: what it begins with, 8 k (k: the first or the second) with two words, and
+ * times 2^up. */
 
 INLINE i16 i16_add(i16 a, i16 b) {
     return (i16){vaddq_s32(a.a, b.a), vaddq_s32(a.b, b.b), vaddq_s32(a.c, b.c), vaddq_s32(a.d, b.d)};
@@ -76,13 +78,13 @@ INLINE words words_load(const uint8_t *w) {
 
 typedef i16 isum;
 
-INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
+INLINE isum isum_start(enum tensor_type type, const struct act_block *a, size_t g) {
     const int32x4_t none = vdupq_n_s32(0);
-    (void)type, (void)shift;
+    (void)type, (void)a, (void)g;
     return (isum){none, none, none, none};
 }
-/* 8 k of a token with two words. */
-INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
+INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const struct act_block *a, size_t g, size_t k) {
+    const int8_t *q = a->q + g * ACT_GROUP + k * 8;
     (void)type;
     for (size_t h = 0; h < 2; h++) {
         int32_t four;
@@ -93,10 +95,8 @@ INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t
     }
     return s;
 }
-/* The sums of a group, times 2^up. */
-INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const int32_t *up) {
-    (void)type, (void)shift;
-    return i16_up(s, up);
+INLINE i16 isum_end(enum tensor_type type, isum s, const struct act_block *a, size_t g) {
+    return (void)type, i16_up(s, &a->up[g]);
 }
 
 #else
@@ -108,9 +108,9 @@ typedef struct {
     sums4 a, b, c, d;
 } isum;
 
-INLINE isum isum_start(enum tensor_type type, const int32_t *shift) {
+INLINE isum isum_start(enum tensor_type type, const struct act_block *a, size_t g) {
     const sums4 none = {vdupq_n_s16(0), vdupq_n_s16(0)};
-    (void)type, (void)shift;
+    (void)type, (void)a, (void)g;
     return (isum){none, none, none, none};
 }
 INLINE int16x8_t pair_add(enum tensor_type type, int16x8_t s, int16x8_t first, int8x8_t w, int8x8_t q) {
@@ -121,8 +121,8 @@ INLINE sums4 sums4_add(enum tensor_type type, sums4 s, int8x16_t w0, int8x16_t w
     return (sums4){pair_add(type, s.low, vmull_s8(vget_low_s8(w0), vget_low_s8(q0)), vget_low_s8(w1), vget_low_s8(q1)),
                    pair_add(type, s.high, vmull_high_s8(w0, q0), vget_high_s8(w1), vget_high_s8(q1))};
 }
-/* 8 k of a token with two words. */
-INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const int8_t *q) {
+INLINE isum isum_add(enum tensor_type type, isum s, const words *w, const struct act_block *a, size_t g, size_t k) {
+    const int8_t *q = a->q + g * ACT_GROUP + k * 8;
     int32_t four[2];
     __builtin_memcpy(four, q, sizeof four);
     const int8x16_t q0 = vreinterpretq_s8_s32(vdupq_n_s32(four[0])), q1 = vreinterpretq_s8_s32(vdupq_n_s32(four[1]));
@@ -133,10 +133,9 @@ INLINE int32x4_t sums4_end(enum tensor_type type, sums4 s) {
     if (type != TYPE_Q8_0) return vpaddlq_s16(vpaddq_s16(s.low, s.high));
     return vpaddq_s32(vreinterpretq_s32_s16(s.low), vreinterpretq_s32_s16(s.high));
 }
-/* The sums of a group, times 2^up. */
-INLINE i16 isum_end(enum tensor_type type, isum s, const int32_t *shift, const int32_t *up) {
-    (void)shift;
-    return i16_up((i16){sums4_end(type, s.a), sums4_end(type, s.b), sums4_end(type, s.c), sums4_end(type, s.d)}, up);
+INLINE i16 isum_end(enum tensor_type type, isum s, const struct act_block *a, size_t g) {
+    const i16 i = {sums4_end(type, s.a), sums4_end(type, s.b), sums4_end(type, s.c), sums4_end(type, s.d)};
+    return i16_up(i, &a->up[g]);
 }
 
 #endif

@@ -88,8 +88,9 @@ struct act_block {
     int32_t shift[ACT_GROUPS]; /* -128 * sum of q: what unsigned weights (w + 128) have too much */
     int32_t up[ACT_GROUPS];
     float d;
-    float sum; /* d * exact sum of q * 2^up ~ sum of x */
-    int32_t unused[2];
+    float sum;                 /* d * exact sum of q * 2^up ~ sum of x */
+    int32_t base;              /* sum of shift * 2^up */
+    int16_t times[ACT_GROUPS]; /* 2^up */
 };
 
 /* Block b of 32 k of a panel as integers: w[r][k], and per row a scale for each half of it and what is subtracted.

@@ -30,7 +30,10 @@ INLINE void quantize_block(struct act_block *to, const float *x) {
     to->shift[0] = -128 * sum0, to->shift[1] = -128 * sum1;
     to->up[0] = up0, to->up[1] = up1;
     to->d = most / 127 / (float)(1 << s);
-    to->sum = to->d * (float)(sum0 * (1 << up0) + sum1 * (1 << up1));
+    to->times[0] = (int16_t)(1 << up0), to->times[1] = (int16_t)(1 << up1);
+    const int32_t total = sum0 * to->times[0] + sum1 * to->times[1];
+    to->sum = to->d * (float)total;
+    to->base = -128 * total;
 }
 
 static void quantize(struct act_block *to, const float *x, size_t n) {

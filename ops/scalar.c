@@ -122,10 +122,12 @@ static void quantize_block(struct act_block *to, const float *x) {
             sum += to->q[i];
         }
         to->shift[g] = -128 * sum;
-        total += sum * (1 << to->up[g]);
+        to->times[g] = (int16_t)(1 << to->up[g]);
+        total += sum * to->times[g];
     }
     to->d = high / 127 / (float)(1 << s);
     to->sum = to->d * (float)total;
+    to->base = -128 * total;
 }
 
 static void quantize(struct act_block *to, const float *x, size_t n) {
