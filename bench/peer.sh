@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# peer.sh LLAMA_BIN_FOLDER MODEL_FOLDER [PONDER]: ponder beside llama.cpp on the same files, JSON lines on stdout.
+# peer.sh LLAMA_BIN_FOLDER MODEL_FOLDER [PONDER [PATTERN]]: ponder beside llama.cpp on the same files, JSON lines on stdout.
 # Models of real shapes with random weights are made in MODEL_FOLDER when they are missing.  It takes about an hour, and
-# the machine should do nothing else.  jq is needed for the table: bench/peer-table.sh.
+# the machine should do nothing else.  PATTERN, a regular expression, takes some of the lines: "tree qwen.* 512".
+# jq is needed for the table: bench/peer-table.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-usage='usage: bench/peer.sh LLAMA_BIN_FOLDER MODEL_FOLDER [PONDER]'
-llama=${1:?$usage} models=${2:?$usage} ponder=${3:-build/ponder}
+usage='usage: bench/peer.sh LLAMA_BIN_FOLDER MODEL_FOLDER [PONDER [PATTERN]]'
+llama=${1:?$usage} models=${2:?$usage} ponder=${3:-build/ponder} pattern=${4:-.}
 mkdir -p "$models"
 
 # bench KIND SHAPE TYPE ARGUMENTS...
 bench() {
     local model=$models/$2-$3.gguf peer=(--vs-llama-bench "$llama/llama-bench")
+    [[ "$*" =~ $pattern ]] || return 0
     [ -f "$model" ] || "$ponder" bench make --shape "$2" --type "$3" -o "$model" >&2
     [ "$1" != tree ] || peer=(--vs-batched-bench "$llama/llama-batched-bench")
     echo "$1 $2 $3 ${*:4}" >&2
