@@ -186,7 +186,9 @@ INLINE __m256i half_unpack(enum tensor_type type, const uint8_t *q, const uint8_
     return is_low(type) ? v : _mm256_add_epi8(v, _mm256_set1_epi8(offset));
 }
 #else
-#define half_unpack half_stored
+INLINE __m256i half_unpack(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i, int h) {
+    return half_stored(type, q, more, i, h);
+}
 #endif
 INLINE words words_unpack(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i) {
     return (words){half_unpack(type, q, more, i, 0), half_unpack(type, q, more, i, 1)};
