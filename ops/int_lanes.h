@@ -132,7 +132,7 @@ INLINE void int_direct(const struct part *to, const struct panels *p, enum tenso
 INLINE void int_product(const struct part *to, const struct panels *p, enum tensor_type type, uint32_t row0,
                         const struct act_block *a, size_t lda, size_t n) {
     struct chunk w[TOGETHER];
-    const uint8_t *at[TOGETHER];
+    const uint8_t *at[TOGETHER] = {NULL};
     _Alignas(64) float sums[TOGETHER][BATCH_MAX * PANEL_ROWS];
     const size_t batch = batch_of(p->cols / 32 * sizeof *a);
     for (size_t j = 0, some; j < n; j += some) {
@@ -151,8 +151,8 @@ INLINE void int_product(const struct part *to, const struct panels *p, enum tens
                     const uint32_t mine = row + i * PANEL_ROWS;
                     size_t next = k + blocks;
                     const uint8_t *from = panel_next(p, mine, to->row1, n_panels, p->cols / 32, &next);
-                    at[i] = panel_at(p, mine) + k * panel_block_bytes(type); /* of types that stay packed */
-                    if (!stays_packed(type)) chunk_unpack(type, panel_at(p, mine), k, blocks, &w[i]);
+                    if (stays_packed(type)) at[i] = panel_at(p, mine) + k * panel_block_bytes(type);
+                    else chunk_unpack(type, panel_at(p, mine), k, blocks, &w[i]);
                     w[i].next = chunk_next(type, from, next, (some + INT_COLUMNS - 1) / INT_COLUMNS);
                 }
                 int_chunks(w, at, n_panels, type, blocks, a + j * lda + k, lda, sums, some);
