@@ -606,7 +606,7 @@ static const struct ops_check {
 };
 
 /* One check of all tables that this CPU has, scalar included (it must keep inside its output too). */
-static bool ops_check(const struct ops_check *c) {
+static inline bool ops_check(const struct ops_check *c) {
     const struct ops *tables[16] = {NULL};
     size_t n = 0;
     bool ok = true;
