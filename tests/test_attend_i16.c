@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "tests/ops_check.h"
+#include "tests/check_attend.h"
 
 enum { PAGES = 3, CELLS = PAGES * KV_PAGE, MOST = 512 };
 

@@ -1,0 +1,86 @@
+/* fence.h: what tests of kernels need: memory that shows who reads or writes outside it, values to put there, comparing bits.
+ * Not a test: check_matmul.h, check_attend.h, ops_check.h.
+ * Next: ops_check.h. */
+#ifndef PONDER_FENCE_H
+#define PONDER_FENCE_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/rng.h"
+#include "ops/ops.h"
+
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+/* One of so many cases of the long lists is run: emulators are slow.  Counted through all types, each of which keeps some of
+ * every list; 5 has no factor in common with the lengths of the lists, so every size meets every type or a near one. */
+#ifndef CHECK_EVERY
+#define CHECK_EVERY 1
+#endif
+
+static const size_t check_sizes[] = {0, 1, 2, 7, 8, 9, 15, 16, 31, 32, 33, 64, 96, 100, 192, 512};
+
+/* Memory that ends (but for `gap` bytes, which make it unaligned) at a page that may not be touched, after a page of
+ * guard bytes: reading past the end faults, writing around it shows in fence_intact.
+ *   [ GUARD ... ][ data, n bytes ][ gap, GUARD ][ no access ] */
+struct fence {
+    uint8_t *map, *data;
+    size_t n_bytes, map_bytes, n_open; /* n_open: readable bytes from map on */
+};
+enum { FENCE_MARGIN = 256, FENCE_GUARD = 0xa5 }; /* at least so many guard bytes before the data */
+
+static inline struct fence fence_new(size_t n_bytes, size_t gap) {
+    struct fence f = {.n_bytes = n_bytes};
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    f.n_open = (n_bytes + gap + FENCE_MARGIN + page - 1) / page * page;
+    f.map_bytes = f.n_open + page;
+    f.map = mmap(NULL, f.map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (f.map == MAP_FAILED || mprotect(f.map + f.n_open, page, PROT_NONE)) abort();
+    memset(f.map, FENCE_GUARD, f.n_open);
+    f.data = f.map + f.n_open - gap - n_bytes;
+    return f;
+}
+
+static inline bool fence_intact(const struct fence *f, const char *what) {
+    for (const uint8_t *p = f->map; p < f->map + f->n_open; p++) {
+        if (p == f->data) p += f->n_bytes;
+        if (p < f->map + f->n_open && *p != FENCE_GUARD) {
+            fprintf(stderr, "%s: wrote outside its output, byte %td of %zu\n", what, p - f->data, f->n_bytes);
+            return false;
+        }
+    }
+    return true;
+}
+
+static inline void fence_free(struct fence *f) { munmap(f->map, f->map_bytes); }
+
+/* Equal bits, or both NaN (which NaN comes out of an operation is the CPU's choice). */
+static inline bool same_bits(const char *what, const float *got, const float *want, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t g, w;
+        memcpy(&g, got + i, sizeof g);
+        memcpy(&w, want + i, sizeof w);
+        if (g == w || (isnan(got[i]) && isnan(want[i]))) continue;
+        fprintf(stderr, "%s: element %zu of %zu is %.9g (%08x), scalar has %.9g (%08x)\n", what, i, n, (double)got[i],
+                g, (double)want[i], w);
+        return false;
+    }
+    return true;
+}
+
+/* Values of a bell-like shape around 0; `wild` mixes in zeros of both signs, subnormals, huge values, infinity, NaN. */
+static inline void fill_random(float *x, size_t n, uint64_t key, bool wild) {
+    static const float odd[] = {0.0f, -0.0f, 1e-42f, -3e-45f, 1e-30f, -1e-30f, 3e38f, -3e38f, INFINITY, -INFINITY, NAN};
+    for (size_t i = 0; i < n; i++) {
+        double u = rng_uniform(key, 2 * i), v = rng_uniform(key, 2 * i + 1);
+        x[i] = (float)((u + v - 1) * 3);
+        if (wild && v < 0.2) x[i] = odd[rng_below(key + 1, i, COUNT(odd))];
+    }
+}
+
+#endif
