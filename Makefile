@@ -79,8 +79,8 @@ check: $(B)/ponder build-tests
 build-tests: $(TESTS)
 
 # -fexpensive-optimizations: without it gcc leaves out vzeroupper, and SSE code after a kernel takes many times as long.
-# Null pointers fault and the sizes of objects are ASan's, so UBSan need not ask for either.
 SANITIZED = $(MAKE_B) B=$(B)-$@ OPT="-O1 -fexpensive-optimizations -g -fno-omit-frame-pointer" EXTRA="$(EXTRA) $(1)" check
+# Null pointers fault and the sizes of objects are ASan's, so UBSan need not ask for either.
 asan:
 	+@$(call SANITIZED,-fsanitize=address$(comma)undefined -fno-sanitize=null$(comma)object-size -fno-sanitize-recover=all)
 ubsan:
@@ -138,7 +138,7 @@ $(B)/%_neon.c.o: private CFLAGS += $(NEON_CFLAGS)
 $(B)/%_neon_dot.c.o: private CFLAGS += $(NEON_CFLAGS) -march=armv8.2-a+dotprod
 $(B)/%_neon_i8mm.c.o: private CFLAGS += $(NEON_CFLAGS) -march=armv8.2-a+dotprod+i8mm
 # Fuzzers look for faults of readers; sanitized kernels are tested by asan, and would take clang many minutes here.  There, what
-# kernels read is left to the fences of tests/fence.h: a call for each vector made programs ten times as slow.
+# kernels read is left to the fences of tests/fence.h: a call for each vector made a search three times as slow.
 ASAN_KERNELS := $(if $(findstring gcc,$(CC)),$(if $(findstring address,$(EXTRA)),--param asan-instrument-reads=0))
 $(B)/ops/kernels_%.c.o: private CFLAGS += $(if $(findstring fuzzer-no-link,$(EXTRA)),-fno-sanitize=all,$(ASAN_KERNELS))
 $(B)/cli/version.c.o: private CFLAGS += -DPONDER_COMMIT='"$(COMMIT)"'

@@ -23,6 +23,9 @@
 #define CHECK_EVERY 1
 #endif
 
+static const enum tensor_type check_types[] = {TYPE_F32,  TYPE_F16,  TYPE_BF16, TYPE_Q4_0,   TYPE_Q4_1,
+                                               TYPE_Q5_0, TYPE_Q5_1, TYPE_Q8_0, TYPE_Q2_K,   TYPE_Q3_K,
+                                               TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K, TYPE_IQ4_NL, TYPE_IQ4_XS};
 static const size_t check_sizes[] = {0, 1, 2, 7, 8, 9, 15, 16, 31, 32, 33, 64, 96, 100, 192, 512};
 
 /* Memory that ends (but for `gap` bytes, which make it unaligned) at a page that may not be touched, after a page of
@@ -80,6 +83,33 @@ static inline void fill_random(float *x, size_t n, uint64_t key, bool wild) {
         double u = rng_uniform(key, 2 * i), v = rng_uniform(key, 2 * i + 1);
         x[i] = (float)((u + v - 1) * 3);
         if (wild && v < 0.2) x[i] = odd[rng_below(key + 1, i, COUNT(odd))];
+    }
+}
+
+/* A row of any type from values.  Types with scales of 16 or 32 weights: random bits, and the one or two f16 scales of a
+ * block taken from its first values, so that every bit of the layout counts and wild rows have wild scales. */
+static inline void fill_row(enum tensor_type type, const float *row, uint8_t *bytes, size_t cols, uint64_t key) {
+    const struct type_info *t = type_info(type);
+    size_t at = 0, n_scales = 1;
+    switch (type) {
+    case TYPE_F32:
+    case TYPE_F16:
+    case TYPE_BF16: type_from_f32(type, row, bytes, cols); return;
+    case TYPE_Q4_1:
+    case TYPE_Q5_1:
+    case TYPE_Q4_K:
+    case TYPE_Q5_K: n_scales = 2; break;
+    case TYPE_Q2_K: at = 80, n_scales = 2; break;
+    case TYPE_Q3_K: at = 108; break;
+    case TYPE_Q6_K: at = 208; break;
+    default: break;
+    }
+    for (size_t b = 0; b < cols / t->block_weights; b++, bytes += t->block_bytes, row += t->block_weights) {
+        for (size_t i = 0; i < t->block_bytes; i++) bytes[i] = (uint8_t)rng_below(key, b * 256 + i, 256);
+        for (size_t i = 0; i < n_scales; i++) {
+            uint16_t scale = f32_to_f16(row[i] / 64);
+            memcpy(bytes + at + 2 * i, &scale, sizeof scale);
+        }
     }
 }
 

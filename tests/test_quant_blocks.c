@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "tests/check_matmul.h"
+#include "tests/fence.h"
 
 static double half_at(const uint8_t *p) { return (double)f16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
 
