@@ -15,13 +15,13 @@ ARCH   := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 CFLAGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra $(W) $(OPT) -ffp-contract=off -fno-math-errno -I. -pthread $(EXTRA)
 LDLIBS := -lopenblas -lpcre2-8 -ljansson -lm -pthread -ldl
-# Downloads: the headers of libcurl and libcrypto are enough, the libraries are loaded by need (cli/http.h).
+# Downloads: the headers of libcurl and libcrypto are enough, the libraries are loaded by need (weights/hub/http.h).
 ifeq ($(origin HAVE_CURL),undefined)
 HAVE_CURL := $(shell printf '\043include <curl/curl.h>\n\043include <openssl/evp.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo yes)
 endif
 
 # Every .c of a room belongs to the library; files of another CPU's instruction set stay out.
-ROOMS := base ops weights tokenizer model prm search tasks train
+ROOMS := base ops weights weights/hub tokenizer tokenizer/template model prm search search/strategies tasks train solve
 SRC   := $(sort $(foreach d,$(ROOMS),$(wildcard $(d)/*.c)))
 ifneq ($(ARCH),x86_64)
 SRC   := $(filter-out %_avx2.c %_avxvnni.c %_avx512.c,$(SRC))
@@ -36,7 +36,8 @@ EMBED  := weights/embedded.S
 endif
 
 OBJ     := $(SRC:%=$(B)/%.o) $(EMBED:%=$(B)/%.o)
-CLIOBJ  := $(patsubst %,$(B)/%.o,$(wildcard cli/*.c))
+# The binary: its commands and the measurements.  bench/ladder.c is a program of its own.
+CLIOBJ  := $(patsubst %,$(B)/%.o,$(wildcard cli/*.c) $(filter-out bench/ladder.c,$(wildcard bench/*.c)))
 TESTS   := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
 FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
@@ -143,7 +144,7 @@ ASAN_KERNELS := $(if $(findstring gcc,$(CC)),$(if $(findstring address,$(EXTRA))
 $(B)/ops/kernels_%.c.o: private CFLAGS += $(if $(findstring fuzzer-no-link,$(EXTRA)),-fno-sanitize=all,$(ASAN_KERNELS))
 $(B)/cli/version.c.o: private CFLAGS += -DPONDER_COMMIT='"$(COMMIT)"'
 $(B)/cli/version.c.o: $(B)/commit
-$(B)/cli/http.c.o: private CFLAGS += $(if $(HAVE_CURL),-DHAVE_CURL)
+$(B)/weights/hub/http.c.o: private CFLAGS += $(if $(HAVE_CURL),-DHAVE_CURL)
 $(B)/weights/embedded.c.o: private CFLAGS += $(if $(EMBED),-DPONDER_EMBED)
 $(B)/weights/embedded.S.o: private CFLAGS += -DPOLICY_FILE='"$(word 1,$(MODELS))"' -DSMALL_FILE='"$(word 2,$(MODELS))"' \
 	-DPRM_FILE='"$(word 3,$(MODELS))"'
@@ -165,8 +166,6 @@ $(B)/ponder: $(CLIOBJ) $(LIB)
 	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
 $(B)/tests/test_%: $(B)/tests/test_%.c.o $(LIB)
 	$(CC) $(CFLAGS) $(filter %.o,$^) $(LIB) -o $@ -lcmocka $(LDLIBS)
-$(B)/tests/test_hub: $(patsubst %,$(B)/cli/%.c.o,hub_fetch http terminal)
-$(B)/tests/test_hub_fetch: $(patsubst %,$(B)/cli/%.c.o,hub hub_fetch http terminal)
 $(B)/bench/ladder.c.o: private CFLAGS += -ffp-contract=fast
 $(B)/bench/ladder: $(B)/bench/ladder.c.o $(filter-out $(B)/cli/main.c.o,$(CLIOBJ)) $(LIB)
 	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
@@ -174,4 +173,4 @@ $(B)/tests/ops_selftest: $(B)/tests/ops_selftest.c.o $(filter $(B)/ops/%,$(OBJ))
 	$(CC) $(CFLAGS) -static $^ -o $@ -lm
 $(B)/tests/fuzz_%: $(B)/tests/fuzz_%.c.o $(LIB)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDLIBS)
--include $(wildcard $(B)/*/*.d)
+-include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)

@@ -14,6 +14,7 @@ tasks       : base
 search      : base
 search/eval_model : prm model tokenizer base
 train       : tasks prm search model tokenizer weights ops base
+solve       : search/eval_model.h search tasks prm model tokenizer weights ops base cli/args.h cli/cancel.h
 '
 files=$(git ls-files --cached --others --exclude-standard -- '*.c' '*.h' '*.S')
 # shellcheck disable=SC2086

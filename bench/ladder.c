@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "cli/bench_out.h"
-#include "cli/probe.h"
+#include "bench/bench_out.h"
+#include "bench/probe.h"
 #include "model/forward.h"
 #include "ops/ops.h"
 

@@ -15,7 +15,7 @@ enum flag_kind {
     FLAG_TEXT,   /* const char *, borrowed from argv */
     FLAG_CHOICE, /* const char *, one of the words of `value`, "a|b|c" */
     FLAG_LIST,   /* struct flag_list: may be given several times */
-    FLAG_HUB,   /* const char *: "hf:" and the value, kept in struct args: a model by its name in the hub (cli/hub.h) */
+    FLAG_HUB,   /* const char *: "hf:" and the value, kept in struct args: a model by its name in the hub (weights/hub/hub.h) */
     FLAG_ENV,   /* no value, no field: sets the environment variable named in `value` to 1 */
     FLAG_COLOR, /* no field: on, off, auto or no value (on): sets the variables that terminal.h reads */
 };

@@ -1,6 +1,6 @@
 /* cancel.c: see cancel.h.
  * Not more than one flag: a signal has no other place to write to, which makes it the one global of the binary.
- * Next: session.c. */
+ * Next: solve/session.c. */
 #include "cli/cancel.h"
 
 #include <signal.h>

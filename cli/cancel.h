@@ -1,6 +1,6 @@
 /* cancel.h: Ctrl-C once asks the work to stop, twice ends the program.
  * Not for cleaning up: whoever looks at the flag does that.
- * Next: session.h. */
+ * Next: solve/session.h. */
 #ifndef PONDER_CANCEL_H
 #define PONDER_CANCEL_H
 

@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
-#include "cli/solver.h"
+#include "solve/solver.h"
 #include "prm/calibration.h"
 
 enum { MAX_STEPS = CD_MAX, CHAINS = 64 };

@@ -1,6 +1,6 @@
 /* cmd_chat.c: a conversation with a model: lines in, answers out.
- * Not the tokens of a conversation: tokenizer/chat.h.
- * Next: cli/talk.h, which keeps the conversation in the KV cache. */
+ * Not the tokens of a conversation: tokenizer/template/chat.h.
+ * Next: solve/talk.h, which keeps the conversation in the KV cache. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
-#include "cli/input.h"
-#include "cli/talk.h"
+#include "base/input.h"
+#include "solve/talk.h"
 
 struct options {
     struct talk_options talk;

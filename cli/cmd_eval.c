@@ -1,13 +1,13 @@
 /* cmd_eval.c: accuracy and cost of one search over a file of problems; resumable.
  * Not a sweep over searches: run it once for each.
- * Next: eval_run.c. */
+ * Next: solve/eval_run.c. */
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 
 #include "cli/command.h"
-#include "cli/eval_run.h"
-#include "cli/report.h"
+#include "solve/eval_run.h"
+#include "solve/report.h"
 
 struct options {
     struct session_options session;

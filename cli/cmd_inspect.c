@@ -1,15 +1,15 @@
 /* cmd_inspect.c: what is in a model file, and what it costs to run.
  * Not a converter.
- * Next: cli/memory.h, weights/gguf.h. */
+ * Next: solve/memory.h, weights/gguf.h. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/memory.h"
-#include "cli/session.h"
-#include "cli/terminal.h"
+#include "solve/memory.h"
+#include "solve/session.h"
+#include "base/terminal.h"
 #include "weights/embedded.h"
 
 struct options {

@@ -7,7 +7,7 @@
 #include "base/rng.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
-#include "cli/session.h"
+#include "solve/session.h"
 #include "train/labels.h"
 
 struct options {

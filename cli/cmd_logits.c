@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
-#include "cli/session.h"
+#include "solve/session.h"
 
 struct options {
     struct session_options session;

@@ -13,9 +13,9 @@
 #include "base/mem.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
-#include "cli/input.h"
-#include "cli/session.h"
-#include "cli/terminal.h"
+#include "base/input.h"
+#include "solve/session.h"
+#include "base/terminal.h"
 
 enum { DEFAULT_CTX = 512, ROWS = 64 }; /* ROWS: logits held at once; a whole chunk of a large vocabulary is too much */
 

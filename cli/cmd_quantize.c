@@ -7,7 +7,7 @@
 
 #include "cli/args.h"
 #include "cli/command.h"
-#include "cli/session.h"
+#include "solve/session.h"
 #include "weights/quantize.h"
 
 struct options {

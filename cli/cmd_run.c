@@ -1,6 +1,6 @@
 /* cmd_run.c: continues a text, token by token, on stdout.
  * Not a chat; with --search it hands over to run_search.c.
- * Next: model/sample.h, cli/stream.h. */
+ * Next: model/sample.h, solve/stream.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +9,13 @@
 #include "base/mem.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
-#include "cli/input.h"
-#include "cli/memory.h"
+#include "base/input.h"
+#include "solve/memory.h"
 #include "cli/run_search.h"
-#include "cli/sampling.h"
-#include "cli/session.h"
-#include "cli/speculative.h"
-#include "cli/stream.h"
+#include "solve/sampling.h"
+#include "solve/session.h"
+#include "solve/speculative.h"
+#include "solve/stream.h"
 
 struct options {
     struct session_options session;

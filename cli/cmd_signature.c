@@ -5,7 +5,7 @@
 
 #include "base/rng.h"
 #include "cli/command.h"
-#include "cli/solver.h"
+#include "solve/solver.h"
 
 struct options {
     struct session_options session;

@@ -1,6 +1,6 @@
 /* cmd_solve.c: the main job: a problem, the greedy answer, the search with its tree, the verified answer and what it cost.
  * Not a measurement: cmd_eval.c runs over files.
- * Next: solver.c. */
+ * Next: solve/solver.c. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/draw.h"
-#include "cli/input.h"
-#include "cli/report.h"
+#include "base/input.h"
+#include "solve/report.h"
 #include "search/trace.h"
 
 struct options {

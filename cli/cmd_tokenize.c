@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/command.h"
-#include "cli/input.h"
-#include "cli/session.h"
+#include "base/input.h"
+#include "solve/session.h"
 #include "tokenizer/tok.h"
 
 struct options {

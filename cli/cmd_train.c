@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
-#include "cli/session.h"
+#include "solve/session.h"
 #include "tokenizer/vocab.h"
 #include "train/policy.h"
 #include "train/reward.h"

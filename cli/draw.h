@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "cli/terminal.h"
+#include "base/terminal.h"
 #include "search/search.h"
 
 struct draw {

@@ -1,6 +1,6 @@
 /* run_search.c: see run_search.h.
  * Not for puzzles: cmd_solve.c.
- * Next: solver.c. */
+ * Next: solve/solver.c. */
 #include "cli/run_search.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "cli/draw.h"
-#include "cli/report.h"
+#include "solve/report.h"
 
 /* Flags of run that a search has no use for: better refused than passed over. */
 static int check_flags(const struct args *a) {

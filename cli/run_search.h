@@ -1,11 +1,11 @@
 /* run_search.h: `ponder run --search`: the continuation of a text that a search prefers.
  * Not the plain continuation: cmd_run.c.
- * Next: run_search.c, solver.h. */
+ * Next: run_search.c, solve/solver.h. */
 #ifndef PONDER_RUN_SEARCH_H
 #define PONDER_RUN_SEARCH_H
 
-#include "cli/sampling.h"
-#include "cli/solver.h"
+#include "solve/sampling.h"
+#include "solve/solver.h"
 
 struct run_search {
     const struct session_options *session;

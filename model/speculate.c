@@ -1,6 +1,6 @@
 /* speculate.c: see speculate.h.
  * Not a cache of earlier texts: guesses come from this text or from the draft model.
- * Next: cli/speculative.c, which gives it flags. */
+ * Next: solve/speculative.c, which gives it flags. */
 #include "model/speculate.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 /* lanes_avx2.h: eight lanes of f32 in one AVX2 register; lanes_neon.h has the same names for two NEON registers.
  * Not kernels: *_lanes.h are written over these names once, for both.
- * Next: matmul_lanes.h. */
+ * Next: products.h. */
 #ifndef PONDER_LANES_AVX2_H
 #define PONDER_LANES_AVX2_H
 

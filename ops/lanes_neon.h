@@ -1,6 +1,6 @@
 /* lanes_neon.h: eight lanes of f32 in two NEON registers (AArch64); the names of lanes_avx2.h.
  * Not kernels: *_lanes.h are written over these names once, for both.
- * Next: matmul_lanes.h. */
+ * Next: products.h. */
 #ifndef PONDER_LANES_NEON_H
 #define PONDER_LANES_NEON_H
 

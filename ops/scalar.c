@@ -1,6 +1,6 @@
 /* scalar.c: every kernel in plain C: the specification that the instruction-set files must match bit for bit.
  * Not fast: fmaf may be a call.
- * Next: matmul_lanes.h, which computes the same bits eight lanes at a time. */
+ * Next: products.h, which computes the same bits eight lanes at a time. */
 #include <assert.h>
 #include <float.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* widen.h: the block layouts of the quantised tensor types, and their weights as f32.
  * Not the way back: narrow.h.  Not for other rooms: they call type_to_f32 of quant.h.
- * Next: quant.c and matmul_lanes.h, which compile this text for the base CPU and for the wide ones.
+ * Next: quant.c and products.h, which compile this text for the base CPU and for the wide ones.
  *
  * A layout is fixed by the files there are (ggml's ids and blocks): fields in this order, f16 and u16 little-endian, at
  * any address.  d, m: f16 scales.  In words of the weights i of a block:

@@ -5,7 +5,7 @@
 #ifndef PONDER_PRM_PTRUE_H
 #define PONDER_PRM_PTRUE_H
 
-#include "tokenizer/chat.h"
+#include "tokenizer/template/chat.h"
 
 /* The question, as ids that follow a chain whose end token (if it has one) is left out.  Never changes. */
 struct ptrue {

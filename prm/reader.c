@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "prm/protocol.h"
-#include "tokenizer/chat.h"
+#include "tokenizer/template/chat.h"
 
 /* A text of the protocol, cut at its control tokens. */
 struct piece {

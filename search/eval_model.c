@@ -1,6 +1,6 @@
 /* eval_model.c: branches made of a policy sequence and a PRM sequence, behind the seam of search.h.
  * Not a strategy and not the engine: one evaluator serves one search on one thread; engines are shared.
- * Next: mcts.c for what drives it. */
+ * Next: search/strategies/mcts.c for what drives it. */
 #include "search/eval_model.h"
 
 #include <assert.h>

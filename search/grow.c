@@ -1,6 +1,6 @@
 /* grow.c: a batch of tries becomes nodes: fork, extend, score, finish; and what happens when KV runs short.
  * Not a strategy: which nodes are extended was decided before.
- * Next: greedy.c for the shortest loop on top of it. */
+ * Next: search/strategies/greedy.c for the shortest loop on top of it. */
 #include <assert.h>
 #include <string.h>
 

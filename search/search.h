@@ -1,7 +1,7 @@
 /* search.h: the seam between strategies and models, the tree, budgets, ledger, events and the table of strategies.
  * Not a model and not a task: a strategy sees steps, log-probabilities, rewards and opaque branches only, so every one of
  * them is tested exactly on a toy evaluator.
- * Next: one strategy per file, greedy.c first; eval_model.c puts real models behind this seam. */
+ * Next: one strategy per file, search/strategies/greedy.c first; eval_model.c puts real models behind this seam. */
 #ifndef PONDER_SEARCH_H
 #define PONDER_SEARCH_H
 

@@ -1,6 +1,6 @@
 /* search_internal.h: what the strategies share: one run, its batch of tries, the tree, the pick.
  * Not for callers: search.h is the seam.
- * Next: greedy.c, the shortest strategy; then sample.c, beam.c, mcts.c. */
+ * Next: search/strategies/greedy.c, the shortest strategy; then search/strategies/sample.c, search/strategies/beam.c, search/strategies/mcts.c. */
 #ifndef PONDER_SEARCH_INTERNAL_H
 #define PONDER_SEARCH_INTERNAL_H
 

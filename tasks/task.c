@@ -1,6 +1,6 @@
 /* task.c: the task table, and what the lines of all tasks have in common.
  * Not a file reader: the caller splits lines and skips empty ones.
- * Next: task_numbers.c and task_words.c; cli/solver.c, which uses the rows. */
+ * Next: task_numbers.c and task_words.c; solve/solver.c, which uses the rows. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* test_attend_i16.c: attention over pages of integers: near to one softmax in double, nearer than pages of f16, at the ends of what
  * integers hold, and NaN where NaN goes in.
  * Not that all tables agree (test_ops.c), nor the engine (test_attention.c).
- * Next: ops.h. */
+ * Next: ops/ops.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,10 +1,10 @@
 /* test_chat.c: conversations as tokens: template styles, named templates, fall-backs, control tokens (S8), the stream.
  * Not the template language: test_jinja.c.
- * Next: tokenizer/chat.h. */
+ * Next: tokenizer/template/chat.h. */
 #include "tests/tok_vocab.h"
 
-#include "tokenizer/chat.h"
-#include "tokenizer/chat_stream.h"
+#include "tokenizer/template/chat.h"
+#include "tokenizer/template/chat_stream.h"
 #include "tokenizer/tok_internal.h"
 
 /* ---- a vocabulary of bytes and of control tokens ---- */

@@ -1,12 +1,12 @@
 /* test_hostile_template.c: chat templates that never end, fill memory or are nonsense, as a model file brings them;
  * docs/HOSTILE.md lists all rows.
  * Not the language: test_jinja.c, whose limits these templates meet.
- * Next: tokenizer/chat.c. */
+ * Next: tokenizer/template/chat.c. */
 #include "tests/fuzz_jinja.c"
 
 #include "tests/corpus.h"
 #include "tests/tok_vocab.h"
-#include "tokenizer/chat.h"
+#include "tokenizer/template/chat.h"
 
 enum { MOST_SECONDS = 20 }; /* generous: sanitizers, slow machines; unbounded work would take for ever */
 

@@ -1,6 +1,6 @@
 /* test_hub.c: finding models in a hub cache made on the spot.
  * Not a network test: there is no network in it.
- * Next: cli/hub.h. */
+ * Next: weights/hub/hub.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "cli/hub.c" /* commands are not in the library that tests link */
+#include "weights/hub/hub.c" /* commands are not in the library that tests link */
 
 static char root[] = "/tmp/ponder-hub-XXXXXX";
 

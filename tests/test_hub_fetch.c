@@ -1,6 +1,6 @@
 /* test_hub_fetch.c: downloads from a hub of our own, a process that answers on this computer: cut, resumed, wrong, refused.
  * Not a test of libcurl; skipped in builds without it.
- * Next: cli/hub_fetch.h. */
+ * Next: weights/hub/hub_fetch.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,8 +20,8 @@
 
 #include <cmocka.h>
 
-#include "cli/http.h"
-#include "cli/hub_fetch.h"
+#include "weights/hub/http.h"
+#include "weights/hub/hub_fetch.h"
 
 enum { BYTES = 300000 };
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"

@@ -1,6 +1,6 @@
 /* test_jinja.c: the Jinja subset: values, statements, white space, origin of bytes, limits, hostile templates (F11).
  * Not conversations: test_chat.c.
- * Next: tokenizer/jinja.h. */
+ * Next: tokenizer/template/jinja.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "tokenizer/jinja.h"
+#include "tokenizer/template/jinja.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -1,9 +1,9 @@
 /* test_memory.c: the memory that inspect announces is the memory that an engine takes.
  * Not the resident set of a process: tests/cli.sh compares that.
- * Next: cli/memory.h. */
+ * Next: solve/memory.h. */
 #include "tests/arch_model.h"
 
-#include "cli/memory.c" /* commands are not in the library that tests link */
+#include "solve/memory.c" /* commands are not in the library that tests link */
 
 static void expect_close(const char *what, size_t got, size_t want, size_t slack) {
     if (got > want + slack || want > got + slack) fail_msg("%s: %zu bytes, announced %zu", what, got, want);

@@ -1,6 +1,6 @@
 /* test_stream.c: the text that a reader sees does not depend on how tokens cut it.
  * Not a test of sampling.
- * Next: cli/stream.h. */
+ * Next: solve/stream.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "cli/stream.c" /* commands are not in the library that tests link */
+#include "solve/stream.c" /* commands are not in the library that tests link */
 
 /* Puts text [n] in pieces of `step` bytes; returns what was written. */
 static const char *written(const char *text, size_t step, const char *const *stops, size_t n_stops, bool *stopped) {

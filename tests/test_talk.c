@@ -1,7 +1,7 @@
 /* test_talk.c: `ponder chat` as it is used, through pipes and a terminal, with a small random model whose tokens the tests
  * force by their biases.
  * Not the template language (test_jinja.c), not the tokens of a conversation (test_chat.c).
- * Next: cli/talk.h. */
+ * Next: solve/talk.h. */
 #include "tests/child.h"
 
 #include <jansson.h>

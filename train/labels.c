@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "search/eval_model.h"
-#include "train/progress.h"
+#include "base/progress.h"
 
 enum { MAX_CHAINS = 16, MAX_STEPS = 8, MAX_STATES = MAX_CHAINS * MAX_STEPS, MAX_LIVE = 512, ROLL_BATCH = 64 };
 

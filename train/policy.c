@@ -1,6 +1,6 @@
 /* policy.c: examples for the policy, its sizes and its file.
  * Not the loop: trainer.c.
- * Next: rollout.c. */
+ * Next: labels.h. */
 #include "train/policy.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 /* policy.h: supervised training of the policy from generated solutions.
  * Not a search and not the reward model.
- * Next: rollout.h, which makes labels with the trained policy.
+ * Next: labels.h, which makes labels with the trained policy.
  *
  * Two kinds of example:
  *   solution     a solvable problem and one of its solutions, drawn uniformly: loss on every token of the steps

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/team.h"
 #include "train/checkpoint.h"
-#include "train/progress.h"
+#include "base/progress.h"
 
 extern void openblas_set_num_threads(int);
 

@@ -1,5 +1,5 @@
 /* hf.h: a model folder as the Hugging Face hub has it, opened as if it were a GGUF file.
- * Not a download: cli/hub.h.
+ * Not a download: weights/hub/hub.h.
  * Next: hf.c; docs/MODELS.md says what is read.
  *
  *   config.json                hyper-parameters                -> general.architecture, <arch>.*

@@ -1,0 +1,100 @@
+/* problems.c: see problems.h.
+ * Not a generator: tasks/gen.h.
+ * Next: cli/cmd_eval.c. */
+#include "solve/problems.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+static enum status add(struct problems *out, size_t *cap, const struct problem *p, struct error *e) {
+    if (out->n == *cap) {
+        size_t more = *cap ? 2 * *cap : 256;
+        struct problem *items = mem_grow(out->items, *cap, more, sizeof *items);
+        if (!items || more > UINT32_MAX / 2) return error_set(e, ERR_MEMORY, "no memory for %zu problems", more);
+        out->items = items, *cap = more;
+    }
+    out->items[out->n++] = *p;
+    return OK;
+}
+
+static enum status read_all(FILE *f, const char *path, const struct task *t, uint64_t limit, struct problems *out,
+                            struct error *e) {
+    char *line = NULL;
+    size_t line_cap = 0, cap = 0;
+    ssize_t size;
+    enum status s = OK;
+    for (long number = 1; !s && (!limit || out->n < limit) && (size = getline(&line, &line_cap, f)) > 0; number++) {
+        struct problem p;
+        struct error why;
+        const char *first = line + strspn(line, " \t\r\n");
+        if (!*first || *first == '#') continue;
+        if (strlen(line) != (size_t)size) s = error_set(e, ERR_INPUT, "%s: line %ld: holds a NUL byte", path, number);
+        else if ((s = t->parse(t, line, number, &p, &why))) error_set(e, s, "%s: %s", path, why.text);
+        else if ((s = add(out, &cap, &p, e))) problem_free(&p);
+    }
+    if (!s && ferror(f)) s = error_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+    free(line);
+    return s;
+}
+
+/* Results are found again by id: two problems must not share one. */
+static enum status check_ids(const struct problems *p, const char *path, struct error *e) {
+    enum status s = OK;
+    json_t *ids = json_object();
+    for (uint32_t i = 0; i < p->n && !s; i++) {
+        if (json_object_get(ids, p->items[i].id))
+            s = error_set(e, ERR_INPUT, "%s: two problems have the id \"%s\"", path, p->items[i].id);
+        else if (json_object_set_new(ids, p->items[i].id, json_true()))
+            s = error_set(e, ERR_MEMORY, "%s: no memory for its ids", path);
+    }
+    json_decref(ids);
+    return s;
+}
+
+/* Selection sampling (Knuth, TAOCP 2, algorithm S): every subset is equally likely, and the order stays. */
+static void keep_sample(struct problems *p, uint64_t sample, uint64_t seed) {
+    uint32_t kept = 0, n = p->n;
+    for (uint32_t i = 0; i < n; i++) {
+        bool keep = kept < sample && rng_below(rng_fold(seed, 0x73616d706c65), i, n - i) < sample - kept;
+        if (keep) p->items[kept++] = p->items[i];
+        else problem_free(&p->items[i]);
+    }
+    p->n = kept;
+}
+
+static uint64_t hash_text(uint64_t h, const char *text) {
+    do h = (h ^ (unsigned char)*text) * 0x100000001b3u; /* FNV-1a, the NUL included */
+    while (*text++);
+    return h;
+}
+
+enum status problems_read(const char *path, const struct task *t, uint64_t limit, uint64_t sample, uint64_t seed,
+                          struct problems *out, struct error *e) {
+    *out = (struct problems){.hash = 0xcbf29ce484222325u};
+    FILE *f = fopen(path, "r");
+    if (!f) return error_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+    enum status s = read_all(f, path, t, limit, out, e);
+    fclose(f);
+    if (!s && !out->n) s = error_set(e, ERR_INPUT, "%s: holds no problem", path);
+    if (!s) s = check_ids(out, path, e);
+    if (!s && sample && sample < out->n) keep_sample(out, sample, seed);
+    for (uint32_t i = 0; !s && i < out->n; i++) {
+        const struct problem *p = &out->items[i];
+        out->hash = hash_text(hash_text(out->hash, p->id), p->text);
+        if (*p->reference) out->hash = hash_text(out->hash, p->reference);
+    }
+    if (s) problems_free(out);
+    return s;
+}
+
+void problems_free(struct problems *p) {
+    for (uint32_t i = 0; i < p->n; i++) problem_free(&p->items[i]);
+    mem_free(p->items);
+    p->items = NULL, p->n = 0;
+}

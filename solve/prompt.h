@@ -1,0 +1,31 @@
+/* prompt.h: a problem in words as the tokens that a model is to continue.
+ * Not a conversation: solve/talk.h.
+ * Next: prompt.c; tokenizer/template/chat.h for what keeps the problem's text from becoming control tokens. */
+#ifndef PONDER_PROMPT_H
+#define PONDER_PROMPT_H
+
+#include "solve/session.h"
+#include "tasks/task.h"
+#include "tokenizer/template/chat.h"
+
+/* Constant after prompter_open: any number of threads may use it.  All zero: closable. */
+struct prompter {
+    /* set by the caller before prompter_open */
+    const char *system; /* message, or NULL */
+    bool raw;           /* the text alone */
+    bool special;       /* raw: names of control tokens become those tokens */
+    /* prompt.c's own */
+    const struct tok *tok;
+    struct chat *chat; /* NULL: the text goes to the model without a template */
+};
+
+/* Takes the template of the policy's file, if it has one and raw does not forbid it.  Remarks go to stderr. */
+enum status prompter_open(struct prompter *r, const struct session *session, struct error *e);
+void prompter_close(struct prompter *r);
+
+/* *ids [*n] are for mem_free.  With a template: a message of the user, the problem with the task's instruction below it.  Without:
+ * the problem and the task's cue.  Raw: the problem.  Text of control tokens in it stays text, unless `special`. */
+enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n,
+                            struct error *e);
+
+#endif

@@ -1,0 +1,82 @@
+/* report.c: see report.h.
+ * Not the drawing of the tree: draw.c.
+ * Next: cli/cmd_solve.c. */
+#include "solve/report.h"
+
+#include <string.h>
+
+#include "base/terminal.h"
+
+#define FIELD(name)                                                                                                    \
+    { #name, offsetof(struct ledger, name) }
+const struct ledger_field ledger_fields[] = {
+    FIELD(prompt_tokens),   FIELD(generated_tokens), FIELD(prm_tokens), FIELD(policy_flops),
+    FIELD(prm_flops),       FIELD(shared_tokens),    FIELD(forks),      FIELD(pages_copied),
+    FIELD(replayed_tokens), FIELD(simulations),      {NULL, 0},
+};
+
+uint64_t *ledger_at(struct ledger *l, const struct ledger_field *f) { return (uint64_t *)(void *)((char *)l + f->at); }
+
+void report_add_ledger(json_t *object, const struct ledger *l) {
+    struct ledger copy = *l;
+    for (const struct ledger_field *f = ledger_fields; f->name; f++)
+        json_object_set_new(object, f->name, json_integer((json_int_t)*ledger_at(&copy, f)));
+}
+
+void report_cost(const struct ledger *l, double seconds, FILE *to) {
+    char a[32], b[32], c[32], d[32], f[32], g[32], h[32];
+    fprintf(to,
+            "cost: %s policy + %s PRM tokens, %s + %s, %s forks, %s pages copied, %s tokens saved by sharing, %.2f s\n",
+            show_count(l->prompt_tokens + l->generated_tokens, a), show_count(l->prm_tokens, b),
+            show_flops(l->policy_flops, c), show_flops(l->prm_flops, d), show_count(l->forks, f),
+            show_count(l->pages_copied, g), show_count(l->shared_tokens, h), seconds);
+}
+
+json_t *report_outcome(const struct problem *p, const struct outcome *o) {
+    size_t size = strlen(p->text);
+    while (size && p->text[size - 1] == '\n') size--;
+    json_t *object = json_object();
+    json_object_set_new(object, "id", json_string(p->id));
+    json_object_set_new(object, "problem", json_stringn(p->text + (*p->text == ' '), size - (*p->text == ' ')));
+    json_object_set_new(object, "answer", o->finished ? json_string(o->answer) : json_null());
+    json_object_set_new(object, "correct", o->verdict == VERDICT_NONE ? json_null() : json_boolean(o->verdict));
+    json_object_set_new(object, "value", json_real((double)o->value));
+    json_object_set_new(object, "why", json_string(why_name(o->why)));
+    json_object_set_new(object, "finished", json_integer(o->n_finished));
+    if (*o->trouble) json_object_set_new(object, "trouble", json_string(o->trouble));
+    if (task_has_words(p->task) && o->text) json_object_set_new(object, "text", json_string(o->text));
+    report_add_ledger(object, &o->cost);
+    json_object_set_new(object, "ms", json_real(o->ms));
+    return object;
+}
+
+json_t *report_settings(const struct solver *s) {
+    const struct search_params *p = &s->params;
+    const char *picks[] = {"best", "weighted", "majority", "visits"};
+    json_t *settings =
+        json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:i,s:i,s:f,s:f,s:f,s:s,s:s,s:f,s:s,s:b,s:i}", "task",
+                  s->task->name, "search", s->strategy->name, "budget", (json_int_t)p->budget.simulations, "max_tokens",
+                  (json_int_t)p->budget.tokens, "max_flops", (json_int_t)p->budget.flops, "max_ns",
+                  (json_int_t)p->budget.ns, "seed", (json_int_t)s->seed, "temp", (double)p->temperature, "batch",
+                  (int)p->batch, "beam_width", (int)p->beam_width, "c_puct", (double)p->c_puct, "widen_c",
+                  (double)p->widen_c, "widen_alpha", (double)p->widen_alpha, "backup",
+                  p->backup == BACKUP_MAX ? "max" : "mean", "pick", picks[p->pick], "stop_value", (double)p->stop_value,
+                  "agg", prm_agg_name(s->agg), "check", s->check, "ctx", (int)s->session->ctx);
+    static const char *const verifiers[] = {"prm", "ptrue", "logprob", "none"};
+    bool words = task_has_words(s->task); /* headers of results on puzzles are older than these fields */
+    bool given = s->session->verifier != VERIFIER_PRM || s->session->prm.model || s->session->oracle;
+    if (words || s->session->verifier != VERIFIER_PRM)
+        json_object_set_new(settings, "verifier", json_string(given ? verifiers[s->session->verifier] : "none"));
+    if (!words) return settings;
+    json_t *more = json_pack("{s:s,s:i,s:i,s:i,s:f,s:f,s:s,s:s}", "step_delimiter", s->delimiter, "max_step_tokens",
+                             (int)s->max_step_tokens, "max_depth", (int)(s->max_depth ? s->max_depth : p->max_depth),
+                             "top_k", (int)s->sampling.top_k, "top_p", (double)s->sampling.top_p, "min_p",
+                             (double)s->sampling.min_p, "prompt",
+                             s->prompter.raw    ? "raw"
+                             : s->prompter.chat ? "chat"
+                                                : "plain",
+                             "system", s->prompter.system ? s->prompter.system : "");
+    json_object_update(settings, more);
+    json_decref(more);
+    return settings;
+}

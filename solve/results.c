@@ -1,0 +1,143 @@
+/* results.c: see results.h.
+ * Not what the lines mean: cmd_eval.c.
+ * Next: cli/cmd_eval.c. */
+#include "solve/results.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "solve/report.h"
+
+static const char *const beginning = "{\"format\":\"ponder-results\"";
+
+static enum status io_error(const struct results *r, const char *what, struct error *e) {
+    return error_set(e, ERR_IO, "%s: %s: %s", r->path, what, strerror(errno));
+}
+
+static enum status open_locked(struct results *r, struct error *e) {
+    struct stat st;
+    r->fd = open(r->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (r->fd < 0) return io_error(r, "cannot be opened for writing", e);
+    if (fstat(r->fd, &st)) return io_error(r, "fstat", e);
+    if (!S_ISREG(st.st_mode)) return error_set(e, ERR_INPUT, "%s: results need a regular file", r->path);
+    if (!flock(r->fd, LOCK_EX | LOCK_NB)) return OK;
+    if (errno == EWOULDBLOCK) return error_set(e, ERR_IO, "%s: another process is writing it", r->path);
+    return io_error(r, "cannot be locked", e);
+}
+
+static bool same_json(const json_t *a, const json_t *b) {
+    char *x = json_dumps(a, REPORT_JSON | JSON_ENCODE_ANY), *y = json_dumps(b, REPORT_JSON | JSON_ENCODE_ANY);
+    bool same = x && y && !strcmp(x, y);
+    free(x);
+    free(y);
+    return same;
+}
+
+static enum status differs(const struct results *r, const char *name, const json_t *there, const json_t *here,
+                           struct error *e) {
+    char *x = there ? json_dumps(there, REPORT_JSON | JSON_ENCODE_ANY) : NULL,
+         *y = json_dumps(here, REPORT_JSON | JSON_ENCODE_ANY);
+    error_set(e, ERR_INPUT,
+              "%s: made by another run: \"%s\" is %s there and %s here; give another -o, or the same flags", r->path,
+              name, x ? x : "missing", y ? y : "?");
+    free(x);
+    free(y);
+    return ERR_INPUT;
+}
+
+static enum status check_header(const struct results *r, const json_t *there, const json_t *here, struct error *e) {
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)here, name, value) {
+        const json_t *other = json_object_get(there, name);
+        if (strcmp(name, "started") && (!other || !same_json(value, other))) return differs(r, name, other, value, e);
+    }
+    return OK;
+}
+
+/* One whole line that was there. */
+static enum status take_line(struct results *r, const char *line, size_t size, long number, const json_t *header,
+                             struct error *e) {
+    json_error_t why;
+    json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, &why);
+    const char *id = json_string_value(json_object_get(object, "id"));
+    enum status s = OK;
+    if (!json_is_object(object))
+        s = error_set(e, ERR_INPUT, "%s:%ld: not a JSON object: %s", r->path, number, why.text);
+    else if (number == 1) s = check_header(r, object, header, e);
+    else if (!id) s = error_set(e, ERR_INPUT, "%s:%ld: a result without \"id\"", r->path, number);
+    else if (json_object_get(r->lines, id))
+        s = error_set(e, ERR_INPUT, "%s:%ld: a second result for \"%s\"", r->path, number, id);
+    else if (json_object_set(r->lines, id, object))
+        s = error_set(e, ERR_MEMORY, "%s: no memory for its lines", r->path);
+    json_decref(object);
+    return s;
+}
+
+static enum status read_lines(struct results *r, const json_t *header, struct error *e) {
+    int copy = dup(r->fd);
+    FILE *f = copy < 0 ? NULL : fdopen(copy, "r");
+    if (!f) {
+        if (copy >= 0) close(copy);
+        return io_error(r, "cannot be read", e);
+    }
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t size;
+    enum status s = OK;
+    for (long number = 1; !s && (size = getline(&line, &cap, f)) > 0; number++) {
+        bool whole = line[size - 1] == '\n';
+        size_t known = strlen(beginning) < (size_t)size ? strlen(beginning) : (size_t)size;
+        if (number == 1 && memcmp(line, beginning, known))
+            s = error_set(e, ERR_INPUT, "%s: holds something else than results; it is left as it is", r->path);
+        if (s || !whole) break;
+        s = take_line(r, line, (size_t)size, number, header, e);
+        r->size += (size_t)size;
+    }
+    if (!s && ferror(f)) s = io_error(r, "cannot be read", e);
+    free(line);
+    fclose(f);
+    return s;
+}
+
+enum status results_append(struct results *r, const json_t *line, struct error *e) {
+    char *text = json_dumps(line, REPORT_JSON);
+    if (!text) return error_set(e, ERR_MEMORY, "%s: no memory for a line", r->path);
+    size_t size = strlen(text), at = 0;
+    text[size++] = '\n'; /* in place of the NUL */
+    while (at < size) {
+        ssize_t n = pwrite(r->fd, text + at, size - at, (off_t)(r->size + at));
+        if (n > 0) at += (size_t)n;
+        else if (n == 0 || errno != EINTR) break;
+    }
+    free(text);
+    if (at == size && !fsync(r->fd)) {
+        r->size += size;
+        return OK;
+    }
+    enum status s = io_error(r, "a line cannot be written; what was finished is kept", e);
+    if (ftruncate(r->fd, (off_t)r->size)) return s; /* a torn line: the next open cuts it */
+    return s;
+}
+
+enum status results_open(const char *path, const json_t *header, struct results *r, struct error *e) {
+    *r = (struct results){.path = path, .fd = -1, .lines = json_object()};
+    enum status s = r->lines ? open_locked(r, e) : error_set(e, ERR_MEMORY, "%s: no memory", path);
+    if (!s) s = read_lines(r, header, e);
+    if (!s && ftruncate(r->fd, (off_t)r->size)) s = io_error(r, "a torn last line cannot be cut", e);
+    if (!s && !r->size) s = results_append(r, header, e);
+    if (s) results_close(r);
+    return s;
+}
+
+void results_close(struct results *r) {
+    if (r->fd >= 0) close(r->fd);
+    json_decref(r->lines);
+    r->fd = -1, r->lines = NULL;
+}
