@@ -6,10 +6,11 @@
 
 enum status {
     OK = 0,
-    ERR_INPUT,  /* a file, flag or request holds a value that is not allowed */
-    ERR_MEMORY, /* an allocation failed */
-    ERR_IO,     /* the operating system refused a read or write */
-    ERR_FULL,   /* a fixed capacity (KV pages, branches, context) is used up */
+    ERR_INPUT,     /* a file, flag or request holds a value that is not allowed */
+    ERR_MEMORY,    /* an allocation failed */
+    ERR_IO,        /* the operating system refused a read or write */
+    ERR_FULL,      /* a fixed capacity (KV pages, branches, context) is used up */
+    ERR_CANCELLED, /* a deadline, a limit or a cancel came first */
 };
 
 /* The text of the first failure: one line, no newline at its end, naming file or flag, value and what is allowed. */

@@ -53,6 +53,17 @@ static enum status new_scratch(struct run *r, struct error *e) {
     return error_set(e, ERR_MEMORY, "no memory for search batches of %u steps", r->cap);
 }
 
+/* The evaluator stops in the middle of a step where run_go would have stopped behind it. */
+static void hand_limits(const struct run *r) {
+    const struct budget *b = &r->p->budget;
+    const struct ledger *now = &r->start;
+    struct limits l = {.deadline_ns = b->ns ? r->start_ns + b->ns : 0,
+                       .cancel = r->p->cancel,
+                       .max_tokens = b->tokens ? b->tokens + now->generated_tokens + now->prm_tokens : 0,
+                       .max_flops = b->flops ? b->flops + now->policy_flops + now->prm_flops : 0};
+    r->ev->limit(r->ev->self, &l);
+}
+
 enum status run_begin(struct run *r, const struct run_args *a, uint64_t cap, bool needs_prm) {
     *r = (struct run){
         .ev = a->ev,
@@ -75,6 +86,7 @@ enum status run_begin(struct run *r, const struct run_args *a, uint64_t cap, boo
     if (cap > r->p->batch) cap = r->p->batch;
     if (cap > r->t->cap) cap = r->t->cap;
     r->cap = cap ? (uint32_t)cap : 1;
+    hand_limits(r);
     return new_scratch(r, r->e);
 }
 
@@ -84,7 +96,7 @@ void run_stop(struct run *r, enum why_stopped why) {
     r->res->why = why;
 }
 
-bool run_go(struct run *r) {
+void run_look(struct run *r) {
     const struct budget *b = &r->p->budget;
     struct ledger *now = r->ev->ledger;
     const struct ledger *then = &r->start;
@@ -96,6 +108,10 @@ bool run_go(struct run *r) {
     else if (b->tokens && tokens >= b->tokens) run_stop(r, WHY_TOKENS);
     else if (b->flops && flops >= b->flops) run_stop(r, WHY_FLOPS);
     else if (b->ns && elapsed >= b->ns) run_stop(r, WHY_TIME);
+}
+
+bool run_go(struct run *r) {
+    run_look(r);
     r->n_tries = 0;
     return !r->stopped;
 }
@@ -112,6 +128,7 @@ enum status run_end(struct run *r, enum status s) {
     if (!s) s = picked;
     if (s) r->res->why = WHY_ERROR;
     r->ev->ledger->ns = r->start.ns + clock_ns() - r->start_ns;
+    r->ev->limit(r->ev->self, NULL);
     run_emit(r, EVENT_DONE, r->res->node);
     mem_free(r->tries);
     mem_free(r->steps);

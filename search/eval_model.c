@@ -29,6 +29,7 @@ struct text_block {
 struct eval_model {
     struct eval_params p;
     struct ledger ledger;
+    struct limits limits;
     uint32_t n_prompt, n_vocab, n_out; /* n_out: of the reward model, per token */
     struct prm_prompt prm_prompt;
     struct chain *chains;   /* [max_branches + 1], 0 unused */
@@ -281,7 +282,7 @@ static enum status extend_some(struct eval_model *m, struct step *steps, uint32_
         if (c->n_tokens < m->p.max_tokens) m->active[n_active++] = i;
     }
     enum status s = OK;
-    while (n_active && !s) {
+    while (n_active && !s && !limits_reached(&m->limits, &m->ledger)) {
         if ((s = read_pending(m, steps, n_active, e))) break;
         uint32_t still = 0;
         for (uint32_t i = 0; i < n_active; i++) {
@@ -439,9 +440,14 @@ static enum status model_score(void *self, const branch_id *branches, size_t n, 
     return OK;
 }
 
-static int model_check(void *self, branch_id b) {
+static struct feedback model_check(void *self, branch_id b) {
     struct eval_model *m = self;
-    return m->p.check(m->p.arg, eval_model_text(m, b));
+    return (struct feedback){(float)m->p.check(m->p.arg, eval_model_text(m, b)), ""};
+}
+
+static void model_limit(void *self, const struct limits *l) {
+    struct eval_model *m = self;
+    m->limits = l ? *l : (struct limits){0};
 }
 
 static const char *model_answer(void *self, branch_id b) {
@@ -551,6 +557,8 @@ enum status eval_model_open(const struct eval_params *p, const char *prompt, str
     *ev = (struct evaluator){.self = m,
                              .root = m->root,
                              .ledger = &m->ledger,
+                             .can = (scores ? CAN_VALUE : 0) | (p->check ? CAN_CHECK : 0) | CAN_ANSWER,
+                             .limit = model_limit,
                              .fork = model_fork,
                              .drop = model_drop,
                              .evict = model_evict,

@@ -120,12 +120,21 @@ static enum status grow_call(struct run *r, uint32_t first, uint32_t n) {
 
 static uint32_t grow_node(const struct run *r, uint32_t i) { return r->tries[i].parent; }
 
+/* A call that a limit ended has done nothing: the run stops with what there is. */
+static bool was_cancelled(struct run *r, enum status s) {
+    if (s != ERR_CANCELLED) return false;
+    run_look(r);
+    run_stop(r, WHY_CANCELLED);
+    return true;
+}
+
 enum status run_grow(struct run *r) {
     static const struct batch_call grow = {grow_call, grow_node};
     enum status s = r->n_tries ? call_with_room(r, &grow, 0, r->n_tries) : OK;
+    run_look(r);
     r->n_made = 0;
     while (r->n_made < r->n_tries && r->tries[r->n_made].child) r->n_made++;
-    return s == ERR_FULL ? OK : s;
+    return s == ERR_FULL || was_cancelled(r, s) ? OK : s;
 }
 
 /* Evaluating them ----------------------------------------------------------------------------------------------- */
@@ -165,9 +174,10 @@ static void settle_finished(struct run *r, uint32_t u) {
     struct node *n = &r->t->nodes[u];
     if (r->ev->answer) n->answer = hash_answer(r->ev->answer(r->ev->self, n->branch));
     if (!r->ev->check) return;
-    bool right = r->ev->check(r->ev->self, n->branch);
+    float reward = r->ev->check(r->ev->self, n->branch).reward;
+    bool right = reward >= 1;
     n->flags |= right ? NODE_CHECKED_RIGHT : NODE_CHECKED_WRONG;
-    set_value(r, u, right);
+    set_value(r, u, reward);
     if (right) run_stop(r, WHY_SOLVED);
 }
 
@@ -187,6 +197,7 @@ enum status run_settle(struct run *r) {
     }
     enum status s = r->n_scored ? call_with_room(r, &score, 0, r->n_scored) : OK;
     if (s == ERR_FULL) run_stop(r, WHY_KV_FULL), s = OK;
+    if (was_cancelled(r, s)) s = OK;
     for (uint32_t i = 0; i < r->n_made; i++) {
         if (!r->tries[i].fresh) continue;
         uint32_t u = r->tries[i].child, flags = r->t->nodes[u].flags;

@@ -17,18 +17,27 @@ typedef uint32_t branch_id;
 enum step_end {
     STEP_SEPARATOR, /* the step is complete, the chain goes on */
     STEP_FINISHED,  /* the end token: the chain is complete */
-    STEP_TRUNCATED, /* cut by max_step_tokens, by the context or by max_depth: never finished, never an answer */
+    STEP_TRUNCATED, /* cut by max_step_tokens, by the context, by max_depth or by a limit of the run: never an answer */
     STEP_DEAD,      /* the model gave no usable distribution (NaN) */
+    STEP_OPEN,      /* max_tokens of this call are written: the next call for this branch goes on with the same step */
 };
 
-/* One step to make on one branch, in place. */
+/* Tokens to make on one branch, in place: the rest of its step, up to max_tokens of them, or all steps to the chain's
+ * end.  Token i of a step is draw i of the stream `key`, so a step made in parts, each with the same key, is bit for bit the
+ * step made at once.  With to_end the chain's step s (0 is the first behind the prompt) has the stream rng_fold(key, s). */
 struct step {
     branch_id branch;    /* in */
     uint64_t key;        /* in: random stream of this step (base/rng.h); equal keys and chains give equal steps */
     float temperature;   /* in: 0 = greedy */
-    const char *text;    /* out: the step's text without separator, NUL-terminated, owned by the evaluator until its close */
-    uint32_t n_tokens;   /* out: generated tokens, separator or end token included */
-    float logprob;       /* out: sum of log p(token) at temperature 1 */
+    uint32_t max_tokens; /* in: of this call; 0: as many as it takes */
+    bool to_end;         /* in: go on with further steps until the chain ends (rollouts) */
+    uint32_t max_steps;  /* in: with to_end, of this call; 0: as many as it takes */
+    bool draft;          /* in: the draft model writes; needs CAN_DRAFT */
+    const char *text;    /* out: what this call added, NUL-terminated, owned by the evaluator until its close; without what
+                            ended the last step.  The parts of an open step are joined without anything between */
+    uint32_t n_tokens;   /* out: tokens that this call added, separator or end token included */
+    uint32_t n_steps;    /* out: steps that came to an end in this call */
+    float logprob;       /* out: sum of log p(token) at temperature 1, by the model that wrote */
     enum step_end end;   /* out */
 };
 
@@ -43,24 +52,99 @@ struct ledger {
     uint64_t ns;          /* wall time of the runs; written by strategies */
 };
 
-/* What an evaluator offers; all verbs in batch form.  They return ERR_FULL when KV pages or branches are used up and nothing
- * of that call has been done (all or nothing). */
+/* Given tokens become the branch's newest ones as if the policy had written them: "Wait", the end of a thought, a critique,
+ * steps of a draft.  They are `tokens`, or what the branch `from` has beyond this one, or `text`.  A finished chain may go on
+ * that way. */
+struct put {
+    branch_id branch;
+    const int32_t *tokens; /* [n_tokens]; NULL: see from */
+    branch_id from;        /* begins with the tokens of `branch`; 0: see text */
+    const char *text;
+    bool special;          /* control tokens in the text count as such; else it is all plain */
+    bool rate;             /* also read the log-probabilities under the policy: one pass */
+    uint32_t n_tokens;     /* in with tokens; out */
+    float logprob;         /* out: their sum at temperature 1; 0 unless rated */
+    enum step_end end;     /* out: how the newest step ends; STEP_OPEN: not yet */
+};
+
+/* What would the policy write next? */
+struct proposal {
+    branch_id branch;
+    uint32_t k;      /* in: how many tokens are wanted */
+    int32_t *tokens; /* out: [k] the likeliest, largest first, ties to lower ids; the caller's memory */
+    float *logprobs; /* out: [k] at temperature 1 over the whole vocabulary */
+    uint32_t n;      /* out: how many there are; 0: no usable distribution (NaN) */
+    float entropy;   /* out: of the whole distribution, in nats */
+};
+
+/* Prompts about one problem: the task writes them. */
+enum ask { ASK_SOLVE, ASK_PROPOSE, ASK_JUDGE, ASK_CRITIQUE, ASK_REVISE, ASK_DECOMPOSE, N_ASKS };
+const char *ask_name(enum ask a);
+struct asking {
+    enum ask ask;
+    branch_id about;  /* in: the chain it is about; 0: none yet */
+    const char *note; /* in: what else the prompt shows, for instance a critique; NULL: nothing */
+    branch_id branch; /* out: a new branch on that prompt, nothing written after it */
+};
+
+/* What a checker says of a finished chain. */
+struct feedback {
+    float reward;       /* in [0,1]; 1: right */
+    const char *reason; /* for people, and for a model that revises; "": none.  Owned by the evaluator until its close */
+};
+
+/* What a run hands to its evaluator before its first call.  Every verb obeys it within one pass of a model: extend then gives
+ * the steps as far as they are, marked STEP_TRUNCATED; the others return ERR_CANCELLED and have done nothing. */
+struct limits {
+    uint64_t deadline_ns;         /* of clock_ns; 0: none */
+    const volatile int *cancel;   /* non-zero: stop; NULL: nobody cancels */
+    uint64_t max_tokens;          /* what the ledger may reach, generated + PRM; 0: no limit */
+    uint64_t max_flops;           /* the same for policy + PRM */
+    bool (*make_room)(void *arg); /* KV is short: evicts what is needed least; false: there is nothing.  May be NULL */
+    void *arg;
+};
+bool limits_reached(const struct limits *l, const struct ledger *cost); /* l may be NULL */
+
+/* Verbs of an evaluator that not every one has.  A strategy says which it needs and is refused before it starts. */
+enum capability {
+    CAN_VALUE = 1,    /* score */
+    CAN_CHECK = 2,    /* check */
+    CAN_ANSWER = 4,   /* answer */
+    CAN_PUT = 8,      /* put */
+    CAN_PROPOSE = 16, /* propose */
+    CAN_DRAFT = 32,   /* extend with .draft */
+    CAN_STATE = 64,   /* state */
+    CAN_ASK = 128,    /* begin; CAN_ASK << ask for each one that the task has a prompt for */
+    CAN_ALL = (CAN_ASK << N_ASKS) - 1,
+};
+
+/* What an evaluator offers; in batch form where a pass is shared.  ERR_FULL: KV pages or branches are used up and nothing of
+ * that call has been done (all or nothing).  A verb that `can` does not name is NULL. */
 struct evaluator {
     void *self;
     branch_id root;        /* the prompt, already read; owned by the evaluator */
     struct ledger *ledger; /* never NULL */
+    unsigned can;          /* set of enum capability */
+    void (*limit)(void *self, const struct limits *l); /* copied; NULL: none.  Holds until the next call of it */
     enum status (*fork)(void *self, branch_id from, branch_id *to, struct error *e);
     void (*drop)(void *self, branch_id *b); /* nulls it */
     /* Frees the KV but not the tokens of a branch; it is rebuilt, bit for bit, when the branch is used again. */
     void (*evict)(void *self, branch_id b);
     enum status (*extend)(void *self, struct step *steps, size_t n, struct error *e);
-    /* value[i] in [0,1]: the PRM's aggregated value of chain i up to its newest step.  NULL when there is no PRM. */
+    /* value[i] in [0,1]: the judge's value of chain i up to its newest step.  CAN_VALUE. */
     enum status (*score)(void *self, const branch_id *branches, size_t n, float *value, struct error *e);
-    /* 1 right, 0 wrong, for a finished chain.  NULL unless the user allows a checker during the search. */
-    int (*check)(void *self, branch_id b);
+    /* What a checker says of a finished chain.  CAN_CHECK: only if the user allows a checker during the search. */
+    struct feedback (*check)(void *self, branch_id b);
     /* Canonical answer of a finished chain, NUL-terminated, owned by the evaluator; "" when it holds none. */
     const char *(*answer)(void *self, branch_id b);
+    /* Key of what the chain has reached: equal keys have the same future, whatever led there; 0: unknown. */
+    uint64_t (*state)(void *self, branch_id b);
+    enum status (*put)(void *self, struct put *puts, size_t n, struct error *e);
+    enum status (*propose)(void *self, struct proposal *proposals, size_t n, struct error *e);
+    enum status (*begin)(void *self, struct asking *askings, size_t n, struct error *e);
 };
+/* The first of `needs` that the evaluator lacks, in words ("values", "a draft model" ...); NULL: it can all of them. */
+const char *evaluator_lacks(const struct evaluator *ev, unsigned needs);
 
 /* 0 = no limit; no limit at all means the strategy's default number of simulations.  Shared by all strategies; every one
  * is anytime.  Limits hold for one run (the prompt was paid before it) and are looked at between batches, so a run goes

@@ -70,6 +70,8 @@ struct run_args {
 enum status run_begin(struct run *r, const struct run_args *a, uint64_t cap, bool needs_prm);
 /* False when a limit is reached, cancelled, or run_stop was called: the loop ends with res->why set. */
 bool run_go(struct run *r);
+/* The same look at limits and cancel, within a batch: the evaluator may have cut its steps. */
+void run_look(struct run *r);
 /* Ends the run for this reason; the first call wins. */
 void run_stop(struct run *r, enum why_stopped why);
 /* Picks the answer, sends EVENT_DONE, frees the scratch.  Returns s. */

@@ -36,6 +36,7 @@ uint32_t tree_end_flag(enum step_end end, uint32_t depth, uint32_t max_depth) {
     case STEP_FINISHED: return NODE_FINISHED;
     case STEP_TRUNCATED: return NODE_TRUNCATED;
     case STEP_DEAD: return NODE_DEAD;
+    case STEP_OPEN:
     case STEP_SEPARATOR: break;
     }
     return depth >= max_depth ? NODE_TRUNCATED : 0;

@@ -14,6 +14,9 @@
 
 enum { TOY_MAX_DEPTH = 16, TOY_BRANCHES = 8192, TOY_ROOT = 1 };
 
+/* A step is two tokens: a digit, whose id is itself, and its end. */
+enum { TOY_SEPARATOR = 10, TOY_END = 11 };
+
 struct toy_world {
     uint64_t seed;
     uint32_t width, depth; /* digits 0..width-1; a chain is finished after `depth` of them */
@@ -29,6 +32,8 @@ struct toy_branch {
     uint32_t len, prm_len;
     char digits[TOY_MAX_DEPTH + 1];
     bool ended;
+    bool open;     /* the newest digit has no end yet */
+    uint64_t salt; /* of its prompt: 0 for the problem's own, else what was asked about what; another policy */
 };
 
 struct toy {
@@ -42,8 +47,11 @@ struct toy {
     uint64_t cancel_at_call;
     int cancel;
     uint32_t n_extends, n_scores, max_batch, n_evictions;
+    struct limits limits;
     const char *misuse; /* the first wrong use */
-    char answer_text[32];
+    char answer_text[32], reason[32];
+    char texts[1 << 14]; /* of steps made in one call of several */
+    size_t n_texts;
 };
 
 /* The world: pure functions ------------------------------------------------------------------------------------- */
@@ -54,8 +62,11 @@ static uint64_t toy_hash(const struct toy_world *w, const char *digits, uint64_t
     return h;
 }
 
-static double toy_p(const struct toy_world *w, const char *digits, uint32_t d) {
-    uint64_t h = toy_hash(w, digits, 1);
+/* The draft model's is another one. */
+enum { TOY_DRAFT_SALT = 77 };
+
+static double toy_p_salted(const struct toy_world *w, const char *digits, uint32_t d, uint64_t salt) {
+    uint64_t h = toy_hash(w, digits, 1 + salt);
     double total = 0, mine = 0;
     for (uint32_t i = 0; i < w->width; i++) {
         double weight = 1 + rng_below(h, i, 8);
@@ -65,16 +76,26 @@ static double toy_p(const struct toy_world *w, const char *digits, uint32_t d) {
     return mine / total;
 }
 
+__attribute__((unused)) static double toy_p(const struct toy_world *w, const char *digits, uint32_t d) {
+    return toy_p_salted(w, digits, d, 0);
+}
+
 /* The next digit: argmax (lowest of equals) at temperature 0, else by the inverse of the distribution. */
-static uint32_t toy_digit(const struct toy_world *w, const char *digits, uint64_t key, float temperature) {
+static uint32_t toy_digit_salted(const struct toy_world *w, const char *digits, uint64_t key, float temperature,
+                                 uint64_t salt) {
     uint32_t best = 0;
     for (uint32_t d = 1; d < w->width; d++)
-        if (toy_p(w, digits, d) > toy_p(w, digits, best)) best = d;
+        if (toy_p_salted(w, digits, d, salt) > toy_p_salted(w, digits, best, salt)) best = d;
     if (temperature == 0) return best;
     double u = rng_uniform(key, 0);
     for (uint32_t d = 0; d < w->width; d++)
-        if ((u -= toy_p(w, digits, d)) < 0) return d;
+        if ((u -= toy_p_salted(w, digits, d, salt)) < 0) return d;
     return w->width - 1;
+}
+
+__attribute__((unused)) static uint32_t toy_digit(const struct toy_world *w, const char *digits, uint64_t key,
+                                                  float temperature) {
+    return toy_digit_salted(w, digits, key, temperature, 0);
 }
 
 static enum step_end toy_end(const struct toy_world *w, const char *digits) {
@@ -172,31 +193,175 @@ static enum status toy_reserve(struct toy *y, uint32_t missing, struct error *e)
     return OK;
 }
 
+/* One token at the end of a branch: a digit, or the end of a step, which the digits decide.  False: not allowed here. */
+static bool toy_append(struct toy *y, struct toy_branch *b, int32_t token, enum step_end *end) {
+    *end = STEP_OPEN;
+    if (!b->open) {
+        if (token < 0 || (uint32_t)token >= y->world.width || b->len == TOY_MAX_DEPTH) return false;
+        b->digits[b->len++] = (char)('0' + token), b->digits[b->len] = 0;
+        return b->open = true;
+    }
+    enum step_end real = toy_end(&y->world, b->digits);
+    if (token != (real == STEP_FINISHED ? TOY_END : TOY_SEPARATOR)) return false;
+    *end = real;
+    b->open = false;
+    b->ended = real != STEP_SEPARATOR;
+    return true;
+}
+
+/* The token that the policy (or the draft model) writes next, and its log-probability. */
+static int32_t toy_next(const struct toy *y, const struct toy_branch *b, const struct step *st, float *logprob) {
+    uint64_t salt = b->salt + (st->draft ? TOY_DRAFT_SALT : 0);
+    *logprob = 0;
+    if (b->open) return toy_end(&y->world, b->digits) == STEP_FINISHED ? TOY_END : TOY_SEPARATOR;
+    uint64_t key = st->to_end ? rng_fold(st->key, b->len) : st->key;
+    uint32_t d = toy_digit_salted(&y->world, b->digits, key, st->temperature, salt);
+    *logprob = (float)log(toy_p_salted(&y->world, b->digits, d, salt));
+    return (int32_t)d;
+}
+
+/* Text of a call's digits from `from` on: of one digit a constant, of several in the ring of texts. */
+static const char *toy_step_text(struct toy *y, const struct toy_branch *b, uint32_t from) {
+    if (b->len == from) return "";
+    if (b->len == from + 1) return toy_text((uint32_t)(b->digits[from] - '0'));
+    if (y->n_texts + b->len - from + 1 > sizeof y->texts) y->n_texts = 0;
+    char *text = memcpy(y->texts + y->n_texts, b->digits + from, b->len - from + 1);
+    y->n_texts += b->len - from + 1;
+    return text;
+}
+
+static void toy_write(struct toy *y, struct step *st) {
+    struct toy_branch *b = toy_get(y, st->branch, "one branch twice in a batch");
+    uint32_t first = b->len;
+    st->n_tokens = st->n_steps = 0, st->logprob = 0, st->end = STEP_OPEN;
+    for (bool done = false; !done;) {
+        float logprob;
+        if (limits_reached(&y->limits, &y->ledger)) {
+            st->end = STEP_TRUNCATED, b->ended = true;
+            break;
+        }
+        toy_append(y, b, toy_next(y, b, st, &logprob), &st->end);
+        st->logprob += logprob, st->n_tokens++, st->n_steps += st->end != STEP_OPEN;
+        y->ledger.generated_tokens++, y->ledger.policy_flops += 5;
+        done = st->end == STEP_SEPARATOR ? !st->to_end || st->n_steps == st->max_steps : st->end != STEP_OPEN;
+        if (!done && st->n_tokens == st->max_tokens) done = true, st->end = b->open ? STEP_OPEN : STEP_SEPARATOR;
+    }
+    st->text = st->end == STEP_DEAD ? NULL : toy_step_text(y, b, first);
+    toy_set_kv(y, b, true);
+}
+
 static enum status toy_extend(void *self, struct step *steps, size_t n, struct error *e) {
     struct toy *y = self;
     uint32_t missing = 0;
     enum status s = toy_fault(y, e);
-    for (size_t i = 0; i < n; i++) missing += !toy_get(y, steps[i].branch, "extend of a branch that is not live")->kv;
+    for (size_t i = 0; i < n; i++) {
+        const struct toy_branch *b = toy_get(y, steps[i].branch, "extend of a branch that is not live");
+        if (steps[i].branch == TOY_ROOT || b->ended) y->misuse = "extend of the root or of an ended chain";
+        missing += !b->kv;
+    }
     if (!s) s = toy_reserve(y, missing, e);
     if (s) return s;
     y->n_extends++;
     if (n > y->max_batch) y->max_batch = (uint32_t)n;
-    for (size_t i = 0; i < n; i++) {
-        struct toy_branch *b = toy_get(y, steps[i].branch, "one branch twice in a batch");
-        if (steps[i].branch == TOY_ROOT || b->ended) y->misuse = "extend of the root or of an ended chain";
-        uint32_t d = toy_digit(&y->world, b->digits, steps[i].key, steps[i].temperature);
-        steps[i].text = toy_text(d);
-        steps[i].logprob = (float)log(toy_p(&y->world, b->digits, d));
-        steps[i].n_tokens = 2;
-        b->digits[b->len++] = (char)('0' + d);
-        steps[i].end = toy_end(&y->world, b->digits);
-        b->ended = steps[i].end != STEP_SEPARATOR;
-        if (steps[i].end == STEP_DEAD) steps[i].text = NULL;
-        toy_set_kv(y, b, true);
-        y->ledger.generated_tokens += 2;
-        y->ledger.policy_flops += 10;
-    }
+    for (size_t i = 0; i < n; i++) toy_write(y, &steps[i]);
     return OK;
+}
+
+/* Digits of a text, each with its end; or tokens; or the digits that another branch is ahead. */
+static enum status toy_put_one(struct toy *y, struct put *p, struct error *e) {
+    struct toy_branch *b = toy_get(y, p->branch, "put on a branch that is not live"), old = *b;
+    const char *text = p->tokens ? "" : p->from ? y->branches[p->from].digits + b->len : p->text;
+    uint32_t n = 0;
+    p->logprob = 0, p->end = b->open ? STEP_OPEN : STEP_SEPARATOR;
+    b->ended = false;
+    for (uint32_t i = 0; p->tokens ? i < p->n_tokens : *text || b->open; i++) {
+        int32_t token = p->tokens ? p->tokens[i]
+                        : !b->open ? *text++ - '0'
+                        : toy_end(&y->world, b->digits) == STEP_FINISHED ? TOY_END : TOY_SEPARATOR;
+        if (p->rate && !b->open && token >= 0 && (uint32_t)token < y->world.width)
+            p->logprob += (float)log(toy_p_salted(&y->world, b->digits, (uint32_t)token, b->salt));
+        if (!toy_append(y, b, token, &p->end)) {
+            *b = old;
+            return error_set(e, ERR_INPUT, "toy: token %d cannot stand here", token);
+        }
+        n++;
+    }
+    p->n_tokens = n;
+    if (p->rate) y->ledger.policy_flops += 5 * n;
+    return OK;
+}
+
+static enum status toy_put(void *self, struct put *puts, size_t n, struct error *e) {
+    struct toy *y = self;
+    enum status s = toy_fault(y, e);
+    for (size_t i = 0; i < n && !s; i++) s = toy_put_one(y, &puts[i], e);
+    return s;
+}
+
+static enum status toy_propose(void *self, struct proposal *proposals, size_t n, struct error *e) {
+    struct toy *y = self;
+    enum status s = toy_fault(y, e);
+    for (size_t i = 0; i < n && !s; i++) {
+        struct proposal *p = &proposals[i];
+        struct toy_branch *b = toy_get(y, p->branch, "proposals for a branch that is not live");
+        bool taken[10] = {false};
+        p->n = 0, p->entropy = 0;
+        y->ledger.policy_flops += 5;
+        if (b->open && p->k) {
+            p->tokens[0] = toy_end(&y->world, b->digits) == STEP_FINISHED ? TOY_END : TOY_SEPARATOR;
+            p->logprobs[0] = 0, p->n = 1;
+            continue;
+        }
+        for (uint32_t d = 0; d < y->world.width; d++) {
+            double x = toy_p_salted(&y->world, b->digits, d, b->salt);
+            p->entropy -= (float)(x * log(x));
+        }
+        for (; p->n < p->k && p->n < y->world.width; p->n++) {
+            uint32_t best = 10;
+            for (uint32_t d = 0; d < y->world.width; d++)
+                if (!taken[d] && (best == 10 || toy_p_salted(&y->world, b->digits, d, b->salt) >
+                                                    toy_p_salted(&y->world, b->digits, best, b->salt)))
+                    best = d;
+            taken[best] = true, p->tokens[p->n] = (int32_t)best;
+            p->logprobs[p->n] = (float)log(toy_p_salted(&y->world, b->digits, best, b->salt));
+        }
+    }
+    return s;
+}
+
+/* An empty chain under another policy, which what is asked, about what and with which note decide. */
+static enum status toy_begin(void *self, struct asking *askings, size_t n, struct error *e) {
+    struct toy *y = self;
+    enum status s = toy_fault(y, e);
+    for (size_t i = 0; i < n && !s; i++) {
+        struct asking *a = &askings[i];
+        const char *about = a->about ? toy_get(y, a->about, "a prompt about a branch that is not live")->digits : "";
+        branch_id id = TOY_ROOT + 1;
+        while (id < TOY_BRANCHES && y->branches[id].live) id++;
+        if (id == TOY_BRANCHES || (y->cap_branches && y->n_branches >= y->cap_branches)) {
+            while (i--) toy_drop(y, &askings[i].branch);
+            return error_set(e, ERR_FULL, "toy: out of branches");
+        }
+        uint64_t salt = 1000 + toy_hash(&y->world, about, 100 + (uint64_t)a->ask);
+        for (const char *c = a->note; c && *c; c++) salt = rng_fold(salt, (unsigned char)*c);
+        y->branches[id] = (struct toy_branch){.live = true, .salt = salt};
+        y->n_branches++;
+        a->branch = id;
+    }
+    return s;
+}
+
+/* Digits in another order have the same sum and the same future answers: the toy world's transpositions. */
+static uint64_t toy_state(void *self, branch_id b) {
+    const struct toy_branch *x = toy_get(self, b, "state of a branch that is not live");
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < x->len; i++) sum += (uint64_t)(x->digits[i] - '0');
+    return x->len ? rng_fold(x->len, sum) : 0;
+}
+
+static void toy_limit(void *self, const struct limits *l) {
+    struct toy *y = self;
+    y->limits = l ? *l : (struct limits){0};
 }
 
 static enum status toy_score(void *self, const branch_id *branches, size_t n, float *value, struct error *e) {
@@ -218,9 +383,15 @@ static enum status toy_score(void *self, const branch_id *branches, size_t n, fl
     return OK;
 }
 
-__attribute__((unused)) static int toy_check(void *self, branch_id b) {
+/* The share of right digits; only the best chain is right. */
+__attribute__((unused)) static struct feedback toy_check(void *self, branch_id b) {
     struct toy *y = self;
-    return !strcmp(toy_get(y, b, "check of a branch that is not live")->digits, y->world.best);
+    const char *digits = toy_get(y, b, "check of a branch that is not live")->digits, *best = y->world.best;
+    uint32_t right = 0;
+    while (digits[right] && digits[right] == best[right]) right++;
+    snprintf(y->reason, sizeof y->reason, "%u right", right);
+    bool whole = !strcmp(digits, best);
+    return (struct feedback){whole ? 1 : 0.9f * (float)right / (float)y->world.depth, y->reason};
 }
 
 /* One buffer for all answers: callers must not keep the pointer. */
@@ -237,12 +408,18 @@ static void toy_open(struct toy *y, const struct toy_world *w) {
     y->ev = (struct evaluator){.self = y,
                                .root = TOY_ROOT,
                                .ledger = &y->ledger,
+                               .can = CAN_ALL & ~CAN_CHECK,
+                               .limit = toy_limit,
                                .fork = toy_fork,
                                .drop = toy_drop,
                                .evict = toy_evict,
                                .extend = toy_extend,
                                .score = toy_score,
-                               .answer = toy_answer};
+                               .answer = toy_answer,
+                               .state = toy_state,
+                               .put = toy_put,
+                               .propose = toy_propose,
+                               .begin = toy_begin};
 }
 
 #endif
