@@ -1,45 +1,10 @@
 #!/usr/bin/env bash
-# cli.sh PONDER: the binary from outside: exit codes, streams, files, signals.  Prints "ok NAME" or "not ok NAME" for each
-# test function; run.sh counts them.  Needs models inside the binary.
-set -u
-ponder=$(realpath "${1:?usage: tests/cli.sh PONDER}")
-here=$(realpath "$(dirname "$0")")
-dir=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-unset NO_COLOR CLICOLOR CLICOLOR_FORCE
-export TERM=xterm LC_ALL=C
+# cli.sh PONDER: the binary from outside: exit codes, streams, files, signals.  Needs models inside the binary.
+. "$(dirname "$0")/shell.sh"
 small=(--search mcts --budget 16)
 
-say() { printf '  %s\n' "$*" >&2; }
-
-# expect CODE COMMAND...: runs it, streams into the files out and err; says what happened when the exit code is another.
-expect() {
-    local want=$1 got
-    shift
-    "$@" >out 2>err </dev/null
-    got=$?
-    [ "$got" = "$want" ] && return 0
-    say "exit code $got, expected $want: $*"
-    head -c 600 err >&2
-    return 1
-}
-# has FILE TEXT, lacks FILE TEXT (plain strings)
-has() { grep -qF -- "$2" "$1" || { say "no \"$2\" in $1: $(head -c 400 "$1")"; return 1; }; }
-lacks() { ! grep -qF -- "$2" "$1" || { say "\"$2\" in $1: $(head -c 400 "$1")"; return 1; }; }
-same() { cmp -s "$1" "$2" || { say "$1 and $2 differ"; diff "$1" "$2" | head -5 >&2; return 1; }; }
-empty() { [ ! -s "$1" ] || { say "$1 is not empty: $(head -c 200 "$1")"; return 1; }; }
-one_line() { [ "$(wc -l <"$1")" = 1 ] || { say "$1 has not one line: $(cat "$1")"; return 1; }; }
-# refuses CODE TEXT COMMAND...: this exit code, nothing on stdout, one line on stderr that holds TEXT and no control byte.
-refuses() {
-    local code=$1 text=$2
-    shift 2
-    expect "$code" "$@" && empty out && one_line err && has err "$text" || { say "of: $*"; return 1; }
-    ! LC_ALL=C grep -q '[^ -~]' err || { say "control bytes in the error of: $*"; return 1; }
-}
 # field NAME FILE: a number of the JSON object in the last line
 field() { tail -n 1 "$2" | sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p"; }
-sanitized() { grep -q '__[at]san_init' "$ponder"; }
 # What must not depend on time, threads and interruptions.
 counts() { tail -n 1 "$1" | grep -o '"\(n\|correct\|accuracy\|generated_tokens\|prm_tokens\|policy_flops\|prm_flops\|forks\|pages_copied\|shared_tokens\|simulations\)":[-0-9.e+]*'; }
 puzzles() { printf '%s\n' "4 7 8 8" "2 3 5 12" "1 5 5 5" "1 1 4 6" "6 6 6 6" "3 3 8 8" "1 2 3 4" "2 2 6 9" "5 5 5 9" "4 4 10 10" "1 3 4 6" "1 4 5 6"; }
@@ -363,11 +328,10 @@ t_logits() {
         expect 1 "$ponder" logits --tokens 1,2 -o no/such/file
 }
 t_logits_agree_with_the_reference() {
-    local ref=$here/../../shared/reference/arch
-    [ -f "$ref/llama.gguf" ] || return 0
-    expect 0 "$ponder" logits -m "$ref/llama.gguf" --tokens "$(tr -s ' \n' , <"$ref/tokens.txt" | sed 's/,$//')" -o ours.f32 || return 1
-    cmp <(wc -c <ours.f32) <(wc -c <"$ref/llama.logits.f32") || return 1
-    paste <(od -An -v -tf4 -w4 ours.f32) <(od -An -v -tf4 -w4 "$ref/llama.logits.f32") |
+    local ref=$here/golden
+    expect 0 "$ponder" logits -m "$ref/stories260K-f16.gguf" --tokens "$(jq -c '.ids[:32]' "$ref/story.json" | tr -d '[]')" -o ours.f32 || return 1
+    cmp <(wc -c <ours.f32) <(wc -c <"$ref/stories260K.logits.f32") || return 1
+    paste <(od -An -v -tf4 -w4 ours.f32) <(od -An -v -tf4 -w4 "$ref/stories260K.logits.f32") |
         awk '{ d = $1 - $2; num += d * d; den += $2 * $2 } END { printf "nmse %g\n", num / den; exit !(num / den < 1e-5) }' >&2
 }
 t_run_continues_a_text() {
@@ -435,8 +399,7 @@ t_guessing_changes_no_text() {
         refuses 1 'reward model' "$ponder" "${text[@]}" -md game24-prm
 }
 t_run_stories_as_llama_cpp_does() {
-    local model=$here/../../shared/reference/stories260K.gguf
-    [ -f "$model" ] || return 0
+    local model=$here/golden/stories260K-f16.gguf
     "$ponder" run -m "$model" -p "Once upon a time" --temp 0 -n 60 >out 2>err
     has out "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red ball. She wanted to play with it, but it was too high." || return 1
     refuses 1 'another vocabulary' "$ponder" -q -m "$model" --task game24 "4 7 8 8"
@@ -524,10 +487,4 @@ t_label_and_train_a_reward_model() {
 }
 
 "$ponder" inspect >out 2>&1 || { echo "not ok models_inside_the_binary"; cat out; exit 1; }
-status=0
-for t in $(declare -F | sed -n 's/^declare -f \(t_.*\)/\1/p'); do
-    [ -n "${2:-}" ] && case $t in *$2*) ;; *) continue ;; esac
-    start=$SECONDS
-    if $t; then echo "ok ${t#t_} ($((SECONDS - start)) s)"; else echo "not ok ${t#t_}"; status=1; fi
-done
-exit $status
+run_tests "${2:-}"

@@ -1,34 +1,7 @@
 #!/usr/bin/env bash
 # cli_bench.sh PONDER: ponder bench from outside: models of known shapes, rows in every form, other programs beside it.  Nothing
-# here depends on speed.  Prints "ok NAME" or "not ok NAME" for each test function; run.sh counts them.
-set -u
-ponder=$(realpath "${1:?usage: tests/cli_bench.sh PONDER [PART_OF_A_NAME]}")
-here=$(realpath "$(dirname "$0")")
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-export LC_ALL=C
-
-say() { printf '  %s\n' "$*" >&2; }
-# expect CODE COMMAND...: runs it, streams into the files out and err.
-expect() {
-    local want=$1 got
-    shift
-    "$@" >out 2>err </dev/null
-    got=$?
-    [ "$got" = "$want" ] && return 0
-    say "exit code $got, expected $want: $*"
-    head -c 600 err >&2
-    return 1
-}
-has() { grep -qF -- "$2" "$1" || { say "no \"$2\" in $1: $(head -c 400 "$1")"; return 1; }; }
-# refuses CODE TEXT COMMAND...: this exit code, nothing on stdout, one line on stderr that holds TEXT.
-refuses() {
-    local code=$1 text=$2
-    shift 2
-    expect "$code" "$@" && has err "$text" || return 1
-    [ ! -s out ] && [ "$(wc -l <err)" = 1 ] || { say "stdout, or more than one line of error, of: $*"; return 1; }
-}
+# here depends on speed.
+. "$(dirname "$0")/shell.sh"
 # rows N FIELD...: the file out holds N lines, each a JSON object with these fields and those that every row has.
 rows() {
     local n=$1 field fields
@@ -177,10 +150,4 @@ t_roofline_of_the_same_rows() {
 }
 
 command -v jq >/dev/null || { echo "not ok jq_is_installed"; exit 1; }
-status=0
-for t in $(declare -F | sed -n 's/^declare -f \(t_.*\)/\1/p'); do
-    [ -n "${2:-}" ] && case $t in *$2*) ;; *) continue ;; esac
-    start=$SECONDS
-    if $t; then echo "ok ${t#t_} ($((SECONDS - start)) s)"; else echo "not ok ${t#t_}"; status=1; fi
-done
-exit $status
+run_tests "${2:-}"

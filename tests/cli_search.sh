@@ -1,14 +1,7 @@
 #!/usr/bin/env bash
 # cli_search.sh PONDER: search on problems in words, from outside.  The small policy inside the binary stands for a model of others: it
-# is given its puzzles as raw text, writes steps that end by a line end, and its answer is the last number.  Prints "ok NAME" or
-# "not ok NAME" for each test function; run.sh counts them.
-set -u
-ponder=$(realpath "${1:?usage: tests/cli_search.sh PONDER [PART_OF_A_NAME]}")
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir" || exit 1
-unset NO_COLOR CLICOLOR CLICOLOR_FORCE
-export TERM=xterm LC_ALL=C
+# is given its puzzles as raw text, writes steps that end by a line end, and its answer is the last number.
+. "$(dirname "$0")/shell.sh"
 as_text=(-m game24-policy-small --raw --step-delimiter '\n')
 prompt=$' 4 7 8 8 -> 24\n'
 cat >q.jsonl <<'END'
@@ -17,29 +10,6 @@ cat >q.jsonl <<'END'
 {"problem":" 1 1 1 1 -> 24\n","answer":24}
 END
 
-say() { printf '  %s\n' "$*" >&2; }
-# expect CODE COMMAND...: runs it, streams into the files out and err.
-expect() {
-    local want=$1 got
-    shift
-    "$@" >out 2>err </dev/null
-    got=$?
-    [ "$got" = "$want" ] && return 0
-    say "exit code $got, expected $want: $*"
-    head -c 600 err >&2
-    return 1
-}
-has() { grep -qF -- "$2" "$1" || { say "no \"$2\" in $1: $(head -c 400 "$1")"; return 1; }; }
-lacks() { ! grep -qF -- "$2" "$1" || { say "\"$2\" in $1: $(head -c 400 "$1")"; return 1; }; }
-same() { cmp -s "$1" "$2" || { say "$1 and $2 differ"; diff "$1" "$2" | head -5 >&2; return 1; }; }
-empty() { [ ! -s "$1" ] || { say "$1 is not empty: $(head -c 200 "$1")"; return 1; }; }
-# refuses CODE TEXT COMMAND...: this exit code, nothing on stdout, one line on stderr that holds TEXT.
-refuses() {
-    local code=$1 text=$2
-    shift 2
-    expect "$code" "$@" && empty out && has err "$text" || return 1
-    [ "$(wc -l <err)" = 1 ] || { say "more than one line of error, of: $*"; return 1; }
-}
 # Lines of results without what depends on time.
 timeless() { sed 's/"ms":[^,}]*//; s/"elapsed":[^,}]*//; /"format"/d' "$1"; }
 solve() { "$ponder" solve "${as_text[@]}" -t 1 "$@"; }
@@ -144,10 +114,4 @@ t_run_search() {
         refuses 2 '"nope" is none of greedy' "$ponder" run -p x --search nope
 }
 
-status=0
-for t in $(declare -F | sed -n 's/^declare -f \(t_.*\)/\1/p'); do
-    [ -n "${2:-}" ] && case $t in *$2*) ;; *) continue ;; esac
-    start=$SECONDS
-    if $t; then echo "ok ${t#t_} ($((SECONDS - start)) s)"; else echo "not ok ${t#t_}"; status=1; fi
-done
-exit $status
+run_tests "${2:-}"

@@ -1,25 +1,26 @@
 #!/usr/bin/env bash
 # run.sh BUILD_FOLDER: runs every test program there, then the command-line tests, and adds their counts up.
-# The last line is "N passed, N failed"; logs stay beside the programs.  Exit code 1 when anything failed.
+# The last line is "N passed, N failed, N skipped"; logs stay beside the programs.  A test that cannot run here counts as
+# skipped, never as passed.  Exit code 1 when anything failed.
 set -u
 B=${1:?usage: tests/run.sh BUILD_FOLDER}
 cd "$(dirname "$0")/.."
 export OPENBLAS_NUM_THREADS=1 # our own team is the parallelism, and sanitizers cannot see into the library
 export TSAN_OPTIONS="${TSAN_OPTIONS:-} halt_on_error=1 second_deadlock_stack=1"
-passed=0 failed=0 names=
+passed=0 failed=0 skipped=0 names=
 
 # count LOG EXIT_CODE NAME: takes the numbers from a log; a crash or a time-out is one failure more.
 count() {
     local p f s why=
     p=$(grep -c '^\[ *OK *\]\|^ok ' "$1")
-    s=$(grep -c '^\[ *SKIPPED *\] [^0-9]' "$1")
+    s=$(grep -c '^\[ *SKIPPED *\] [^0-9]\|^skipped ' "$1")
     # cmocka lists the failed ones again below its totals
     f=$(awk '/^\[ *FAILED *\] [0-9]+ test/ { again = 1 } again && /^\[ *FAILED *\] [^0-9]/ { next }
              /^\[=+\] Running/ { again = 0 } /^\[ *FAILED *\] [^0-9]|^not ok / { n++ } END { print n + 0 }' "$1")
     if [ "$2" = 124 ]; then why=" (stopped after $limit s)"; fi
     if [ "$2" != 0 ] && [ "$f" = 0 ]; then f=1 why="${why:- (exit code $2)}"; fi
     if [ "$p" = 0 ] && [ "$f" = 0 ] && [ "$s" = 0 ]; then f=1 why=' (no test ran)'; fi
-    passed=$((passed + p)) failed=$((failed + f))
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     printf '%-24s %4d passed' "$3" "$p"
     [ "$f" = 0 ] || printf ', %d FAILED%s' "$f" "$why"
     [ "$s" = 0 ] || printf ', %d skipped' "$s"
@@ -36,11 +37,11 @@ for source in tests/test_*.c; do
     count "$B/tests/$name.log" $? "$name"
 done
 limit=$((2 * limit)) # some 150 processes
-for name in cli cli_bench cli_search; do
-    start=$SECONDS
-    timeout -k 5 "$limit" "tests/$name.sh" "$B/ponder" </dev/null >"$B/tests/$name.log" 2>&1
+for script in tests/cli*.sh; do
+    name=$(basename "$script" .sh) start=$SECONDS
+    timeout -k 5 "$limit" "$script" "$B/ponder" </dev/null >"$B/tests/$name.log" 2>&1
     count "$B/tests/$name.log" $? "$name"
 done
 [ -z "$names" ] || echo "failed:$names (logs in $B/tests)"
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

@@ -267,88 +267,12 @@ static void callers_do_not_see_each_other(void **state) {
     net_free(&policy), net_free(&value);
 }
 
-/* ---- models of others, when they are there ---- */
-
-static float *read_floats(const char *path, size_t n) {
-    FILE *f = fopen(path, "rb");
-    if (!f) return NULL;
-    float *x = malloc(n * sizeof *x);
-    assert_int_equal(fread(x, sizeof *x, n, f), n);
-    fclose(f);
-    return x;
-}
-
-/* |difference| / |largest logit| to logits made by llama.cpp with K and V in f32. */
-static void check_reference(const char *folder, const char *name, double tolerance) {
-    char path[256], text[512] = "";
-    int32_t tokens[64];
-    uint32_t n = 0;
-    snprintf(path, sizeof path, "../shared/reference/%s/tokens.txt", folder);
-    FILE *f = fopen(path, "r");
-    if (!f) return;
-    assert_non_null(fgets(text, sizeof text, f));
-    fclose(f);
-    for (char *word = strtok(text, ",\n"); word; word = strtok(NULL, ",\n")) tokens[n++] = atoi(word);
-    snprintf(path, sizeof path, "../shared/reference/%s/%s.gguf", folder, name);
-    struct model *m = tiny_open(path);
-    struct bench b = bench_open(m, 2, small_engine);
-    size_t n_vocab = m->config.n_vocab;
-    snprintf(path, sizeof path, "../shared/reference/%s/%s.logits.f32", folder, name);
-    float *want = read_floats(path, n * n_vocab), *got = malloc(n * n_vocab * sizeof *got);
-    run_tokens(&b, engine_seq_new(b.engine), tokens, n, got);
-    double top = 0, off = 0;
-    for (size_t i = 0; i < n * n_vocab; i++) top = fmax(top, fabsf(want[i])), off = fmax(off, fabsf(got[i] - want[i]));
-    print_message("%s/%s: largest |difference| / largest |logit| %.2g\n", folder, name, off / top);
-    if (!(off <= tolerance * top)) fail_msg("%s: off by %g, largest logit %g", name, off, top);
-    free(want), free(got), bench_close(&b), model_close(&m);
-}
-
-static void logits_are_those_of_llama_cpp(void **state) {
-    (void)state;
-    check_reference("arch", "llama", 2e-3);
-    check_reference("quant", "q-F16", 2e-3);
-    check_reference("quant", "q-BF16", 2e-3);
-}
-
-static void greedy_story_is_that_of_llama_cpp(void **state) {
-    (void)state;
-    static const char want[] =
-        ", there was a little girl named Lily. She loved to play outside in the park. One day, she saw a big, red "
-        "ball. She wanted to play with it, but it was too high.\nLily";
-    if (access("../shared/reference/stories260K.gguf", R_OK)) return;
-    struct model *m = tiny_open("../shared/reference/stories260K.gguf");
-    struct bench b = bench_open(m, 1, small_engine);
-    struct tok *t;
-    struct error e;
-    int32_t ids[256];
-    size_t n, n_prompt, size;
-    GOOD(tok_open(m->file, &t, &e));
-    GOOD(tok_encode(t, "Once upon a time", 16, false, true, ids, COUNT(ids), &n, &e));
-    n_prompt = n;
-    float *logits = malloc(m->config.n_vocab * sizeof *logits);
-    uint32_t seq = engine_seq_new(b.engine), read = 0;
-    char got[1024] = "";
-    while (n < 120 && strlen(got) < sizeof want - 1) {
-        struct span s = {seq, (uint32_t)n - read, 1, ids + read, logits};
-        GOOD(engine_run(b.engine, &s, 1, NULL, &e));
-        read = (uint32_t)n;
-        ids[n] = 0;
-        for (uint32_t i = 1; i < m->config.n_vocab; i++)
-            if (logits[i] > logits[ids[n]]) ids[n] = (int32_t)i;
-        n++;
-        tok_decode(t, ids + n_prompt, n - n_prompt, false, got, sizeof got, &size);
-    }
-    assert_string_equal(got, want);
-    free(logits), tok_close(&t), bench_close(&b), model_close(&m);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outputs_are_those_of_the_naive_net), cmocka_unit_test(inference_agrees_with_training),
         cmocka_unit_test(any_batch_gives_the_same_bits),      cmocka_unit_test(any_pieces_give_the_same_bits),
         cmocka_unit_test(any_schedule_gives_the_same_bits),   cmocka_unit_test(a_large_model_gives_the_same_bits),
         cmocka_unit_test(measured_ways_give_the_same_bits),   cmocka_unit_test(callers_do_not_see_each_other),
-        cmocka_unit_test(logits_are_those_of_llama_cpp),      cmocka_unit_test(greedy_story_is_that_of_llama_cpp),
     };
     return cmocka_run_group_tests(tests, NULL, tiny_cleanup);
 }

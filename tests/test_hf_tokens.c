@@ -2,6 +2,7 @@
  * Not the merging: test_tok.c.
  * Next: docs/MODELS.md. */
 #include "tests/hf_folder.h"
+#include "tests/reference.h"
 #include "tests/tok_vocab.h"
 
 /* ---- patterns as tokenizer.json files state them ---- */
@@ -275,10 +276,9 @@ static void a_sentencepiece_vocabulary_comes_back(void **state) {
 
 /* ---- vocabularies of others, when they are there ---- */
 
-static char *whole_file(const char *folder, const char *name, const char *suffix) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/tokenizers/%s%s", folder, name, suffix);
-    FILE *f = fopen(path, "rb");
+static char *whole_file(const char *name, const char *suffix) {
+    const char *path = reference("tokenizers/%s%s", name, suffix);
+    FILE *f = path ? fopen(path, "rb") : NULL;
     if (!f) return NULL;
     char *text = calloc(1, 1 << 20);
     assert_true(fread(text, 1, (1 << 20) - 1, f) < (1 << 20) - 1);
@@ -290,15 +290,13 @@ static void known_vectors_pass_from_tokenizer_json(void **state) {
     (void)state;
     static const char *const names[] = {"gpt-2", "llama-bpe", "qwen2", "llama-spm"};
     static const char mark[] = "\n__ggml_vocab_test__\n";
-    const char *folder = getenv("PONDER_REFERENCE") ? getenv("PONDER_REFERENCE") : "../shared/reference";
+    if (!reference("tokenizers")) skip();
     for (size_t i = 0; i < COUNT(names); i++) {
-        char path[512];
         struct gguf *g;
         struct error e;
-        char *texts = whole_file(folder, names[i], ".inp"), *lines = whole_file(folder, names[i], ".out");
+        char *texts = whole_file(names[i], ".inp"), *lines = whole_file(names[i], ".out");
         if (!texts || !lines) continue;
-        snprintf(path, sizeof path, "%s/tokenizers/%s.gguf", folder, names[i]);
-        GOOD(gguf_open(path, &g, &e));
+        GOOD(gguf_open(reference("tokenizers/%s.gguf", names[i]), &g, &e));
         put_vocabulary(g);
         gguf_close(&g);
         struct tok *t = folder_tok();

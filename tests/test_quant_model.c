@@ -1,7 +1,6 @@
 /* test_quant_model.c: models in every tensor type against logits from exactly dequantised weights, with f32 activations
  * and with the int8 activations that are the default, which must err less than llama.cpp's do on the same file.
- * Not the types themselves: test_quant.c and test_quant_blocks.c.  Runs where the reference files are (the folder that
- * PONDER_REFERENCE names, or ../shared/reference), and says that it skips where they are not.
+ * Not the types themselves: test_quant.c and test_quant_blocks.c.  Skipped without the reference files (tests/reference.h).
  * Next: ops/widen.h. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +16,7 @@
 #include <cmocka.h>
 
 #include "model/engine.h"
+#include "tests/reference.h"
 
 enum { N_TOKENS = 16, N_VOCAB = 512 };
 
@@ -32,9 +32,9 @@ static const struct peer {
              {"Q4_K_M", 4.82e-4, 2.54e-4}, {"Q5_K_M", 5.08e-4, 2.75e-4}, {"Q6_K", 4.99e-4, 2.76e-4}};
 
 static FILE *open_reference(const char *name, char path[600]) {
-    const char *folder = getenv("PONDER_REFERENCE");
-    snprintf(path, 600, "%s/quant/%s", folder ? folder : "../shared/reference", name);
-    return fopen(path, "rb");
+    const char *found = reference("quant/%s", name);
+    snprintf(path, 600, "%s", found ? found : name);
+    return found ? fopen(path, "rb") : NULL;
 }
 
 static bool read_ids(int32_t ids[N_TOKENS]) {

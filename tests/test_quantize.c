@@ -1,6 +1,7 @@
 /* test_quantize.c: model files written with smaller weights: the types chosen, the keys kept, the logits, what is refused.
  * Not the blocks: test_quant_blocks.c.
  * Next: weights/quantize.h. */
+#include "tests/reference.h"
 #include "tests/tiny_model.h"
 
 #include "weights/quantize.h"
@@ -246,17 +247,12 @@ static void test_memory(void **state) {
 static void test_reference_types(void **state) {
     (void)state;
     static const char *const names[] = {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K_M", "Q5_K_M", "Q6_K"};
-    const char *folder = getenv("PONDER_REFERENCE");
-    char path[600];
-    if (!folder) folder = "../shared/reference";
-    snprintf(path, sizeof path, "%s/quant/q-F16.gguf", folder);
-    if (access(path, R_OK)) skip();
-    struct gguf *in = open_file(path);
+    if (!reference("quant/q-F16.gguf")) skip();
+    struct gguf *in = open_file(reference("quant/q-F16.gguf"));
     struct quant_model m = {0, gguf_find(in, "output.weight") != NULL};
     m.n_layer = (uint32_t)number(in, "llama.block_count");
     for (size_t i = 0; i < COUNT(names); i++) {
-        snprintf(path, sizeof path, "%s/quant/q-%s.gguf", folder, names[i]);
-        struct gguf *theirs = open_file(path);
+        struct gguf *theirs = open_file(reference("quant/q-%s.gguf", names[i]));
         for (size_t t = 0; t < gguf_n_tensors(in); t++) {
             const struct gguf_tensor *from = gguf_tensor_at(in, t);
             char name[80];

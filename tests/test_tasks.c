@@ -2,6 +2,7 @@
  * what is reachable, raw move enumeration for how many solutions there are.
  * Not the text of steps and expressions: test_tasks_text.c.
  * Next: tasks/countdown.h. */
+#include "tests/reference.h"
 #include "tests/tasks_help.h"
 
 static long count(const char *text) {
@@ -245,7 +246,8 @@ static void test_known_puzzles(void **state) {
 
 static void test_dev_puzzles(void **state) {
     (void)state;
-    FILE *f = fopen("../shared/data/game24-dev.txt", "r");
+    const char *path = reference("game24-dev.txt");
+    FILE *f = path ? fopen(path, "r") : NULL;
     if (!f) skip();
     char line[100];
     long n = 0;

@@ -1,6 +1,7 @@
 /* test_tok.c: tokenizers against hand-made vectors, naive oracles and, when they are at hand, published vectors.
  * Not broken files: test_tok_hostile.c.  Not the patterns: test_pretok.c.
  * Next: tokenizer/tok.c. */
+#include "tests/reference.h"
 #include "tests/tok_vocab.h"
 
 /* ---- our own vocabulary ---- */
@@ -489,19 +490,16 @@ static size_t read_ids(char **at, int32_t *ids, size_t cap) {
 static void published_vectors(void **state) {
     (void)state;
     const char *names[] = {"gpt-2", "llama-bpe", "llama-spm", "qwen2"}, *line = "\n__ggml_vocab_test__\n";
+    if (!reference("tokenizers")) skip();
     for (size_t k = 0; k < COUNT(names); k++) {
         char path[128];
         struct error e;
         struct gguf *g;
         struct tok *t;
-        snprintf(path, sizeof path, "../shared/reference/tokenizers/%s.gguf", names[k]);
-        if (access(path, R_OK)) return;
-        if (gguf_open(path, &g, &e) || tok_open(g, &t, &e)) fail_msg("%s", e.text);
+        if (gguf_open(reference("tokenizers/%s.gguf", names[k]), &g, &e) || tok_open(g, &t, &e)) fail_msg("%s", e.text);
         gguf_close(&g);
-        snprintf(path, sizeof path, "../shared/reference/tokenizers/%s.inp", names[k]);
-        char *texts = slurp(path);
-        snprintf(path, sizeof path, "../shared/reference/tokenizers/%s.out", names[k]);
-        char *outs = slurp(path), *out = outs;
+        char *texts = slurp(reference("tokenizers/%s.inp", names[k]));
+        char *outs = slurp(reference("tokenizers/%s.out", names[k])), *out = outs;
         int cases = 0;
         for (char *at = texts, *end; (end = strstr(at, line)); at = end + strlen(line), cases++) {
             int32_t want[1024], got[1024];
@@ -521,12 +519,10 @@ static void published_vectors(void **state) {
 
 static void tiny_stories(void **state) {
     (void)state;
-    const char *path = "../shared/reference/stories260K.gguf";
     struct error e;
     struct gguf *g;
     struct tok *t;
-    if (access(path, R_OK)) return;
-    if (gguf_open(path, &g, &e) || tok_open(g, &t, &e)) fail_msg("%s", e.text);
+    if (gguf_open("tests/golden/stories260K-f16.gguf", &g, &e) || tok_open(g, &t, &e)) fail_msg("%s", e.text);
     gguf_close(&g);
     int32_t ids[16];
     size_t n;
