@@ -41,7 +41,8 @@ static enum status new_engine(struct subject *s, const struct room *r, uint32_t 
                               .max_tokens = r->tokens,
                               .max_rows = larger(ubatch, r->branches),
                               .kv_type = type};
-    return engine_new(s->model, s->team, &p, &s->engine, e);
+    enum status st = engine_new(s->model, s->team, &p, &s->engine, e);
+    return st ? st : engine_client_new(s->engine, NULL, &s->client, e);
 }
 
 enum status subject_open(struct subject *s, const char *model, int threads, uint32_t ubatch, enum kv_type type,
@@ -63,6 +64,7 @@ enum status subject_open(struct subject *s, const char *model, int threads, uint
 }
 
 void subject_close(struct subject *s) {
+    if (s->client) engine_client_free(&s->client);
     engine_free(&s->engine);
     team_free(&s->team);
     if (s->model) model_close(&s->model);
@@ -85,19 +87,19 @@ size_t subject_pass_bytes(const struct subject *s) {
 }
 
 static enum status run_prefill(struct subject *s, uint32_t n, double *seconds, struct error *e) {
-    uint32_t seq = engine_seq_new(s->engine);
+    uint32_t seq = engine_seq_new(s->client);
     struct span span = {.seq = seq, .n_tokens = n, .n_out = 1, .tokens = s->tokens, .out = s->logits};
     uint64_t start = clock_ns();
-    enum status st = engine_run(s->engine, &span, 1, NULL, e);
+    enum status st = engine_run(s->client, &span, 1, NULL, e);
     *seconds = (double)(clock_ns() - start) / 1e9;
-    engine_drop(s->engine, &seq);
+    engine_drop(s->client, &seq);
     return st;
 }
 
 /* The trunk cut to `depth` tokens; sharing pages, so nothing is read again. */
 static uint32_t context_of(struct subject *s, uint32_t depth) {
-    uint32_t seq = s->trunk ? engine_fork(s->engine, s->trunk) : engine_seq_new(s->engine);
-    engine_truncate(s->engine, seq, depth);
+    uint32_t seq = s->trunk ? engine_fork(s->client, s->trunk) : engine_seq_new(s->client);
+    engine_truncate(s->client, seq, depth);
     return seq;
 }
 
@@ -105,16 +107,16 @@ static enum status run_branches(struct subject *s, const struct bench_case *c, d
     uint32_t base = context_of(s, c->depth), n_out = engine_n_out(s->engine);
     uint64_t start = clock_ns();
     enum status st = OK;
-    for (uint32_t i = 0; i < c->branches; i++) s->seqs[i] = engine_fork(s->engine, base);
+    for (uint32_t i = 0; i < c->branches; i++) s->seqs[i] = engine_fork(s->client, base);
     for (uint32_t t = 0; !st && t < c->gen; t++) {
         for (uint32_t i = 0; i < c->branches; i++)
             s->spans[i] =
                 (struct span){s->seqs[i], 1, 1, &s->tokens[(i + t) % s->n_tokens], s->logits + (size_t)i * n_out};
-        st = engine_run(s->engine, s->spans, c->branches, NULL, e);
+        st = engine_run(s->client, s->spans, c->branches, NULL, e);
     }
     *seconds = (double)(clock_ns() - start) / 1e9;
-    for (uint32_t i = 0; i < c->branches; i++) engine_drop(s->engine, &s->seqs[i]);
-    engine_drop(s->engine, &base);
+    for (uint32_t i = 0; i < c->branches; i++) engine_drop(s->client, &s->seqs[i]);
+    engine_drop(s->client, &base);
     return st;
 }
 
@@ -123,9 +125,9 @@ enum status subject_warm(struct subject *s, struct error *e) {
     double seconds;
     enum status st = OK;
     if (s->trunk_len) {
-        s->trunk = engine_seq_new(s->engine);
+        s->trunk = engine_seq_new(s->client);
         struct span span = {.seq = s->trunk, .n_tokens = s->trunk_len, .tokens = s->tokens};
-        st = engine_run(s->engine, &span, 1, NULL, e);
+        st = engine_run(s->client, &span, 1, NULL, e);
     }
     return st ? st : run_branches(s, &little, &seconds, e);
 }

@@ -19,6 +19,7 @@ struct subject {
     struct model *model;
     struct team *team;
     struct engine *engine;
+    struct client *client;
     int32_t *tokens; /* [n_tokens] random ids */
     uint32_t n_tokens;
     float *logits;             /* [most branches, n_out] */

@@ -115,6 +115,7 @@ struct replay {
     struct model *model;
     struct team *team;
     struct engine *engine;
+    struct client *client;
     uint32_t *seqs; /* [n_nodes] branch of each node; 0: none */
     uint32_t *left; /* [n_steps] tokens that a step of the batch still needs */
     struct span *spans;
@@ -135,7 +136,7 @@ static uint32_t batch_end(const struct script *s, uint32_t i) {
 
 static void release(struct replay *r) {
     for (uint32_t i = 0; i < r->script->n_nodes; i++)
-        if (r->seqs[i]) engine_drop(r->engine, &r->seqs[i]);
+        if (r->seqs[i]) engine_drop(r->client, &r->seqs[i]);
 }
 
 static enum status grow(struct replay *r, uint32_t first, uint32_t end, struct error *e) {
@@ -147,7 +148,7 @@ static enum status grow(struct replay *r, uint32_t first, uint32_t end, struct e
         if (!parent || r->seqs[steps[i].node])
             return error_set(e, ERR_INPUT, "the trace grows node %u from %u, which is not there", steps[i].node,
                              steps[i].parent);
-        r->seqs[steps[i].node] = engine_fork(r->engine, parent);
+        r->seqs[steps[i].node] = engine_fork(r->client, parent);
         longest = steps[i].n_tokens > longest ? steps[i].n_tokens : longest;
     }
     for (uint32_t t = 0; !s && t < longest; t++) {
@@ -158,7 +159,7 @@ static enum status grow(struct replay *r, uint32_t first, uint32_t end, struct e
                                             r->logits + n * n_out};
                 n++;
             }
-        s = engine_run(r->engine, r->spans, n, NULL, e);
+        s = engine_run(r->client, r->spans, n, NULL, e);
         r->passes++;
     }
     return s;
@@ -167,14 +168,14 @@ static enum status grow(struct replay *r, uint32_t first, uint32_t end, struct e
 static enum status replay(struct replay *r, double *seconds, struct error *e) {
     const struct script *s = r->script;
     r->passes = 0;
-    r->seqs[0] = engine_seq_new(r->engine);
+    r->seqs[0] = engine_seq_new(r->client);
     struct span prompt = {.seq = r->seqs[0], .n_tokens = s->prompt, .tokens = r->tokens};
-    enum status st = engine_run(r->engine, &prompt, 1, NULL, e);
+    enum status st = engine_run(r->client, &prompt, 1, NULL, e);
     uint64_t start = clock_ns();
     for (uint32_t i = 0, end; !st && i < s->n_steps; i = end) {
         end = i + 1;
         if (!s->steps[i].n_tokens) {
-            if (r->seqs[s->steps[i].node]) engine_drop(r->engine, &r->seqs[s->steps[i].node]);
+            if (r->seqs[s->steps[i].node]) engine_drop(r->client, &r->seqs[s->steps[i].node]);
         } else {
             end = batch_end(s, i);
             st = grow(r, i, end, e);
@@ -226,10 +227,12 @@ static enum status open_replay(struct replay *r, const struct options *o, const 
     if (longest > r->model->config.n_ctx)
         return error_set(e, ERR_INPUT, "branches of %u tokens; the model was trained for %u", longest,
                          r->model->config.n_ctx);
-    return engine_new(r->model, r->team, &p, &r->engine, e);
+    st = engine_new(r->model, r->team, &p, &r->engine, e);
+    return st ? st : engine_client_new(r->engine, NULL, &r->client, e);
 }
 
 static void close_replay(struct replay *r) {
+    if (r->client) engine_client_free(&r->client);
     engine_free(&r->engine);
     team_free(&r->team);
     if (r->model) model_close(&r->model);

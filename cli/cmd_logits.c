@@ -47,12 +47,12 @@ static enum status write_file(const char *path, const float *data, size_t n, str
 }
 
 static enum status run(const struct session *s, const int32_t *ids, uint32_t n, const char *out, struct error *e) {
-    struct engine *en = s->policy.engine;
-    size_t n_out = engine_n_out(en);
+    struct client *c = s->policy.client;
+    size_t n_out = engine_n_out(s->policy.engine);
     float *logits = mem_new(n, n_out * sizeof *logits);
     if (!logits) return error_set(e, ERR_MEMORY, "no memory for %u rows of %zu logits", n, n_out);
-    struct span span = {.seq = engine_seq_new(en), .n_tokens = n, .n_out = n, .tokens = ids, .out = logits};
-    enum status st = engine_run(en, &span, 1, NULL, e);
+    struct span span = {.seq = engine_seq_new(c), .n_tokens = n, .n_out = n, .tokens = ids, .out = logits};
+    enum status st = engine_run(c, &span, 1, NULL, e);
     if (!st) st = write_file(out, logits, n * n_out, e);
     if (!st) fprintf(stderr, "%s: %u rows of %zu float32\n", out, n, n_out);
     mem_free(logits);

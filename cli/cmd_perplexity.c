@@ -59,16 +59,16 @@ static double neg_log_prob(const float *logits, uint32_t n, int32_t id) {
 
 /* One chunk [n]; ids[0] is overwritten where the model begins with BOS. */
 static enum status score_chunk(struct text *t, int32_t *ids, uint32_t n, struct score *score, struct error *e) {
-    struct engine *en = t->session.policy.engine;
-    uint32_t n_vocab = engine_n_out(en), first = n / 2;
+    struct client *c = t->session.policy.client;
+    uint32_t n_vocab = engine_n_out(engine_of(c)), first = n / 2;
     struct span span = {.seq = t->seq, .n_tokens = first, .tokens = ids, .out = t->logits};
     if (tok_adds_bos(t->session.tok)) ids[0] = tok_bos(t->session.tok);
-    engine_truncate(en, t->seq, 0);
-    enum status s = engine_run(en, &span, 1, NULL, e);
+    engine_truncate(c, t->seq, 0);
+    enum status s = engine_run(c, &span, 1, NULL, e);
     for (uint32_t at = first; !s && at < n - 1; at += span.n_tokens) {
         span.n_tokens = span.n_out = n - 1 - at < ROWS ? n - 1 - at : ROWS;
         span.tokens = ids + at;
-        if ((s = engine_run(en, &span, 1, NULL, e))) break;
+        if ((s = engine_run(c, &span, 1, NULL, e))) break;
         for (uint32_t i = 0; i < span.n_tokens; i++) {
             double x = neg_log_prob(t->logits + (size_t)i * n_vocab, n_vocab, ids[at + i + 1]);
             score->n++, score->nll += x, score->nll2 += x * x;
@@ -143,7 +143,7 @@ static enum status open_text(struct text *t, const struct options *o, struct err
     if ((s = read_text(t, e))) return s;
     t->logits = mem_new((size_t)ROWS * engine_n_out(t->session.policy.engine), sizeof *t->logits);
     if (!t->logits) return error_set(e, ERR_MEMORY, "no memory for %d rows of logits", ROWS);
-    t->seq = engine_seq_new(t->session.policy.engine);
+    t->seq = engine_seq_new(t->session.policy.client);
     return OK;
 }
 

@@ -97,7 +97,7 @@ static enum status open_writer(struct writer *w, const struct options *o, struct
     if ((s = speculative_open(&o->speculative, &w->session, &w->speculative, e))) return s;
     w->stream =
         (struct stream){.to = stdout, .stops = o->sampling.stops.values, .n_stops = (size_t)o->sampling.stops.n};
-    w->seq = engine_seq_new(w->session.policy.engine);
+    w->seq = engine_seq_new(w->session.policy.client);
     s = sampling_open(&o->sampling, w->session.tok, engine_n_out(w->session.policy.engine), &w->sampling, e);
     return s ? s : speculative_begin(&w->speculative, &w->sampling, w->seq, e);
 }
@@ -112,7 +112,7 @@ static void close_writer(struct writer *w) {
 static enum status feed(struct writer *w, const int32_t *tokens, size_t n, struct error *e) {
     struct span span = {
         .seq = w->seq, .n_tokens = (uint32_t)n, .n_out = n > 0, .tokens = tokens, .out = w->sampling.logits};
-    return engine_run(w->session.policy.engine, &span, 1, NULL, e);
+    return engine_run(w->session.policy.client, &span, 1, NULL, e);
 }
 
 /* One pass a token, or several tokens from one pass; n: tokens written so far. */

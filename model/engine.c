@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "model/forward.h"
 #include "model/rope.h"
@@ -23,12 +24,18 @@ struct request {
     struct request *next;
 };
 
+struct client {
+    struct engine *engine;
+    struct client_params params;
+};
+
 struct engine {
     const struct model *model;
     struct team *team;
     struct engine_params params;
     struct kv *kv;
-    struct pass pass; /* written by the leader only */
+    struct client **owner; /* [n_seqs + 1] of a sequence; NULL: it is free */
+    struct pass pass;      /* written by the leader only */
     int32_t *tokens;
     float *rope[ROPE_OFF]; /* the local one NULL when no layer needs it */
     struct kv_need *needs;
@@ -100,6 +107,8 @@ enum status engine_new(struct model *m, struct team *team, const struct engine_p
     pthread_cond_init(&en->changed, NULL);
     struct kv_shape shape = {c->n_layer, c->n_head_kv, c->head_dim, p->kv_type};
     enum status s = kv_new(shape, p->n_pages, p->n_seqs, p->max_tokens, &en->kv, e);
+    if (!s && !(en->owner = mem_new((size_t)p->n_seqs + 1, sizeof(struct client *))))
+        s = error_set(e, ERR_MEMORY, "no memory for %u sequences", p->n_seqs);
     if (!s) s = model_pack(m, team, p->exact, e);
     if (!s && (!alloc_pass(en) || !alloc_rope(en)))
         s = error_set(e, ERR_MEMORY, "no memory for passes of %u rows", p->max_rows);
@@ -122,6 +131,7 @@ void engine_free(struct engine **enp) {
     attention_free(&p->attention);
     mem_free(p->segments), mem_free(p->outputs), mem_free(en->tokens), mem_free(en->needs);
     for (int i = 0; i < ROPE_OFF; i++) mem_free(en->rope[i]);
+    mem_free(en->owner);
     kv_free(&en->kv);
     pthread_cond_destroy(&en->changed);
     pthread_mutex_destroy(&en->lock);
@@ -132,35 +142,80 @@ void engine_free(struct engine **enp) {
 const struct model *engine_model(const struct engine *en) { return en->model; }
 uint32_t engine_n_out(const struct engine *en) { return en->model->head.rows; }
 
+/* ---- clients ---- */
+
+enum status engine_client_new(struct engine *en, const struct client_params *p, struct client **out, struct error *e) {
+    struct client *c = *out = mem_new(1, sizeof *c);
+    if (!c) return error_set(e, ERR_MEMORY, "no memory for a client of the engine");
+    c->engine = en;
+    if (p) c->params = *p;
+    return OK;
+}
+
+void engine_client_free(struct client **cp) {
+    struct client *c = *cp;
+    if (!c) return;
+    struct engine *en = c->engine;
+    pthread_mutex_lock(&en->lock);
+    for (uint32_t seq = 1; seq <= en->params.n_seqs; seq++) {
+        uint32_t mine = seq;
+        if (en->owner[seq] == c) en->owner[seq] = NULL, kv_drop(en->kv, &mine);
+    }
+    pthread_mutex_unlock(&en->lock);
+    mem_free(c);
+    *cp = NULL;
+}
+
+struct engine *engine_of(const struct client *c) {
+    return c->engine;
+}
+void engine_set_limits(struct client *c, uint64_t deadline_ns, const volatile int *cancel) {
+    c->params.deadline_ns = deadline_ns, c->params.cancel = cancel;
+}
+
+enum status engine_given_up(const struct client *c, struct error *e) {
+    if (c->params.cancel && *c->params.cancel) return error_set(e, ERR_CANCELLED, "cancelled");
+    if (c->params.deadline_ns && clock_ns() >= c->params.deadline_ns) return error_set(e, ERR_CANCELLED, "out of time");
+    return OK;
+}
+
 /* ---- sequences: kv.h under the lock ---- */
 
-uint32_t engine_seq_new(struct engine *en) {
+uint32_t engine_seq_new(struct client *c) {
+    struct engine *en = c->engine;
     pthread_mutex_lock(&en->lock);
     uint32_t seq = kv_seq_new(en->kv);
+    if (seq) en->owner[seq] = c;
     pthread_mutex_unlock(&en->lock);
     return seq;
 }
 
-uint32_t engine_fork(struct engine *en, uint32_t seq) {
+uint32_t engine_fork(struct client *c, uint32_t seq) {
+    struct engine *en = c->engine;
     pthread_mutex_lock(&en->lock);
     uint32_t to = kv_fork(en->kv, seq);
+    if (to) en->owner[to] = c;
     pthread_mutex_unlock(&en->lock);
     return to;
 }
 
-void engine_drop(struct engine *en, uint32_t *seq) {
+void engine_drop(struct client *c, uint32_t *seq) {
+    struct engine *en = c->engine;
     pthread_mutex_lock(&en->lock);
+    en->owner[*seq] = NULL;
     kv_drop(en->kv, seq);
     pthread_mutex_unlock(&en->lock);
 }
 
-void engine_truncate(struct engine *en, uint32_t seq, uint32_t len) {
+void engine_truncate(struct client *c, uint32_t seq, uint32_t len) {
+    struct engine *en = c->engine;
     pthread_mutex_lock(&en->lock);
     kv_truncate(en->kv, seq, len);
     pthread_mutex_unlock(&en->lock);
 }
 
-uint32_t engine_len(struct engine *en, uint32_t seq) {
+uint32_t engine_len(struct client *c, uint32_t seq) {
+    struct engine *en = c->engine;
     pthread_mutex_lock(&en->lock);
     uint32_t len = kv_len(en->kv, seq);
     pthread_mutex_unlock(&en->lock);
@@ -185,14 +240,16 @@ uint32_t engine_pages_free(struct engine *en) {
     return n;
 }
 
-uint32_t engine_prefix(struct engine *en, uint32_t seq, const int32_t *tokens, uint32_t n) {
+uint32_t engine_prefix(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n) {
+    struct engine *en = c->engine;
     pthread_mutex_lock(&en->lock);
     uint32_t hit = kv_adopt(en->kv, seq, tokens, n);
     pthread_mutex_unlock(&en->lock);
     return hit;
 }
 
-void engine_remember(struct engine *en, uint32_t seq, const int32_t *tokens, uint32_t n) {
+void engine_remember(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n) {
+    struct engine *en = c->engine;
     pthread_mutex_lock(&en->lock);
     kv_remember(en->kv, seq, tokens, n);
     pthread_mutex_unlock(&en->lock);
@@ -290,8 +347,8 @@ static enum status check_spans(const struct engine *en, const struct span *spans
 }
 
 /* More rows than one pass holds: pieces one after another, undone if one of them finds no room. */
-static enum status run_pieces(struct engine *en, const struct span *spans, size_t n, uint64_t *copied,
-                              struct error *e) {
+static enum status run_pieces(struct client *c, const struct span *spans, size_t n, uint64_t *copied, struct error *e) {
+    struct engine *en = c->engine;
     size_t i = 0, n_out = en->model->head.rows;
     uint32_t at = 0; /* tokens of span i that are done */
     enum status s = OK;
@@ -303,22 +360,33 @@ static enum status run_pieces(struct engine *en, const struct span *spans, size_
             uint32_t from = at > skipped ? at : skipped;
             piece.n_out = at + take - from, piece.out = spans[i].out + (from - skipped) * n_out;
         }
+        if ((s = engine_given_up(c, e))) break;
         s = submit(en, &piece, 1, take, copied, e);
         if (!s && (at += take) == spans[i].n_tokens) i++, at = 0;
     }
     if (s)
         for (size_t j = 0; j <= i && j < n; j++) {
             uint32_t added = j < i ? spans[j].n_tokens : at;
-            engine_truncate(en, spans[j].seq, engine_len(en, spans[j].seq) - added);
+            engine_truncate(c, spans[j].seq, engine_len(c, spans[j].seq) - added);
         }
     return s;
 }
 
-enum status engine_run(struct engine *en, const struct span *spans, size_t n, uint64_t *pages_copied, struct error *e) {
+enum status engine_run(struct client *c, const struct span *spans, size_t n, uint64_t *pages_copied, struct error *e) {
+    struct engine *en = c->engine;
     uint64_t rows;
     enum status s = check_spans(en, spans, n, &rows, e);
-    if (s || rows == 0) return s;
+    if (s || rows == 0 || (s = engine_given_up(c, e))) return s;
     if (rows <= en->params.max_rows && n <= en->params.max_rows)
         return submit(en, spans, n, (uint32_t)rows, pages_copied, e);
-    return run_pieces(en, spans, n, pages_copied, e);
+    return run_pieces(c, spans, n, pages_copied, e);
+}
+
+enum status engine_read(struct client *c, struct reading *r, struct error *e) {
+    r->n_cached = engine_prefix(c, r->seq, r->tokens, r->n + !r->out); /* all of it, when no output is wanted */
+    struct span span = {r->seq, r->n - r->n_cached, r->out != NULL, r->tokens + r->n_cached, r->out};
+    enum status s = engine_run(c, &span, 1, &r->pages_copied, e);
+    if (s) engine_truncate(c, r->seq, 0);
+    else engine_remember(c, r->seq, r->tokens, r->n);
+    return s;
 }

@@ -1,5 +1,5 @@
-/* engine.h: one model, its KV cache and the passes over them.  Callers from any thread hand in rows; the first waiter leads
- * one pass for all that wait (leader/follower).
+/* engine.h: one model, its KV cache and the passes over them.  Callers from any thread hand in rows; the first waiter
+ * leads one pass for all that wait (leader/follower).
  * Not a sampler and not a search.
  * Next: forward.c for the pass itself. */
 #ifndef PONDER_ENGINE_H
@@ -34,19 +34,52 @@ void engine_free(struct engine **en);
 const struct model *engine_model(const struct engine *en);
 uint32_t engine_n_out(const struct engine *en); /* outputs per row: n_vocab, or 1 for a reward model */
 
+/* ---- clients ----
+ *
+ * A client is one search, one chat or one request: whoever needs KV memory of its own to go on.  Sequences belong to a client,
+ * so that its pages can be counted. */
+struct client;
+struct client_params {
+    /* Admission: so many pages can be had at any time by this client, whatever others do.  Enough for the smallest thing it does
+     * at once (one step of one chain); more than the engine has counts as all of them.  0: none are kept for it. */
+    uint32_t min_pages;
+    uint32_t priority;          /* higher ones are admitted and read before others that wait */
+    uint64_t deadline_ns;       /* of clock_ns; 0: none */
+    const volatile int *cancel; /* non-zero: give up; may be NULL */
+    /* Gives back KV of what the client needs least, about n_pages pages; returns 0 when there is nothing to give.  Called on the
+     * thread and from inside of an engine_run of this client; may drop, cut and fork sequences that are not in that call.
+     * NULL: nothing. */
+    uint32_t (*reclaim)(void *arg, uint32_t n_pages);
+    void *arg;
+};
+
+/* Blocks until min_pages can be promised.  ERR_CANCELLED while waiting; ERR_MEMORY.  p NULL: all zero.
+ * A thread that needs clients of several engines makes them in the same order as everybody else: policy, reward model, draft. */
+enum status engine_client_new(struct engine *en, const struct client_params *p, struct client **out, struct error *e);
+/* Drops its sequences too. */
+void engine_client_free(struct client **c);
+struct engine *engine_of(const struct client *c);
+/* Others than at first; for the thread that uses the client, between two calls. */
+void engine_set_limits(struct client *c, uint64_t deadline_ns, const volatile int *cancel);
+/* OK, or ERR_CANCELLED with its line: what an engine_run would say now. */
+enum status engine_given_up(const struct client *c, struct error *e);
+
 /* Sequences: see kv.h; these take the engine's lock.  0: none free. */
-uint32_t engine_seq_new(struct engine *en);
-uint32_t engine_fork(struct engine *en, uint32_t seq);
-void engine_drop(struct engine *en, uint32_t *seq);
-void engine_truncate(struct engine *en, uint32_t seq, uint32_t len);
-uint32_t engine_len(struct engine *en, uint32_t seq);
+uint32_t engine_seq_new(struct client *c);
+uint32_t engine_fork(struct client *c, uint32_t seq);
+void engine_drop(struct client *c, uint32_t *seq);
+void engine_truncate(struct client *c, uint32_t seq, uint32_t len);
+uint32_t engine_len(struct client *c, uint32_t seq);
+/* kv_adopt: on an empty sequence, tokens of n that need no computation, at most n - 1; and kv_remember, after they were run. */
+uint32_t engine_prefix(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n);
+void engine_remember(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n);
+
 struct kv_stats engine_kv_stats(struct engine *en);
 uint64_t engine_kv_bytes_peak(struct engine *en); /* largest KV memory in use so far */
 uint32_t engine_pages_free(struct engine *en);
-/* kv_adopt: on an empty sequence, tokens of n that need no computation, at most n - 1; and kv_remember, after they were run. */
-uint32_t engine_prefix(struct engine *en, uint32_t seq, const int32_t *tokens, uint32_t n);
-void engine_remember(struct engine *en, uint32_t seq, const int32_t *tokens, uint32_t n);
 bool engine_check(struct engine *en, struct error *e); /* kv_check */
+
+/* ---- passes ---- */
 
 /* Appends tokens to one sequence and gives the outputs of its last n_out tokens. */
 struct span {
@@ -56,8 +89,20 @@ struct span {
     float *out;               /* [n_out, engine_n_out] */
 };
 /* Blocks until the outputs are there.  Each sequence at most once per call and in one call at a time.  ERR_FULL (no KV
- * pages left, context passed) and ERR_INPUT (an id out of range): nothing was done.  *pages_copied (may be NULL) grows by the copies on write that
- * this call caused.  Bitwise promise: the outputs of a row depend on its own tokens only. */
-enum status engine_run(struct engine *en, const struct span *spans, size_t n, uint64_t *pages_copied, struct error *e);
+ * pages left, context passed), ERR_INPUT (an id out of range), ERR_CANCELLED (the client's deadline or flag, looked at
+ * between passes): nothing was done.  *pages_copied (may be NULL) grows by the copies on write that this call caused.
+ * Bitwise promise: the outputs of a row depend on its own tokens only. */
+enum status engine_run(struct client *c, const struct span *spans, size_t n, uint64_t *pages_copied, struct error *e);
+
+/* A text into an empty sequence: takes over what is remembered of it, waits for what another call reads just now, computes the
+ * rest, and remembers it for others. */
+struct reading {
+    uint32_t seq, n;       /* n >= 1 */
+    const int32_t *tokens; /* [n] */
+    float *out;            /* [engine_n_out] of the last token; NULL: not wanted */
+    uint32_t n_cached;     /* out: tokens that were not computed */
+    uint64_t pages_copied; /* out: as in engine_run, grows */
+};
+enum status engine_read(struct client *c, struct reading *r, struct error *e);
 
 #endif

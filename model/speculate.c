@@ -44,8 +44,8 @@ enum status speculate_new(const struct speculate_params *p, struct speculator **
     struct speculator *s = mem_new(1, sizeof *s);
     if (!s) return error_set(e, ERR_MEMORY, "no memory for drafts");
     s->p = *p, s->n_try = p->draft_max;
-    s->n_vocab = s->row = engine_n_out(p->target);
-    if (p->draft && engine_n_out(p->draft) > s->row) s->row = engine_n_out(p->draft);
+    s->n_vocab = s->row = engine_n_out(engine_of(p->target));
+    if (p->draft && engine_n_out(engine_of(p->draft)) > s->row) s->row = engine_n_out(engine_of(p->draft));
     enum status st =
         alloc_speculator(s) ? OK : error_set(e, ERR_MEMORY, "no memory for drafts of %u tokens", p->draft_max);
     if (!st && p->draft && !(s->draft_seq = engine_seq_new(p->draft)))
@@ -95,7 +95,7 @@ static uint32_t guess_from_text(int32_t *ids, size_t n_ids, uint32_t most) {
 /* Draws guesses one by one; where the draft's context, its KV cache or its vocabulary ends there are no more. */
 static enum status guess_from_model(struct speculator *s, int32_t *ids, size_t n_ids, uint32_t most, uint32_t *n,
                                     struct error *e) {
-    uint32_t n_out = engine_n_out(s->p.draft), len = engine_len(s->p.draft, s->draft_seq);
+    uint32_t n_out = engine_n_out(engine_of(s->p.draft)), len = engine_len(s->p.draft, s->draft_seq);
     assert(len <= n_ids); /* speculate_cut */
     for (*n = 0; *n < most; ++*n) {
         float *logits = s->draft_logits + (size_t)*n * s->row;
@@ -178,8 +178,8 @@ static void learn(struct speculator *s, uint32_t n, uint32_t right) {
     s->stats.drafted += n, s->stats.accepted += right;
 }
 
-static void cut(struct engine *en, uint32_t seq, size_t len) {
-    if (engine_len(en, seq) > len) engine_truncate(en, seq, (uint32_t)len);
+static void cut(struct client *c, uint32_t seq, size_t len) {
+    if (engine_len(c, seq) > len) engine_truncate(c, seq, (uint32_t)len);
 }
 
 void speculate_cut(struct speculator *s, size_t n_ids, size_t n_unused) {

@@ -18,7 +18,7 @@
 #include "model/sample.h"
 
 struct speculate_params {
-    struct engine *target, *draft; /* borrowed; draft NULL: guesses come from the text (prompt lookup) */
+    struct client *target, *draft; /* borrowed; draft NULL: guesses come from the text (prompt lookup) */
     uint32_t seq;                  /* of the target, the caller's */
     struct sample_params sampling; /* of both models */
     uint64_t key;                  /* plain decoding draws token i of the text with (key, i); so do we */

@@ -28,6 +28,7 @@ struct text_block {
 
 struct eval_model {
     struct eval_params p;
+    struct client *policy, *prm; /* of the engines; prm NULL: none */
     struct ledger ledger;
     struct limits limits;
     uint32_t n_prompt, n_vocab, n_out; /* n_out: of the reward model, per token */
@@ -88,11 +89,11 @@ static enum status model_fork(void *self, branch_id from, branch_id *to, struct 
     if (!id) return error_set(e, ERR_FULL, "all %u branches are in use", m->p.max_branches);
     struct chain *b = &m->chains[id];
     *b = *a;
-    b->policy_seq = a->policy_seq ? engine_fork(m->p.policy, a->policy_seq) : 0;
-    b->prm_seq = a->prm_seq ? engine_fork(m->p.prm, a->prm_seq) : 0;
+    b->policy_seq = a->policy_seq ? engine_fork(m->policy, a->policy_seq) : 0;
+    b->prm_seq = a->prm_seq ? engine_fork(m->prm, a->prm_seq) : 0;
     if ((a->policy_seq && !b->policy_seq) || (a->prm_seq && !b->prm_seq)) {
-        if (b->policy_seq) engine_drop(m->p.policy, &b->policy_seq);
-        if (b->prm_seq) engine_drop(m->p.prm, &b->prm_seq);
+        if (b->policy_seq) engine_drop(m->policy, &b->policy_seq);
+        if (b->prm_seq) engine_drop(m->prm, &b->prm_seq);
         b->live = false;
         m->free_ids[m->n_free++] = id;
         return error_set(e, ERR_FULL, "all KV sequences are in use");
@@ -109,8 +110,8 @@ static enum status model_fork(void *self, branch_id from, branch_id *to, struct 
 static void model_evict(void *self, branch_id b) {
     struct eval_model *m = self;
     struct chain *c = &m->chains[b];
-    if (c->policy_seq) engine_drop(m->p.policy, &c->policy_seq);
-    if (c->prm_seq) engine_drop(m->p.prm, &c->prm_seq);
+    if (c->policy_seq) engine_drop(m->policy, &c->policy_seq);
+    if (c->prm_seq) engine_drop(m->prm, &c->prm_seq);
     m->ledger.replayed_tokens += c->n_policy + c->n_prm; /* what using it again will cost */
     c->n_policy = c->n_prm = 0;
 }
@@ -120,8 +121,8 @@ static void model_drop(void *self, branch_id *b) {
     if (!*b) return;
     struct chain *c = &m->chains[*b];
     assert(c->live);
-    if (c->policy_seq) engine_drop(m->p.policy, &c->policy_seq);
-    if (c->prm_seq) engine_drop(m->p.prm, &c->prm_seq);
+    if (c->policy_seq) engine_drop(m->policy, &c->policy_seq);
+    if (c->prm_seq) engine_drop(m->prm, &c->prm_seq);
     c->live = false;
     m->free_ids[m->n_free++] = *b;
     *b = 0;
@@ -141,8 +142,8 @@ static uint64_t flops_of(const struct engine *en, uint32_t from, uint32_t to, ui
 }
 
 /* ERR_FULL when no sequence is free. */
-static enum status need_seq(struct engine *en, uint32_t *seq, struct error *e) {
-    if (!*seq && !(*seq = engine_seq_new(en))) return error_set(e, ERR_FULL, "all KV sequences are in use");
+static enum status need_seq(struct client *c, uint32_t *seq, struct error *e) {
+    if (!*seq && !(*seq = engine_seq_new(c))) return error_set(e, ERR_FULL, "all KV sequences are in use");
     return OK;
 }
 
@@ -152,7 +153,7 @@ static enum status need_seq(struct engine *en, uint32_t *seq, struct error *e) {
 static enum status read_pending(struct eval_model *m, const struct step *steps, uint32_t n_active, struct error *e) {
     for (uint32_t i = 0; i < n_active; i++) {
         struct chain *c = &m->chains[steps[m->active[i]].branch];
-        enum status s = need_seq(m->p.policy, &c->policy_seq, e);
+        enum status s = need_seq(m->policy, &c->policy_seq, e);
         if (s) return s;
         m->spans[i] = (struct span){.seq = c->policy_seq,
                                     .n_tokens = c->n_tokens - c->n_policy,
@@ -160,7 +161,7 @@ static enum status read_pending(struct eval_model *m, const struct step *steps, 
                                     .tokens = tokens_of(m, steps[m->active[i]].branch) + c->n_policy,
                                     .out = m->logits + (size_t)i * m->n_vocab};
     }
-    enum status s = engine_run(m->p.policy, m->spans, n_active, &m->ledger.pages_copied, e);
+    enum status s = engine_run(m->policy, m->spans, n_active, &m->ledger.pages_copied, e);
     if (s) return s;
     for (uint32_t i = 0; i < n_active; i++) {
         struct chain *c = &m->chains[steps[m->active[i]].branch];
@@ -264,7 +265,7 @@ static void undo_steps(struct eval_model *m, struct step *steps, size_t n) {
         c->n_reward = c->n_reward_before, c->logprob = c->logprob_before;
         uint32_t keep = c->n_tokens ? c->n_tokens - 1 : 0;
         if (c->policy_seq && c->n_policy > keep) {
-            engine_truncate(m->p.policy, c->policy_seq, keep);
+            engine_truncate(m->policy, c->policy_seq, keep);
             c->n_policy = keep;
         }
         m->ledger.generated_tokens -= steps[i].n_tokens;
@@ -335,7 +336,7 @@ const int32_t *eval_model_prm_tokens(const struct eval_model *m, branch_id b, ui
 static enum status read_rewards(struct eval_model *m, const branch_id *branches, uint32_t n, struct error *e) {
     for (uint32_t i = 0; i < n; i++) {
         struct chain *c = &m->chains[branches[i]];
-        enum status s = need_seq(m->p.prm, &c->prm_seq, e);
+        enum status s = need_seq(m->prm, &c->prm_seq, e);
         if (s) return s;
         uint32_t fresh = c->n_reward - c->n_prm;
         m->spans[i] = (struct span){.seq = c->prm_seq,
@@ -344,7 +345,7 @@ static enum status read_rewards(struct eval_model *m, const branch_id *branches,
                                     .tokens = reward_tokens_of(m, branches[i]) + c->n_prm,
                                     .out = m->outputs + (size_t)i * m->p.max_prm_tokens * m->n_out};
     }
-    enum status s = engine_run(m->p.prm, m->spans, n, &m->ledger.pages_copied, e);
+    enum status s = engine_run(m->prm, m->spans, n, &m->ledger.pages_copied, e);
     if (s) return s;
     for (uint32_t i = 0; i < n; i++) {
         struct chain *c = &m->chains[branches[i]];
@@ -365,13 +366,13 @@ static enum status read_rewards(struct eval_model *m, const branch_id *branches,
 static enum status read_chains(struct eval_model *m, const branch_id *branches, uint32_t n, struct error *e) {
     for (uint32_t i = 0; i < n; i++) {
         struct chain *c = &m->chains[branches[i]];
-        enum status s = need_seq(m->p.policy, &c->policy_seq, e);
+        enum status s = need_seq(m->policy, &c->policy_seq, e);
         if (s) return s;
         m->spans[i] = (struct span){.seq = c->policy_seq,
                                     .n_tokens = c->n_tokens - 1 - c->n_policy,
                                     .tokens = tokens_of(m, branches[i]) + c->n_policy};
     }
-    enum status s = engine_run(m->p.policy, m->spans, n, &m->ledger.pages_copied, e);
+    enum status s = engine_run(m->policy, m->spans, n, &m->ledger.pages_copied, e);
     for (uint32_t i = 0; i < n && !s; i++) {
         struct chain *c = &m->chains[branches[i]];
         m->ledger.policy_flops += flops_of(m->p.policy, c->n_policy, c->n_tokens - 1, 0);
@@ -392,14 +393,14 @@ static enum status fork_and_ask(struct eval_model *m, const branch_id *branches,
         if (!tok_is_end(m->p.tok, last)) ids[n_ids++] = last;
         memcpy(ids + n_ids, q->ids, q->n * sizeof *ids);
         n_ids += (uint32_t)q->n;
-        if (!(m->asking[n_forks] = engine_fork(m->p.policy, c->policy_seq))) {
+        if (!(m->asking[n_forks] = engine_fork(m->policy, c->policy_seq))) {
             s = error_set(e, ERR_FULL, "all KV sequences are in use");
             break;
         }
         m->spans[n_forks] = (struct span){m->asking[n_forks], n_ids, 1, ids, m->logits + (size_t)n_forks * m->n_vocab};
     }
-    if (!s) s = engine_run(m->p.policy, m->spans, n, &m->ledger.pages_copied, e);
-    for (uint32_t i = 0; i < n_forks; i++) engine_drop(m->p.policy, &m->asking[i]);
+    if (!s) s = engine_run(m->policy, m->spans, n, &m->ledger.pages_copied, e);
+    for (uint32_t i = 0; i < n_forks; i++) engine_drop(m->policy, &m->asking[i]);
     return s;
 }
 
@@ -482,6 +483,12 @@ static enum status alloc_model(struct eval_model *m, struct error *e) {
     return error_set(e, ERR_MEMORY, "no memory for %u branches of %u tokens", p->max_branches, p->max_tokens);
 }
 
+static enum status open_clients(struct eval_model *m, struct error *e) {
+    struct client_params p = {.deadline_ns = m->p.deadline_ns, .cancel = m->p.cancel};
+    enum status s = engine_client_new(m->p.policy, &p, &m->policy, e);
+    return s || !m->p.prm ? s : engine_client_new(m->p.prm, &p, &m->prm, e);
+}
+
 /* All of what the reward model reads before the first step. */
 static enum status read_reward_prompt(struct eval_model *m, const char *problem, struct error *e) {
     struct chain *c = &m->chains[m->root];
@@ -492,11 +499,14 @@ static enum status read_reward_prompt(struct eval_model *m, const char *problem,
                          m->prm_prompt.n, m->p.max_prm_tokens - 1);
     memcpy(reward_tokens_of(m, m->root), m->prm_prompt.ids, m->prm_prompt.n * sizeof(int32_t));
     c->n_reward = (uint32_t)m->prm_prompt.n;
-    if ((s = need_seq(m->p.prm, &c->prm_seq, e))) return s;
-    c->n_prm = engine_prefix(m->p.prm, c->prm_seq, m->prm_prompt.ids, c->n_reward);
-    m->ledger.shared_tokens += c->n_prm;
-    if (!(s = read_rewards(m, &m->root, 1, e))) engine_remember(m->p.prm, c->prm_seq, m->prm_prompt.ids, c->n_prm);
-    return s;
+    if ((s = need_seq(m->prm, &c->prm_seq, e))) return s;
+    struct reading r = {.seq = c->prm_seq, .n = c->n_reward, .tokens = m->prm_prompt.ids};
+    if (r.n && (s = engine_read(m->prm, &r, e))) return s;
+    c->n_prm = c->n_reward;
+    m->ledger.shared_tokens += r.n_cached, m->ledger.pages_copied += r.pages_copied;
+    m->ledger.prm_tokens += r.n - r.n_cached;
+    m->ledger.prm_flops += flops_of(m->p.prm, r.n_cached, r.n, 0);
+    return OK;
 }
 
 /* The prompt: all of it through the reward model, all but its last token through the policy.  Pages that an earlier search
@@ -519,14 +529,12 @@ static enum status read_prompt(struct eval_model *m, const char *prompt, struct 
         return error_set(e, ERR_INPUT, "the prompt has %zu tokens, allowed 1 to %u (-c)", n, m->p.max_tokens - 1);
     c->n_tokens = m->n_prompt = (uint32_t)n;
     m->ledger.prompt_tokens = n;
-    if ((s = need_seq(m->p.policy, &c->policy_seq, e))) return s;
-    uint32_t known = engine_prefix(m->p.policy, c->policy_seq, tokens, (uint32_t)n);
-    struct span span = {.seq = c->policy_seq, .n_tokens = (uint32_t)n - 1 - known, .tokens = tokens + known};
-    if ((s = engine_run(m->p.policy, &span, 1, &m->ledger.pages_copied, e))) return s;
-    c->n_policy = (uint32_t)n - 1;
-    engine_remember(m->p.policy, c->policy_seq, tokens, c->n_policy);
-    m->ledger.policy_flops += flops_of(m->p.policy, known, c->n_policy, 0);
-    m->ledger.shared_tokens += known;
+    if ((s = need_seq(m->policy, &c->policy_seq, e))) return s;
+    struct reading r = {.seq = c->policy_seq, .n = (uint32_t)n - 1, .tokens = tokens};
+    if (r.n && (s = engine_read(m->policy, &r, e))) return s;
+    c->n_policy = r.n;
+    m->ledger.policy_flops += flops_of(m->p.policy, r.n_cached, r.n, 0);
+    m->ledger.shared_tokens += r.n_cached, m->ledger.pages_copied += r.pages_copied;
     return m->p.prm ? read_reward_prompt(m, m->p.problem ? m->p.problem : prompt, e) : OK;
 }
 
@@ -549,6 +557,7 @@ enum status eval_model_open(const struct eval_params *p, const char *prompt, str
     m->n_vocab = engine_n_out(p->policy), m->n_out = m->p.prm ? engine_n_out(p->prm) : 1;
     bool scores = p->oracle || m->p.prm || m->p.ptrue || p->verifier == VERIFIER_LOGPROB;
     enum status s = alloc_model(m, e);
+    if (!s) s = open_clients(m, e);
     if (s || (s = read_prompt(m, prompt, e))) {
         eval_model_close(&m);
         return s;
@@ -582,6 +591,8 @@ void eval_model_close(struct eval_model **mp) {
         next = t->next;
         mem_free(t);
     }
+    if (m->prm) engine_client_free(&m->prm);
+    if (m->policy) engine_client_free(&m->policy);
     prm_prompt_free(&m->prm_prompt);
     mem_free(m->reward_tokens), mem_free(m->scored), mem_free(m->asked), mem_free(m->asking);
     mem_free(m->chains), mem_free(m->tokens), mem_free(m->free_ids), mem_free(m->spans), mem_free(m->active);

@@ -44,6 +44,8 @@ struct eval_params {
     const char *delimiter;
     const int32_t *prompt_tokens; /* [n_prompt_tokens] read instead of the prompt's text; NULL: the text is read */
     size_t n_prompt_tokens;
+    uint64_t deadline_ns;       /* of clock_ns, 0: none; and a flag: calls are given up between two passes of a model */
+    const volatile int *cancel; /* NULL: none */
     const char *problem; /* what a reward model is told the task is; NULL: the prompt */
     /* What the task knows, given the text after the prompt; each may be NULL. */
     int (*check)(void *arg, const char *text);                            /* only if the user allows it during search */

@@ -197,7 +197,8 @@ static enum status new_engine(const struct session_options *o, const struct sess
                               .max_rows = rows_of_pass(o),
                               .exact = o->exact,
                               .kv_type = type};
-    return engine_new(l->model, s->team, &p, &l->engine, e);
+    st = engine_new(l->model, s->team, &p, &l->engine, e);
+    return st ? st : engine_client_new(l->engine, NULL, &l->client, e);
 }
 
 enum status session_same_tokens(const struct tok *tok, struct gguf *file, bool *same, struct error *e) {
@@ -279,6 +280,7 @@ enum status session_open(const struct session_options *o, const struct session_s
 }
 
 static void close_loaded(struct loaded *l) {
+    if (l->client) engine_client_free(&l->client);
     if (l->engine) engine_free(&l->engine);
     if (l->model) model_close(&l->model);
 }

@@ -114,6 +114,7 @@ struct session_options {
 struct loaded {
     struct model *model;
     struct engine *engine; /* NULL when no engine was wanted */
+    struct client *client; /* for one text at a time, without pages kept for it */
 };
 
 /* Constant after session_open, so that any number of threads may use it. */

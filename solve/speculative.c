@@ -21,7 +21,8 @@ static enum status open_draft(const char *name, const struct session *session, s
     uint32_t ctx = m->config.n_ctx < session->ctx ? m->config.n_ctx : session->ctx;
     struct engine_params p = {
         .n_pages = (ctx + KV_PAGE - 1) / KV_PAGE + 1, .n_seqs = 1, .max_tokens = ctx, .max_rows = 512};
-    return engine_new(l->model, session->team, &p, &l->engine, e);
+    st = engine_new(l->model, session->team, &p, &l->engine, e);
+    return st ? st : engine_client_new(l->engine, NULL, &l->client, e);
 }
 
 static void adjust(void *arg, const int32_t *ids, size_t n_ids, float *logits) {
@@ -41,8 +42,8 @@ enum status speculative_open(const struct speculative_options *o, const struct s
 enum status speculative_begin(struct speculative *s, struct sampling *sampling, uint32_t seq, struct error *e) {
     const struct speculative_options *o = s->o;
     if (!o->model && !o->lookup) return OK;
-    struct speculate_params p = {.target = s->session->policy.engine,
-                                 .draft = s->draft.engine,
+    struct speculate_params p = {.target = s->session->policy.client,
+                                 .draft = s->draft.client,
                                  .seq = seq,
                                  .sampling = sampling_params(sampling),
                                  .key = sampling->key,
@@ -56,6 +57,7 @@ enum status speculative_begin(struct speculative *s, struct sampling *sampling, 
 
 void speculative_close(struct speculative *s) {
     speculate_free(&s->speculator);
+    if (s->draft.client) engine_client_free(&s->draft.client);
     if (s->draft.engine) engine_free(&s->draft.engine);
     if (s->draft.model) model_close(&s->draft.model);
 }

@@ -110,7 +110,7 @@ static enum status open_all(struct talk *t, struct error *e) {
     s = tok_encode(t->session.tok, ending, sizeof ending - 1, true, false, t->end_thinking, sizeof ending, &t->n_end,
                    e);
     if (s) return s;
-    t->seq = engine_seq_new(t->session.policy.engine);
+    t->seq = engine_seq_new(t->session.policy.client);
     t->color = terminal_of(STDOUT_FILENO).color;
     s = sampling_open(&t->o->sampling, t->session.tok, engine_n_out(t->session.policy.engine), &t->sampling, e);
     if (!s) s = speculative_open(&t->o->speculative, &t->session, &t->speculative, e);
@@ -186,7 +186,7 @@ static enum status feed(struct talk *t, const int32_t *ids, size_t n, const vola
         part = n - i < 512 ? n - i : 512;
         struct span span = {
             .seq = t->seq, .n_tokens = (uint32_t)part, .n_out = 1, .tokens = ids + i, .out = t->sampling.logits};
-        enum status s = engine_run(t->session.policy.engine, &span, 1, NULL, e);
+        enum status s = engine_run(t->session.policy.client, &span, 1, NULL, e);
         if (s) return s;
         memmove(t->ids + t->n_ids, ids + i, part * sizeof *ids);
         t->n_ids += part;
@@ -211,8 +211,8 @@ static enum status new_tokens(struct talk *t, const struct jinja_text *x, int32_
 
 /* What the text does not hold, or not any more, leaves the caches: earlier turns, guesses that were not taken. */
 static void forget_text(struct talk *t) {
-    struct engine *en = t->session.policy.engine;
-    if (engine_len(en, t->seq) > t->n_ids) engine_truncate(en, t->seq, (uint32_t)t->n_ids);
+    struct client *c = t->session.policy.client;
+    if (engine_len(c, t->seq) > t->n_ids) engine_truncate(c, t->seq, (uint32_t)t->n_ids);
     if (!t->speculative.speculator) return;
     speculate_cut(t->speculative.speculator, t->n_ids, t->n_known > t->n_taken ? t->n_known - t->n_taken : 0);
     t->n_known = 0;
@@ -272,14 +272,14 @@ static enum status put_token(struct talk *t, int32_t id, struct gguf_string *pie
 
 /* The next token, from logits that are there or, with guesses, from a pass for several; n: tokens of this answer so far. */
 static enum status next_token(struct talk *t, uint64_t n, int32_t *id, struct error *e) {
-    struct engine *en = t->session.policy.engine;
+    struct client *c = t->session.policy.client;
     size_t cap = t->session.ctx, more = 0;
     int64_t most = t->o->sampling.n;
     enum status s = OK;
     if (!t->speculative.speculator) return sampling_next(&t->sampling, t->ids, t->n_ids, id, e);
     if (most >= 0 && cap > t->n_ids + ((uint64_t)most - n)) cap = t->n_ids + ((uint64_t)most - n);
     if (t->n_known <= t->n_ids) {
-        if (engine_len(en, t->seq) == t->n_ids) engine_truncate(en, t->seq, (uint32_t)t->n_ids - 1); /* read again */
+        if (engine_len(c, t->seq) == t->n_ids) engine_truncate(c, t->seq, (uint32_t)t->n_ids - 1); /* read again */
         s = speculate_step(t->speculative.speculator, t->ids, t->n_ids, cap, &more, e);
         t->n_known = t->n_ids + more;
     }
@@ -291,7 +291,7 @@ static enum status next_token(struct talk *t, uint64_t n, int32_t *id, struct er
 /* After an answer with guesses: the cache holds all that `ids` does, for the next turn. */
 static enum status fill_cache(struct talk *t, struct error *e) {
     static const volatile int never = 0;
-    size_t n = t->n_ids, len = engine_len(t->session.policy.engine, t->seq);
+    size_t n = t->n_ids, len = engine_len(t->session.policy.client, t->seq);
     t->n_ids = len;
     return feed(t, t->ids + len, n - len, &never, e);
 }

@@ -32,6 +32,7 @@ static inline struct model_config wide_shape(void) {
 struct bench {
     struct team *team;
     struct engine *engine;
+    struct client *client;
     int threads;
     bool shared; /* the team is another's */
 };
@@ -48,6 +49,7 @@ static inline struct bench bench_open(struct model *m, int threads, struct engin
     p.max_tokens = p.max_tokens < 128 ? 128 : p.max_tokens;
     p.always_share = true; /* these models are so small that one thread would do all */
     GOOD(engine_new(m, b.team, &p, &b.engine, &e));
+    GOOD(engine_client_new(b.engine, NULL, &b.client, &e));
     return b;
 }
 
@@ -57,10 +59,12 @@ __attribute__((unused)) static inline struct bench bench_share(struct model *m, 
     struct error e;
     p.always_share = true;
     GOOD(engine_new(m, b.team, &p, &b.engine, &e));
+    GOOD(engine_client_new(b.engine, NULL, &b.client, &e));
     return b;
 }
 
 static inline void bench_close(struct bench *b) {
+    engine_client_free(&b->client);
     engine_free(&b->engine);
     if (!b->shared) team_free(&b->team);
 }
@@ -70,7 +74,7 @@ static inline void run_tokens(struct bench *b, uint32_t seq, const int32_t *toke
     struct span s = {seq, n, out ? n : 0, tokens, out};
     struct error e;
     assert_true(seq != 0);
-    GOOD(engine_run(b->engine, &s, 1, NULL, &e));
+    GOOD(engine_run(b->client, &s, 1, NULL, &e));
 }
 
 /* ---- texts and their outputs ---- */
@@ -96,7 +100,7 @@ static inline struct texts texts_of(struct model *m, uint64_t key) {
             x.tokens[i][k] = (int32_t)rng_below(rng_fold(key, (uint64_t)i), k, m->config.n_vocab);
         x.want[i] = malloc(lengths[i] * x.n_out * sizeof(float));
         struct bench b = bench_open(m, 1, p);
-        run_tokens(&b, engine_seq_new(b.engine), x.tokens[i], lengths[i], x.want[i]);
+        run_tokens(&b, engine_seq_new(b.client), x.tokens[i], lengths[i], x.want[i]);
         bench_close(&b);
     }
     return x;
@@ -147,7 +151,7 @@ static inline void schedule_run(struct bench *b, const struct texts *x, struct l
         struct live *l = of[i];
         spans[i] = spans[k], of[i] = of[k], spans[k] = s, of[k] = l;
     }
-    if (engine_run(b->engine, spans, n, NULL, &e)) schedule_fails("engine_run: %s", e.text);
+    if (engine_run(b->client, spans, n, NULL, &e)) schedule_fails("engine_run: %s", e.text);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t first = of[i]->at + spans[i].n_tokens - spans[i].n_out;
         const float *want = x->want[of[i]->text] + first * x->n_out;
@@ -171,20 +175,20 @@ static inline void schedule_change(struct bench *b, const struct texts *x, struc
         switch (rng_below(key, 40 + i, 4)) {
         case 0: /* cut */
             l->at = rng_below(key, 60 + i, l->at + 1);
-            engine_truncate(b->engine, l->seq, l->at);
+            engine_truncate(b->client, l->seq, l->at);
             break;
         case 1: /* a fork of another branch goes on with a text that is equal so far; the parent may go first */
             while (same < x->len[text] && same < other->at && x->tokens[text][same] == x->tokens[other->text][same])
                 same++;
             if (same < other->at || other == l) break;
-            engine_drop(b->engine, &l->seq);
-            *l = (struct live){engine_fork(b->engine, other->seq), text, same};
+            engine_drop(b->client, &l->seq);
+            *l = (struct live){engine_fork(b->client, other->seq), text, same};
             if (!l->seq) schedule_fails("no sequence for a fork");
             break;
         case 2:
             if (l->at < x->len[l->text]) break;
-            engine_drop(b->engine, &l->seq);
-            *l = (struct live){engine_seq_new(b->engine), text, 0};
+            engine_drop(b->client, &l->seq);
+            *l = (struct live){engine_seq_new(b->client), text, 0};
             break;
         default: break;
         }
@@ -193,12 +197,12 @@ static inline void schedule_change(struct bench *b, const struct texts *x, struc
 
 static inline void random_schedule(struct bench *b, const struct texts *x, uint64_t key, int rounds) {
     struct live live[N_LIVE];
-    for (uint32_t i = 0; i < N_LIVE; i++) live[i] = (struct live){engine_seq_new(b->engine), i % N_TEXTS, 0};
+    for (uint32_t i = 0; i < N_LIVE; i++) live[i] = (struct live){engine_seq_new(b->client), i % N_TEXTS, 0};
     for (int r = 0; r < rounds && !*schedule_failure; r++) {
         schedule_run(b, x, live, rng_fold(key, 2 * (uint64_t)r));
         schedule_change(b, x, live, rng_fold(key, 2 * (uint64_t)r + 1));
     }
-    for (uint32_t i = 0; i < N_LIVE; i++) engine_drop(b->engine, &live[i].seq);
+    for (uint32_t i = 0; i < N_LIVE; i++) engine_drop(b->client, &live[i].seq);
 }
 
 #endif

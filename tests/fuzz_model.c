@@ -24,22 +24,24 @@ static void run(struct model *m) {
     struct error e = {""};
     struct team *team;
     struct engine *en;
+    struct client *c;
     struct engine_params p = {.n_pages = 4, .n_seqs = 2, .max_tokens = 32, .max_rows = 4};
     CHECK(team_new(1, &team, &e) == OK);
     enum status s = engine_new(m, team, &p, &en, &e);
     CHECK(s == OK || *e.text);
     if (s == OK) {
+        CHECK(engine_client_new(en, NULL, &c, &e) == OK);
         uint32_t n = engine_n_out(en), last = m->config.n_vocab - 1;
         int32_t tokens[3] = {0, (int32_t)(last / 2), (int32_t)last};
         struct sample_scratch scratch = {mem_new(n, sizeof(float)), mem_new(n, sizeof(int32_t))};
-        struct span span = {.seq = engine_seq_new(en), .n_tokens = 3, .n_out = 1, .tokens = tokens};
+        struct span span = {.seq = engine_seq_new(c), .n_tokens = 3, .n_out = 1, .tokens = tokens};
         CHECK((span.out = mem_new(n, sizeof(float))) && scratch.p && scratch.ids);
-        CHECK(engine_run(en, &span, 1, NULL, &e) == OK);
+        CHECK(engine_run(c, &span, 1, NULL, &e) == OK);
         struct sample_params sp = {.temperature = 1, .top_p = 0.9f};
         int32_t id = sample_token(&sp, span.out, n, 1, 2, &scratch, NULL);
         CHECK(id >= -1 && id < (int32_t)n);
         mem_free(span.out), mem_free(scratch.p), mem_free(scratch.ids);
-        engine_free(&en);
+        engine_client_free(&c), engine_free(&en);
     }
     team_free(&team);
 }

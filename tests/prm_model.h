@@ -213,12 +213,14 @@ static inline void p_read(struct model *m, const int32_t *ids, size_t n, size_t 
     struct engine_params p = {.n_pages = P_IDS / KV_PAGE, .n_seqs = 1, .max_tokens = P_IDS, .max_rows = 512};
     struct team *team;
     struct engine *en;
+    struct client *c;
     struct error e;
     GOOD(team_new(1, &team, &e));
     GOOD(engine_new(m, team, &p, &en, &e));
-    struct span s = {engine_seq_new(en), (uint32_t)n, (uint32_t)n_out, ids, out};
-    GOOD(engine_run(en, &s, 1, NULL, &e));
-    engine_free(&en), team_free(&team);
+    GOOD(engine_client_new(en, NULL, &c, &e));
+    struct span s = {engine_seq_new(c), (uint32_t)n, (uint32_t)n_out, ids, out};
+    GOOD(engine_run(c, &s, 1, NULL, &e));
+    engine_client_free(&c), engine_free(&en), team_free(&team);
 }
 
 #endif

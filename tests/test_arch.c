@@ -50,7 +50,7 @@ static double reference_error(const char *folder, const char *name, bool kv_f32)
     assert_non_null(f = fopen(reference("%s/%s.logits.f32", folder, name), "rb"));
     assert_int_equal(fread(want, sizeof *want, count, f), count);
     fclose(f);
-    run_tokens(&b, engine_seq_new(b.engine), tokens, n, got);
+    run_tokens(&b, engine_seq_new(b.client), tokens, n, got);
     double off = compare(name, got, want, n, m->config.n_vocab);
     free(want), free(got), bench_close(&b), model_close(&m);
     return off;
@@ -92,7 +92,7 @@ static void outputs_are_those_of_the_naive_models(void **state) {
         struct engine_params params = small_engine;
         params.kv_type = KV_F32;
         struct bench b = bench_open(m, 1, params);
-        run_tokens(&b, engine_seq_new(b.engine), tokens, N, got);
+        run_tokens(&b, engine_seq_new(b.client), tokens, N, got);
         for (size_t k = 0; k < N * A_VOCAB; k++) top = fmax(top, fabs(want[k]));
         for (size_t k = 0; k < N * A_VOCAB; k++) {
             off = fmax(off, fabs(got[k] - want[k]) / top);
@@ -118,7 +118,7 @@ static void keys_that_mean_nothing_change_nothing(void **state) {
             arch_write_with(all_archs[i], NULL, NULL, saved ? make_saved_keys : NULL, path);
             struct model *m = tiny_open(path);
             struct bench b = bench_open(m, 1, small_engine);
-            run_tokens(&b, engine_seq_new(b.engine), tokens, N, got[saved]);
+            run_tokens(&b, engine_seq_new(b.client), tokens, N, got[saved]);
             bench_close(&b), model_close(&m);
         }
         same_floats(got[1], got[0], N * A_VOCAB, "%s with the keys of a saved file", all_archs[i]);
@@ -134,7 +134,7 @@ static void same_outputs(struct model *want, struct model *got, const char *what
     tiny_tokens(3, A_VOCAB, tokens, N);
     for (int i = 0; i < 2; i++) {
         struct bench b = bench_open(both[i], 1, small_engine);
-        run_tokens(&b, engine_seq_new(b.engine), tokens, N, out[i]);
+        run_tokens(&b, engine_seq_new(b.client), tokens, N, out[i]);
         bench_close(&b);
     }
     same_floats(out[1], out[0], N * A_VOCAB, "%s", what);
@@ -222,7 +222,7 @@ static void any_schedule_gives_the_same_bits(void **state) {
             if (*schedule_failure) fail_msg("%s: %s", all_archs[i], schedule_failure);
             /* One branch alone: the threads share the rows of each matrix. */
             float *out = malloc(x.len[N_TEXTS - 1] * x.n_out * sizeof *out);
-            run_tokens(&b, engine_seq_new(b.engine), x.tokens[N_TEXTS - 1], x.len[N_TEXTS - 1], out);
+            run_tokens(&b, engine_seq_new(b.client), x.tokens[N_TEXTS - 1], x.len[N_TEXTS - 1], out);
             same_floats(out, x.want[N_TEXTS - 1], x.len[N_TEXTS - 1] * x.n_out, "%s, one branch on %d threads",
                         all_archs[i], threads);
             free(out), bench_close(&b);
@@ -241,9 +241,9 @@ static void windows_end_where_they_should(void **state) {
     static float want[N * A_VOCAB], got[N * A_VOCAB];
     tiny_tokens(1, A_VOCAB, tokens, N);
     struct bench b = bench_open(m, 1, small_engine);
-    run_tokens(&b, engine_seq_new(b.engine), tokens, N, want);
+    run_tokens(&b, engine_seq_new(b.client), tokens, N, want);
     tokens[30] = (tokens[30] + 1) % A_VOCAB;
-    run_tokens(&b, engine_seq_new(b.engine), tokens, N, got);
+    run_tokens(&b, engine_seq_new(b.client), tokens, N, got);
     for (uint32_t t = 0; t < N; t++) {
         bool seen = t >= 30 && t < 50, same = !memcmp(want + t * A_VOCAB, got + t * A_VOCAB, A_VOCAB * sizeof *got);
         if (same == seen) fail_msg("position %u %s token 30", t, same ? "does not see" : "sees");

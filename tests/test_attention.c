@@ -37,7 +37,7 @@ static struct text text_of(const struct model *m, enum kv_type type) {
     tiny_tokens(9, m->config.n_vocab, x.tokens, LONG);
     x.want = malloc((size_t)LONG * x.n_out * sizeof *x.want);
     struct bench b = bench_open((struct model *)m, 1, params_of(type, LONG));
-    run_tokens(&b, engine_seq_new(b.engine), x.tokens, LONG, x.want);
+    run_tokens(&b, engine_seq_new(b.client), x.tokens, LONG, x.want);
     bench_close(&b);
     return x;
 }
@@ -54,7 +54,7 @@ static void any_pieces_give_the_same_bits(void **state) {
         for (int threads = 1; threads <= 3; threads++)
             for (size_t k = 0; k < (threads == 1 ? 4 : t == 0 ? 3 : 2); k++) { /* barriers are slow on a busy machine */
                 struct bench b = bench_open(m, threads, params_of(types[t], 512));
-                uint32_t seq = engine_seq_new(b.engine), from = pieces[k] > 7 ? 0 : LONG - 120;
+                uint32_t seq = engine_seq_new(b.client), from = pieces[k] > 7 ? 0 : LONG - 120;
                 if (from) run_tokens(&b, seq, x.tokens, from, NULL);
                 for (uint32_t at = from, n; at < LONG; at += n) {
                     n = LONG - at < pieces[k] ? LONG - at : pieces[k];
@@ -71,7 +71,7 @@ static void any_pieces_give_the_same_bits(void **state) {
 /* `batch` branches at different places of one text, forked from a trunk that holds all of it or read afresh, one token each: a
  * branch that saw another's cells, or one cell too many or too few, would give other bits. */
 static void check_batch(struct bench *b, const struct text *x, uint32_t batch, bool forked, uint64_t key) {
-    uint32_t trunk = engine_seq_new(b->engine), seqs[N_BRANCHES], at[N_BRANCHES];
+    uint32_t trunk = engine_seq_new(b->client), seqs[N_BRANCHES], at[N_BRANCHES];
     struct span spans[N_BRANCHES];
     float *out = malloc((size_t)batch * x->n_out * sizeof *out);
     struct error e;
@@ -79,18 +79,18 @@ static void check_batch(struct bench *b, const struct text *x, uint32_t batch, b
     for (uint32_t i = 0; i < batch; i++) {
         uint32_t k = (i * 5 + 3) % batch; /* rows in another order than places */
         at[i] = batch < 8 ? LONG - 1 - 9 * k : 100 + 8 * k + rng_below(key, k, 8);
-        seqs[i] = forked ? engine_fork(b->engine, trunk) : engine_seq_new(b->engine);
-        if (forked) engine_truncate(b->engine, seqs[i], at[i]);
+        seqs[i] = forked ? engine_fork(b->client, trunk) : engine_seq_new(b->client);
+        if (forked) engine_truncate(b->client, seqs[i], at[i]);
         else run_tokens(b, seqs[i], x->tokens, at[i], NULL);
         spans[i] = (struct span){seqs[i], 1, 1, x->tokens + at[i], out + (size_t)i * x->n_out};
     }
-    GOOD(engine_run(b->engine, spans, batch, NULL, &e));
+    GOOD(engine_run(b->client, spans, batch, NULL, &e));
     for (uint32_t i = 0; i < batch; i++)
         same_floats(out + (size_t)i * x->n_out, x->want + (size_t)at[i] * x->n_out, x->n_out,
                     "%d threads, batch %u, %s, branch %u at position %u", b->threads, batch,
                     forked ? "forked" : "fresh", i, at[i]);
-    for (uint32_t i = 0; i < batch; i++) engine_drop(b->engine, &seqs[i]);
-    engine_drop(b->engine, &trunk);
+    for (uint32_t i = 0; i < batch; i++) engine_drop(b->client, &seqs[i]);
+    engine_drop(b->client, &trunk);
     free(out);
 }
 
@@ -129,14 +129,14 @@ static void random_trees_give_the_same_bits(void **state) {
         float *out = malloc((size_t)N * n_out * sizeof *out),
               *want = malloc((size_t)(STEPS + 1) * n_out * sizeof *want);
         struct error e;
-        seqs[0] = engine_seq_new(b.engine);
+        seqs[0] = engine_seq_new(b.client);
         for (uint32_t step = 0; step < STEPS; step++) {
             uint64_t key = rng_fold(50 + (uint64_t)threads, step);
             struct span spans[N];
             uint32_t of[N], n = 0, to = rng_below(key, 0, N), from = rng_below(key, 1, N);
             if (seqs[from] && to != from) { /* `to` goes on from `from` */
-                engine_drop(b.engine, &seqs[to]);
-                seqs[to] = engine_fork(b.engine, seqs[from]), len[to] = len[from];
+                engine_drop(b.client, &seqs[to]);
+                seqs[to] = engine_fork(b.client, seqs[from]), len[to] = len[from];
                 memcpy(tokens[to], tokens[from], sizeof tokens[0]);
             }
             for (uint32_t i = 0; i < N; i++) {
@@ -146,15 +146,15 @@ static void random_trees_give_the_same_bits(void **state) {
                 spans[n] = (struct span){seqs[k], 1, 1, tokens[k] + len[k], out + (size_t)n * n_out};
                 of[n++] = k, len[k]++;
             }
-            if (n) GOOD(engine_run(b.engine, spans, n, NULL, &e));
+            if (n) GOOD(engine_run(b.client, spans, n, NULL, &e));
             for (uint32_t i = 0; i < n; i++) { /* some of them, alone */
                 uint32_t k = of[i], seq;
                 if (rng_below(key, 70 + i, 8)) continue;
-                seq = engine_seq_new(alone.engine);
+                seq = engine_seq_new(alone.client);
                 run_tokens(&alone, seq, tokens[k], len[k], want);
                 same_floats(out + (size_t)i * n_out, want + (size_t)(len[k] - 1) * n_out, n_out,
                             "%d threads, step %u, branch %u of %u tokens", threads, step, k, len[k]);
-                engine_drop(alone.engine, &seq);
+                engine_drop(alone.client, &seq);
             }
         }
         free(out), free(want), bench_close(&alone), bench_close(&b), model_close(&m);

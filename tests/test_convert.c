@@ -223,7 +223,7 @@ static void logits_of(const char *path, float *out) {
     int32_t tokens[N_TOKENS];
     assert_int_equal(m->config.n_vocab, A_VOCAB);
     tiny_tokens(3, A_VOCAB, tokens, N_TOKENS);
-    run_tokens(&b, engine_seq_new(b.engine), tokens, N_TOKENS, out);
+    run_tokens(&b, engine_seq_new(b.client), tokens, N_TOKENS, out);
     bench_close(&b), model_close(&m);
 }
 

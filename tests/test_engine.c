@@ -22,7 +22,7 @@ static double off_naive(struct model *m, const struct model_config *c, struct na
     p.kv_type = type;
     struct bench b = bench_open(m, 1, p);
     float *got = malloc(COUNT(tokens) * n_out * sizeof *got);
-    run_tokens(&b, engine_seq_new(b.engine), tokens, COUNT(tokens), got);
+    run_tokens(&b, engine_seq_new(b.client), tokens, COUNT(tokens), got);
     for (size_t k = 0; k < COUNT(tokens) * n_out; k++) top = fmax(top, fabs(want[k]));
     for (size_t k = 0; k < COUNT(tokens) * n_out; k++) {
         off = fmax(off, fabs(got[k] - want[k]) / top);
@@ -67,7 +67,7 @@ static void inference_agrees_with_training(void **state) {
         tiny_tokens(3, c.n_vocab, tokens, N);
         tiny_tokens(4, c.n_vocab, targets, N);
         GOOD(tape_new(n, N, N, &t, &e));
-        run_tokens(&b, engine_seq_new(b.engine), tokens, N, out);
+        run_tokens(&b, engine_seq_new(b.client), tokens, N, out);
         for (uint32_t r = 0; r < N; r++) {
             double z[64];
             for (uint32_t k = 0; k < c.n_vocab; k++) z[k] = out[r * c.n_vocab + k];
@@ -116,19 +116,19 @@ static void check_batch(struct bench *b, const struct texts *x, uint32_t batch, 
     for (uint32_t i = 0; i < batch; i++) {
         which[i] = i % N_TEXTS;
         at[i] = rng_below(key, i, x->len[which[i]] - 1);
-        seqs[i] = engine_seq_new(b->engine);
+        seqs[i] = engine_seq_new(b->client);
         spans[i] = (struct span){seqs[i], at[i], 0, x->tokens[which[i]], NULL};
     }
-    GOOD(engine_run(b->engine, spans, batch, NULL, &e));
+    GOOD(engine_run(b->client, spans, batch, NULL, &e));
     for (uint32_t i = 0; i < batch; i++) {
         uint32_t k = batch % 5 ? (i * 5 + 3) % batch : batch - 1 - i;
         spans[i] = (struct span){seqs[k], 1, 1, x->tokens[which[k]] + at[k], out + k * x->n_out};
     }
-    GOOD(engine_run(b->engine, spans, batch, NULL, &e));
+    GOOD(engine_run(b->client, spans, batch, NULL, &e));
     for (uint32_t i = 0; i < batch; i++)
         same_floats(out + i * x->n_out, x->want[which[i]] + at[i] * x->n_out, x->n_out,
                     "%d threads, batch %u, branch %u, position %u", b->threads, batch, i, at[i]);
-    for (uint32_t i = 0; i < batch; i++) engine_drop(b->engine, &seqs[i]);
+    for (uint32_t i = 0; i < batch; i++) engine_drop(b->client, &seqs[i]);
     free(out);
 }
 
@@ -162,12 +162,12 @@ static void any_pieces_give_the_same_bits(void **state) {
         uint32_t len = x.len[which], n_out = x.n_out;
         float *out = malloc(len * n_out * sizeof *out);
         for (size_t k = 0; k < COUNT(pieces); k++) {
-            uint32_t seq = engine_seq_new(b.engine);
+            uint32_t seq = engine_seq_new(b.client);
             for (uint32_t at = 0; at < len; at += pieces[k])
                 run_tokens(&b, seq, x.tokens[which] + at, len - at < pieces[k] ? len - at : pieces[k],
                            out + at * n_out);
             same_floats(out, x.want[which], len * n_out, "%d threads, pieces of %u", b.threads, pieces[k]);
-            engine_drop(b.engine, &seq);
+            engine_drop(b.client, &seq);
         }
         free(out), bench_close(&b);
     }
@@ -191,18 +191,18 @@ static void a_large_model_gives_the_same_bits(void **state) {
     tiny_tokens(8, c.n_vocab, tokens, N);
     float *want = malloc(N * c.n_vocab * sizeof *want), *out = malloc(BATCH * c.n_vocab * sizeof *out);
     struct bench b = bench_open(m, 1, small_engine);
-    run_tokens(&b, engine_seq_new(b.engine), tokens, N, want);
+    run_tokens(&b, engine_seq_new(b.client), tokens, N, want);
     bench_close(&b);
     b = bench_open(m, 3, large_engine);
     struct span spans[BATCH];
     uint32_t seqs[BATCH];
     for (uint32_t i = 0; i < BATCH; i++) {
-        seqs[i] = engine_seq_new(b.engine);
+        seqs[i] = engine_seq_new(b.client);
         spans[i] = (struct span){seqs[i], i % N, 0, tokens, NULL};
     }
-    GOOD(engine_run(b.engine, spans, BATCH, NULL, &e));
+    GOOD(engine_run(b.client, spans, BATCH, NULL, &e));
     for (uint32_t i = 0; i < BATCH; i++) spans[i] = (struct span){seqs[i], 1, 1, tokens + i % N, out + i * c.n_vocab};
-    GOOD(engine_run(b.engine, spans, BATCH, NULL, &e));
+    GOOD(engine_run(b.client, spans, BATCH, NULL, &e));
     for (uint32_t i = 0; i < BATCH; i++)
         same_floats(out + i * c.n_vocab, want + i % N * c.n_vocab, c.n_vocab, "branch %u", i);
     free(out), free(want), bench_close(&b), model_close(&m);
@@ -218,9 +218,10 @@ static void measured_ways_give_the_same_bits(void **state) {
     struct bench b = bench_open(m, 3, small_engine);
     struct engine_params p = small_engine;
     struct error e;
-    engine_free(&b.engine);
+    engine_client_free(&b.client), engine_free(&b.engine);
     p.max_tokens = 128;
     GOOD(engine_new(m, b.team, &p, &b.engine, &e));
+    GOOD(engine_client_new(b.engine, NULL, &b.client, &e));
     random_schedule(&b, &x, 33, 100);
     if (*schedule_failure) fail_msg("%s", schedule_failure);
     texts_free(&x), bench_close(&b), model_close(&m), net_free(&n);

@@ -10,7 +10,7 @@
 static void goes_on(struct bench *b, uint32_t seq, const struct texts *x, int text, uint32_t at) {
     uint32_t left = x->len[text] - at;
     float *out = malloc((left + 1) * x->n_out * sizeof *out);
-    assert_int_equal(engine_len(b->engine, seq), at);
+    assert_int_equal(engine_len(b->client, seq), at);
     run_tokens(b, seq, x->tokens[text] + at, left, out);
     same_floats(out, x->want[text] + at * x->n_out, left * x->n_out, "text %d from position %u", text, at);
     free(out);
@@ -19,7 +19,7 @@ static void goes_on(struct bench *b, uint32_t seq, const struct texts *x, int te
 static void refused(struct bench *b, const struct span *spans, size_t n, enum status want, const char *part) {
     struct error e = {""};
     uint64_t copied = 0;
-    assert_int_equal(engine_run(b->engine, spans, n, &copied, &e), want);
+    assert_int_equal(engine_run(b->client, spans, n, &copied, &e), want);
     if (!strstr(e.text, part) || strchr(e.text, '\n')) fail_msg("\"%s\" should say \"%s\" in one line", e.text, part);
     if (!engine_check(b->engine, &e)) fail_msg("%s", e.text);
 }
@@ -34,10 +34,10 @@ static void a_full_cache_changes_nothing(void **state) {
     for (uint32_t max_rows = 7; max_rows <= 200; max_rows += 193) {
         struct engine_params p = {.n_pages = 8, .n_seqs = 6, .max_tokens = 128, .max_rows = max_rows};
         struct bench b = bench_open(m, 2, p);
-        uint32_t a = engine_seq_new(b.engine), z = engine_seq_new(b.engine), fork;
+        uint32_t a = engine_seq_new(b.client), z = engine_seq_new(b.client), fork;
         run_tokens(&b, a, x.tokens[7], 20, NULL);
         run_tokens(&b, z, x.tokens[5], 17, NULL); /* 4 of 8 pages */
-        fork = engine_fork(b.engine, a);
+        fork = engine_fork(b.client, a);
         float out[70 * 64];
         struct span spans[] = {{z, 10, 0, x.tokens[5] + 17, NULL},
                                {fork, 50, 1, x.tokens[7] + 20, out},
@@ -46,19 +46,19 @@ static void a_full_cache_changes_nothing(void **state) {
         refused(&b, spans + 1, 2, ERR_FULL, "pages");
         assert_true(engine_kv_stats(b.engine).pages_used <=
                     5); /* a page may have been copied for the fork; none is lost */
-        assert_int_equal(engine_len(b.engine, fork), 20);
-        engine_drop(b.engine, &fork);
+        assert_int_equal(engine_len(b.client, fork), 20);
+        engine_drop(b.client, &fork);
         assert_int_equal(engine_kv_stats(b.engine).pages_used, 4);
         goes_on(&b, z, &x, 5, 17); /* 3 pages for 33 tokens */
         goes_on(&b, a, &x, 7, 20); /* 5 for 70: all 8 */
         assert_int_equal(engine_pages_free(b.engine), 0);
         struct span more = {z, 1, 0, x.tokens[0], NULL};
-        engine_truncate(b.engine, z, 32), engine_truncate(b.engine, a, 64);
+        engine_truncate(b.client, z, 32), engine_truncate(b.client, a, 64);
         assert_int_equal(engine_pages_free(b.engine), 2);
         goes_on(&b, z, &x, 5, 32), goes_on(&b, a, &x, 7, 64);
-        engine_truncate(b.engine, z, 32);
+        engine_truncate(b.client, z, 32);
         run_tokens(&b, a, x.tokens[0], 3, NULL);
-        assert_int_equal(engine_len(b.engine, a), 73);
+        assert_int_equal(engine_len(b.client, a), 73);
         run_tokens(&b, a, x.tokens[7], 7, NULL);
         run_tokens(&b, a, x.tokens[7], 1, NULL); /* the last page */
         refused(&b, &more, 1, ERR_FULL, "pages");
@@ -80,12 +80,13 @@ static void the_context_ends(void **state) {
     GOOD(team_new(1, &team, &e));
     b.team = team;
     GOOD(engine_new(m, team, &p, &b.engine, &e));
-    uint32_t s = engine_seq_new(b.engine);
+    GOOD(engine_client_new(b.engine, NULL, &b.client, &e));
+    uint32_t s = engine_seq_new(b.client);
     struct span all = {s, 34, 0, x.tokens[7], NULL}, one = {s, 1, 0, x.tokens[0], NULL};
     refused(&b, &all, 1, ERR_FULL, "context");
     goes_on(&b, s, &x, 5, 0); /* exactly 33 */
     refused(&b, &one, 1, ERR_FULL, "context");
-    assert_int_equal(engine_len(b.engine, s), 33);
+    assert_int_equal(engine_len(b.client, s), 33);
     bench_close(&b), texts_free(&x), model_close(&m), net_free(&n);
 }
 
@@ -96,7 +97,7 @@ static void ids_out_of_range_change_nothing(void **state) {
     struct model *m = tiny_model(n, TYPE_F32);
     struct texts x = texts_of(m, 1);
     struct bench b = bench_open(m, 1, small_engine);
-    uint32_t a = engine_seq_new(b.engine), z = engine_seq_new(b.engine);
+    uint32_t a = engine_seq_new(b.client), z = engine_seq_new(b.client);
     run_tokens(&b, a, x.tokens[7], 20, NULL);
     static const int32_t bad[] = {-1, INT32_MIN, INT32_MAX, 45};
     for (int i = 0; i < 4; i++) {
@@ -104,12 +105,12 @@ static void ids_out_of_range_change_nothing(void **state) {
         tokens[59] = bad[i];
         struct span spans[] = {{a, 3, 0, x.tokens[0], NULL}, {z, i % 2 ? 60 : 1, 0, tokens + (i % 2 ? 0 : 59), NULL}};
         refused(&b, spans, 2, ERR_INPUT, "token id");
-        assert_int_equal(engine_len(b.engine, z), 0);
+        assert_int_equal(engine_len(b.client, z), 0);
     }
     struct span none = {z, 0, 0, NULL, NULL};
     struct error e;
-    GOOD(engine_run(b.engine, &none, 1, NULL, &e));
-    GOOD(engine_run(b.engine, NULL, 0, NULL, &e));
+    GOOD(engine_run(b.client, &none, 1, NULL, &e));
+    GOOD(engine_run(b.client, NULL, 0, NULL, &e));
     goes_on(&b, a, &x, 7, 20);
     bench_close(&b), texts_free(&x), model_close(&m), net_free(&n);
 }
@@ -128,10 +129,10 @@ static void long_requests_are_cut(void **state) {
         float *out = malloc(N_TEXTS * MAX_TEXT * x.n_out * sizeof *out);
         struct error e;
         for (uint32_t i = 0; i < N_TEXTS; i++)
-            spans[i] = (struct span){engine_seq_new(b.engine), x.len[i], x.len[i] - i % 3, x.tokens[i],
+            spans[i] = (struct span){engine_seq_new(b.client), x.len[i], x.len[i] - i % 3, x.tokens[i],
                                      out + i * MAX_TEXT * x.n_out};
-        spans[N_TEXTS] = (struct span){engine_seq_new(b.engine), 0, 0, NULL, NULL};
-        GOOD(engine_run(b.engine, spans, N_TEXTS + 1, NULL, &e));
+        spans[N_TEXTS] = (struct span){engine_seq_new(b.client), 0, 0, NULL, NULL};
+        GOOD(engine_run(b.client, spans, N_TEXTS + 1, NULL, &e));
         for (uint32_t i = 0; i < N_TEXTS; i++)
             same_floats(spans[i].out, x.want[i] + i % 3 * x.n_out, spans[i].n_out * x.n_out,
                         "passes of %u rows, text %u", max_rows, i);
@@ -286,13 +287,16 @@ static enum status open_all(const char *path, struct error *e) {
     struct model *m = NULL;
     struct team *team = NULL;
     struct engine *en = NULL;
+    struct client *c = NULL;
     struct engine_params p = {.n_pages = 8, .n_seqs = 6, .max_tokens = 128, .max_rows = 9};
     enum status s = gguf_open(path, &g, e);
     if (!s) s = model_open(g, &m, e);
     if (!s) s = team_new(2, &team, e);
     if (!s) s = engine_new(m, team, &p, &en, e);
     assert_true((s == OK) == (en != NULL));
-    engine_free(&en), team_free(&team), model_close(&m);
+    if (!s) s = engine_client_new(en, NULL, &c, e);
+    assert_true((s == OK) == (c != NULL));
+    engine_client_free(&c), engine_free(&en), team_free(&team), model_close(&m);
     return s;
 }
 

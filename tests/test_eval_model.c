@@ -213,6 +213,7 @@ static float value_at_once(const char *text, bool finished, enum prm_agg agg, ui
     struct error e;
     struct team *team;
     struct engine *en;
+    struct client *client;
     struct engine_params p = {.n_pages = 8, .n_seqs = 1, .max_tokens = 128, .max_rows = 128};
     snprintf(all, sizeof all, "%s%s", PROMPT, text);
     GOOD(tok_encode(w.tok, all, strlen(all), false, true, ids, 127, &n, &e));
@@ -220,12 +221,13 @@ static float value_at_once(const char *text, bool finished, enum prm_agg agg, ui
     *n_tokens = (uint32_t)n;
     GOOD(team_new(1, &team, &e));
     GOOD(engine_new(w.prm, team, &p, &en, &e));
-    struct span s = {engine_seq_new(en), (uint32_t)n, (uint32_t)n, ids, out};
-    GOOD(engine_run(en, &s, 1, NULL, &e));
+    GOOD(engine_client_new(en, NULL, &client, &e));
+    struct span s = {engine_seq_new(client), (uint32_t)n, (uint32_t)n, ids, out};
+    GOOD(engine_run(client, &s, 1, NULL, &e));
     struct prm_chain c = {0};
     for (size_t i = N_PROMPT; i < n; i++)
         if (ids[i] == SEPARATOR || ids[i] == VOCAB_END) prm_chain_add(&c, prm_value(out[i]));
-    engine_free(&en), team_free(&team);
+    engine_client_free(&client), engine_free(&en), team_free(&team);
     return prm_chain_value(&c, agg);
 }
 
@@ -268,9 +270,12 @@ static void values_are_those_of_the_whole_text(void **state) {
 }
 
 static uint32_t free_sequences(struct engine *en) {
-    uint32_t seqs[128], n = 0;
-    while (n < 128 && (seqs[n] = engine_seq_new(en))) n++;
-    for (uint32_t i = 0; i < n; i++) engine_drop(en, &seqs[i]);
+    uint32_t n = 0;
+    struct client *c;
+    struct error e;
+    GOOD(engine_client_new(en, NULL, &c, &e));
+    while (engine_seq_new(c)) n++;
+    engine_client_free(&c); /* drops them */
     return n;
 }
 
@@ -400,7 +405,7 @@ static void costs_are_exact(void **state) {
     open_world(1, roomy, roomy, 64);
     struct ledger want = {.prompt_tokens = N_PROMPT, .prm_tokens = N_PROMPT}, *got = w.ev.ledger;
     for (uint32_t i = 0; i + 1 < N_PROMPT; i++) want.policy_flops += token_flops(c, i, 0);
-    for (uint32_t i = 0; i < N_PROMPT; i++) want.prm_flops += token_flops(d, i, 1);
+    for (uint32_t i = 0; i < N_PROMPT; i++) want.prm_flops += token_flops(d, i, 0); /* no value is asked for yet */
     const uint64_t half = KV_PAGE * (8 * 2 + 4);                   /* cells, dim, int16, and a scale for each cell */
     uint64_t page[2] = {2ull * 2 * 2 * half, 1ull * 2 * 2 * half}; /* layers, kv heads, K and V */
     want.peak_kv_bytes = page[0] + page[1];

@@ -208,8 +208,10 @@ static void asking_is_counted_and_full_caches_are_said(void **state) {
     assert_int_equal(w.ev.ledger->prm_tokens, fresh);
     assert_int_equal(w.ev.ledger->prm_flops, flops(w.policy, n - 1, n - 1 + fresh, false));
     assert_int_equal(w.ev.ledger->policy_flops, policy);
-    while ((seqs[held] = engine_seq_new(w.engine))) held++;
-    engine_drop(w.engine, &seqs[held - 1]);
+    struct client *other;
+    GOOD(engine_client_new(w.engine, NULL, &other, &e));
+    while ((seqs[held] = engine_seq_new(other))) held++;
+    engine_drop(other, &seqs[held - 1]);
     branch_id two[2] = {plays[0].branch, plays[1].branch};
     for (int round = 0; round < 3; round++) {
         e.text[0] = 0;
@@ -217,7 +219,7 @@ static void asking_is_counted_and_full_caches_are_said(void **state) {
         assert_true(e.text[0]);
         GOOD(w.ev.score(w.ev.self, two, 1, values, &e)); /* the fork that failed has left its sequence free */
     }
-    for (uint32_t i = 0; i + 1 < held; i++) engine_drop(w.engine, &seqs[i]);
+    engine_client_free(&other);
     close_world();
 }
 
@@ -363,16 +365,17 @@ static void text_rewards_are_counted(void **state) {
     open_eval();
     eval_model_prm_tokens(w.model, w.ev.root, &n_prompt, &scored);
     assert_int_equal(w.ev.ledger->prm_tokens, n_prompt);
-    assert_int_equal(w.ev.ledger->prm_flops, flops(w.prm, 0, n_prompt, true));
     uint64_t hidden = 2ull * A_EMBD * A_EMBD, out = 2ull * 2 * A_EMBD; /* both layers of the head */
     assert_int_equal(model_flops(w.prm, 0, true) - model_flops(w.prm, 0, false), hidden + out);
+    const uint64_t unasked = n_prompt * (hidden + out); /* no value is wanted of the prompt */
+    assert_int_equal(w.ev.ledger->prm_flops, flops(w.prm, 0, n_prompt, true) - unasked);
     fork_all(plays);
     extend_all(plays);
     GOOD(w.ev.score(w.ev.self, &plays[0].branch, 1, &value, &e));
     eval_model_prm_tokens(w.model, plays[0].branch, &n, &scored);
     assert_true(n > n_prompt && scored[n - 1]);
     assert_int_equal(w.ev.ledger->prm_tokens, n);
-    assert_int_equal(w.ev.ledger->prm_flops, flops(w.prm, 0, n, true));
+    assert_int_equal(w.ev.ledger->prm_flops, flops(w.prm, 0, n, true) - unasked);
     close_world();
 }
 

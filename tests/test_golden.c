@@ -45,7 +45,7 @@ static void check_logits(const char *name, const char *path, const int32_t *ids,
         struct bench b = bench_open(m, 2, params);
         size_t n_vocab = m->config.n_vocab;
         float *want = read_floats(name, n * n_vocab), *got = malloc(n * n_vocab * sizeof *got);
-        run_tokens(&b, engine_seq_new(b.engine), ids, n, got);
+        run_tokens(&b, engine_seq_new(b.client), ids, n, got);
         same_logits(name, got, want, n, n_vocab, types[i] == KV_F32 ? allowed : 3e-3);
         free(want), free(got), bench_close(&b), model_close(&m);
     }
@@ -89,7 +89,7 @@ static void greedy_text_of_a_trained_model(void **state) {
     GOOD(tok_encode(t, prompt, strlen(prompt), false, true, got, 128, &n, &e));
     n_prompt = n;
     assert_true(n_prompt >= 4 && n_prompt < STORY_LOGITS && n_want > STORY_LOGITS);
-    uint32_t n_vocab = m->config.n_vocab, seq = engine_seq_new(b.engine);
+    uint32_t n_vocab = m->config.n_vocab, seq = engine_seq_new(b.client);
     float *logits = malloc(n * n_vocab * sizeof *logits), *last = logits + (n - 1) * n_vocab;
     run_tokens(&b, seq, got, (uint32_t)n, logits);
     for (; n < n_want && n < small_engine.max_tokens; n++) {

@@ -241,15 +241,16 @@ static int load_and_run(void) {
     struct model *m;
     struct team *team;
     struct engine *en;
+    struct client *c;
     struct error e;
     float logits[VOCAB_SIZE];
     int32_t token = 3;
     struct engine_params p = {.n_pages = 2, .n_seqs = 2, .max_tokens = 16, .max_rows = 4};
     if (gguf_open(tiny_path("read-only.gguf"), &g, &e) || model_open(g, &m, &e) || team_new(1, &team, &e) ||
-        engine_new(m, team, &p, &en, &e))
+        engine_new(m, team, &p, &en, &e) || engine_client_new(en, NULL, &c, &e))
         return 1;
-    struct span span = {.seq = engine_seq_new(en), .n_tokens = 1, .n_out = 1, .tokens = &token, .out = logits};
-    return engine_run(en, &span, 1, NULL, &e) ? 1 : 0;
+    struct span span = {.seq = engine_seq_new(c), .n_tokens = 1, .n_out = 1, .tokens = &token, .out = logits};
+    return engine_run(c, &span, 1, NULL, &e) ? 1 : 0;
 }
 
 /* A file and a folder that the process may not write. */

@@ -19,14 +19,16 @@ static void compare(const char *what, struct model *m, struct engine_params p) {
     GOOD(team_new(1, &team, &e));
     size_t before = memory_heap();
     GOOD(engine_new(m, team, &p, &en, &e));
+    struct client *c;
+    GOOD(engine_client_new(en, NULL, &c, &e));
     size_t heap = memory_heap() - before;
     struct engine_memory figure = engine_memory(m, &p);
     if (before) /* a sanitizer's allocator does not tell */
         expect_close(what, heap, figure.buffers, figure.buffers / 50 + 256 * (size_t)p.n_pages + p.max_tokens);
-    struct span one = {.seq = engine_seq_new(en), .n_tokens = 1, .tokens = &token};
-    GOOD(engine_run(en, &one, 1, NULL, &e));
+    struct span one = {.seq = engine_seq_new(c), .n_tokens = 1, .tokens = &token};
+    GOOD(engine_run(c, &one, 1, NULL, &e));
     expect_close(what, engine_kv_bytes_peak(en) * p.n_pages, figure.kv, 0);
-    engine_free(&en);
+    engine_client_free(&c), engine_free(&en);
     team_free(&team);
 }
 

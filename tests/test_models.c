@@ -39,6 +39,7 @@ struct open_model {
     struct tok *tok;
     struct team *team;
     struct engine *engine;
+    struct client *client;
 };
 
 static const char *path_of(const struct real *r) {
@@ -57,11 +58,13 @@ static struct open_model open_real(const struct real *r, bool exact) {
     GOOD(tok_open(o.model->file, &o.tok, &e));
     GOOD(team_new(2, &o.team, &e));
     GOOD(engine_new(o.model, o.team, &p, &o.engine, &e));
+    GOOD(engine_client_new(o.engine, NULL, &o.client, &e));
     return o;
 }
 
 static void close_real(struct open_model *o) {
-    engine_free(&o->engine), team_free(&o->team), tok_close(&o->tok), model_close(&o->model);
+    engine_client_free(&o->client), engine_free(&o->engine), team_free(&o->team), tok_close(&o->tok),
+        model_close(&o->model);
 }
 
 static size_t ids_of(const struct open_model *o, const char *s, int32_t ids[MAX_TOKENS]) {
@@ -74,12 +77,12 @@ static size_t ids_of(const struct open_model *o, const char *s, int32_t ids[MAX_
 static void run(struct open_model *o, uint32_t seq, const int32_t *ids, size_t n, size_t n_out, float *out) {
     struct span s = {seq, (uint32_t)n, (uint32_t)n_out, ids, out};
     struct error e;
-    GOOD(engine_run(o->engine, &s, 1, NULL, &e));
+    GOOD(engine_run(o->client, &s, 1, NULL, &e));
 }
 
 /* The likeliest token again and again, until an end token or n_new. */
 static size_t write_greedily(struct open_model *o, int32_t *ids, size_t n, size_t n_new) {
-    uint32_t n_vocab = engine_n_out(o->engine), seq = engine_seq_new(o->engine);
+    uint32_t n_vocab = engine_n_out(o->engine), seq = engine_seq_new(o->client);
     float *logits = malloc(n_vocab * sizeof *logits);
     size_t read = 0;
     for (size_t made = 0; made < n_new; made++) {
@@ -91,7 +94,7 @@ static size_t write_greedily(struct open_model *o, int32_t *ids, size_t n, size_
         ids[n++] = best;
         if (tok_is_end(o->tok, best)) break;
     }
-    free(logits), engine_drop(o->engine, &seq);
+    free(logits), engine_drop(o->client, &seq);
     return n;
 }
 
@@ -133,7 +136,7 @@ static void integer_products_err_less_than_llama_cpps(void **state) {
             int32_t ids[MAX_TOKENS];
             n = ids_of(&o, text, ids), n_vocab = engine_n_out(o.engine);
             logits[exact] = malloc(n * n_vocab * sizeof(float));
-            run(&o, engine_seq_new(o.engine), ids, n, n, logits[exact]);
+            run(&o, engine_seq_new(o.client), ids, n, n, logits[exact]);
             close_real(&o);
         }
         double sum = 0;

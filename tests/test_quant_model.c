@@ -52,16 +52,17 @@ static void run_model(const char *path, bool exact, const int32_t *ids, float *o
     struct gguf *file = NULL;
     struct model *m = NULL;
     struct engine *en = NULL;
+    struct client *c = NULL;
     struct team *team = NULL;
     struct engine_params size = {
         .n_pages = 8, .n_seqs = 1, .max_tokens = 32, .max_rows = N_TOKENS, .kv_type = KV_F32, .exact = exact};
     if (team_new(1, &team, &e) || gguf_open(path, &file, &e) || model_open(file, &m, &e) ||
-        engine_new(m, team, &size, &en, &e))
+        engine_new(m, team, &size, &en, &e) || engine_client_new(en, NULL, &c, &e))
         fail_msg("%s", e.text);
     assert_int_equal(engine_n_out(en), N_VOCAB);
-    struct span span = {engine_seq_new(en), N_TOKENS, N_TOKENS, ids, out};
-    if (engine_run(en, &span, 1, NULL, &e)) fail_msg("%s: %s", path, e.text);
-    engine_free(&en);
+    struct span span = {engine_seq_new(c), N_TOKENS, N_TOKENS, ids, out};
+    if (engine_run(c, &span, 1, NULL, &e)) fail_msg("%s: %s", path, e.text);
+    engine_client_free(&c), engine_free(&en);
     model_close(&m);
     team_free(&team);
 }

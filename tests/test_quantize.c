@@ -127,9 +127,11 @@ static void logits(const char *path, float *out) {
     tiny_tokens(3, N_VOCAB, tokens, N_TOKENS);
     GOOD(team_new(1, &team, &e));
     GOOD(engine_new(m, team, &size, &en, &e));
-    struct span span = {engine_seq_new(en), N_TOKENS, N_TOKENS, tokens, out};
-    GOOD(engine_run(en, &span, 1, NULL, &e));
-    engine_free(&en), team_free(&team), model_close(&m);
+    struct client *c;
+    GOOD(engine_client_new(en, NULL, &c, &e));
+    struct span span = {engine_seq_new(c), N_TOKENS, N_TOKENS, tokens, out};
+    GOOD(engine_run(c, &span, 1, NULL, &e));
+    engine_client_free(&c), engine_free(&en), team_free(&team), model_close(&m);
 }
 
 /* The model still says the same, as well as its bits allow. */

@@ -41,7 +41,7 @@ static void decode_plain(struct bench *b, struct rules *r, uint64_t key, int32_t
     float p[64], logits[64];
     int32_t scratch_ids[64];
     struct sample_scratch scratch = {p, scratch_ids};
-    uint32_t seq = engine_seq_new(b->engine);
+    uint32_t seq = engine_seq_new(b->client);
     run_tokens(b, seq, ids, N_PROMPT - 1, NULL);
     for (uint32_t n = N_PROMPT; n <= CTX; n++) {
         run_tokens(b, seq, ids + n - 1, 1, logits);
@@ -49,15 +49,15 @@ static void decode_plain(struct bench *b, struct rules *r, uint64_t key, int32_t
         ids[n] = sample_token(&r->set->sampling, logits, r->n_vocab, key, n - N_PROMPT, &scratch, NULL);
         assert_true(ids[n] >= 0);
     }
-    engine_drop(b->engine, &seq);
+    engine_drop(b->client, &seq);
 }
 
 /* The same, by guesses; up to CTX + 1 tokens in all. */
 static struct speculate_stats decode_guessing(struct bench *b, struct bench *draft, struct rules *r, uint32_t most,
                                               uint64_t key, int32_t *ids) {
-    struct speculate_params p = {.target = b->engine,
-                                 .draft = draft ? draft->engine : NULL,
-                                 .seq = engine_seq_new(b->engine),
+    struct speculate_params p = {.target = b->client,
+                                 .draft = draft ? draft->client : NULL,
+                                 .seq = engine_seq_new(b->client),
                                  .sampling = r->set->sampling,
                                  .key = key,
                                  .draft_max = most,
@@ -70,12 +70,12 @@ static struct speculate_stats decode_guessing(struct bench *b, struct bench *dra
     for (size_t n = N_PROMPT, more; n < CTX + 1; n += more) {
         GOOD(speculate_step(s, ids, n, CTX + 1, &more, &e));
         assert_true(more >= 1 && more <= most + 1 && n + more <= CTX + 1);
-        assert_int_equal(engine_len(b->engine, p.seq), n + more - 1);
-        assert_true(!draft || engine_len(draft->engine, 1) < n + more); /* its only sequence: no wrong guess is left */
+        assert_int_equal(engine_len(b->client, p.seq), n + more - 1);
+        assert_true(!draft || engine_len(draft->client, 1) < n + more); /* its only sequence: no wrong guess is left */
     }
     struct speculate_stats stats = speculate_stats(s);
     speculate_free(&s);
-    engine_drop(b->engine, &p.seq);
+    engine_drop(b->client, &p.seq);
     if (!engine_check(b->engine, &e)) fail_msg("%s", e.text);
     assert_int_equal(engine_kv_stats(b->engine).pages_used, 0);
     return stats;
@@ -92,6 +92,7 @@ static struct bench bench_of(const struct model_config *c, uint64_t key, struct 
     GOOD(team_new(1, &team, &e));
     b.team = team;
     GOOD(engine_new(*m, team, &p, &b.engine, &e));
+    GOOD(engine_client_new(b.engine, NULL, &b.client, &e));
     return b;
 }
 
@@ -161,7 +162,7 @@ static void exact_law(struct bench *b, struct rules *r, int32_t *ids, double *la
     for (int cell = 0; cell < CELLS; cell++) {
         int32_t next[N_DRAWN] = {cell / (V * V), cell / V % V, cell % V};
         law[cell] = 1;
-        uint32_t seq = engine_seq_new(b->engine);
+        uint32_t seq = engine_seq_new(b->client);
         run_tokens(b, seq, ids, N_PROMPT - 1, NULL);
         for (uint32_t i = 0; i < N_DRAWN; i++) {
             struct sample_law l;
@@ -171,7 +172,7 @@ static void exact_law(struct bench *b, struct rules *r, int32_t *ids, double *la
             law[cell] *= sample_chance(&l, next[i]);
             ids[N_PROMPT + i] = next[i];
         }
-        engine_drop(b->engine, &seq);
+        engine_drop(b->client, &seq);
     }
 }
 
@@ -195,9 +196,9 @@ static void drawn_texts_follow_the_law(void **state) {
         tiny_tokens(11, V, ids, N_PROMPT);
         exact_law(&target, &r, ids, law);
         for (uint64_t key = 0; key < RUNS; key++) {
-            struct speculate_params p = {.target = target.engine,
-                                         .draft = draft.engine,
-                                         .seq = engine_seq_new(target.engine),
+            struct speculate_params p = {.target = target.client,
+                                         .draft = draft.client,
+                                         .seq = engine_seq_new(target.client),
                                          .sampling = r.set->sampling,
                                          .key = rng_fold(99, key),
                                          .draft_max = 2,
@@ -211,7 +212,7 @@ static void drawn_texts_follow_the_law(void **state) {
             seen[(ids[N_PROMPT] * V + ids[N_PROMPT + 1]) * V + ids[N_PROMPT + 2]]++;
             drafted += speculate_stats(s).drafted, accepted += speculate_stats(s).accepted;
             speculate_free(&s);
-            engine_drop(target.engine, &p.seq);
+            engine_drop(target.client, &p.seq);
         }
         for (int i = 0; i < CELLS; i++) {
             sum += law[i];
@@ -245,9 +246,9 @@ static void broken_rows_are_reported_in_turn(void **state) {
     struct bench target = bench_of(&c, 3, &m[0]), draft = bench_of(&c, 3, &m[1]);
     for (int with_draft = 0; with_draft < 2; with_draft++) {
         uint32_t at = N_PROMPT + 13;
-        struct speculate_params p = {.target = target.engine,
-                                     .draft = with_draft ? draft.engine : NULL,
-                                     .seq = engine_seq_new(target.engine),
+        struct speculate_params p = {.target = target.client,
+                                     .draft = with_draft ? draft.client : NULL,
+                                     .seq = engine_seq_new(target.client),
                                      .sampling = {.temperature = 1, .top_p = 1},
                                      .draft_max = 5,
                                      .adjust = spoil,
@@ -265,7 +266,7 @@ static void broken_rows_are_reported_in_turn(void **state) {
         assert_int_equal(n, at);
         assert_non_null(strstr(e.text, "token 14"));
         speculate_free(&s);
-        engine_drop(target.engine, &p.seq);
+        engine_drop(target.client, &p.seq);
     }
     bench_close(&target), bench_close(&draft), model_close(&m[0]), model_close(&m[1]);
 }
@@ -275,7 +276,7 @@ static void failures_leave_nothing(void **state) {
     struct model_config c = shape_at(1);
     struct model *m[2];
     struct bench target = bench_of(&c, 3, &m[0]), draft = bench_of(&c, 3, &m[1]);
-    struct speculate_params p = {.target = target.engine, .draft = draft.engine, .draft_max = 4};
+    struct speculate_params p = {.target = target.client, .draft = draft.client, .draft_max = 4};
     struct speculator *s = NULL;
     struct error e;
     enum status st;
@@ -289,10 +290,10 @@ static void failures_leave_nothing(void **state) {
     }
     assert_true(n_failed >= 8);
     speculate_free(&s);
-    for (int i = 0; i < 2; i++) taken[i] = engine_seq_new(draft.engine);
+    for (int i = 0; i < 2; i++) taken[i] = engine_seq_new(draft.client);
     assert_int_equal(speculate_new(&p, &s, &e), ERR_FULL);
     assert_null(s);
-    for (int i = 0; i < 2; i++) engine_drop(draft.engine, &taken[i]);
+    for (int i = 0; i < 2; i++) engine_drop(draft.client, &taken[i]);
     p.draft_max = 0;
     assert_int_equal(speculate_new(&p, &s, &e), ERR_INPUT);
     speculate_free(&s);
