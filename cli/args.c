@@ -3,7 +3,6 @@
  * Next: main.c. */
 #include "cli/args.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -39,9 +38,32 @@ static bool set_color(const char *text) {
     return strcmp(text, "off") || !setenv("NO_COLOR", "1", 1);
 }
 
-/* Writes the value into the options; false when it is none of the flag's. */
-static bool set_value(struct args *a, const struct flag *f, const char *text) {
-    char *field = (char *)a->options + f->at, *end = NULL;
+/* All flags of a command, its own and those of its parts, one after the other: zero the walk, then flag_next until NULL. */
+struct walk {
+    int part; /* 0: its own, i: parts[i - 1] */
+    const struct flag *flag;
+    void *options; /* of the flag's table */
+};
+
+static const struct flag *flag_next(const struct args *a, struct walk *w) {
+    if (w->flag) w->flag++;
+    else w->flag = a->flags, w->options = a->options;
+    for (; !w->flag->name; w->part++) {
+        if (w->part == FLAG_PARTS || !a->parts[w->part].flags) return NULL;
+        w->flag = a->parts[w->part].flags, w->options = a->parts[w->part].options;
+    }
+    return w->flag;
+}
+
+static bool add_setting(struct settings *to, const char *name, const char *text) {
+    if (to->n == SETTINGS_CAP) return false;
+    to->items[to->n].flag = name, to->items[to->n++].text = text;
+    return true;
+}
+
+/* Writes the value into the options of the flag's table; false when it is none of the flag's. */
+static bool set_value(struct args *a, const struct flag *f, void *options, const char *text) {
+    char *field = (char *)options + f->at, *end = NULL;
     errno = 0;
     switch (f->kind) {
     case FLAG_YES: *(bool *)field = true; return true;
@@ -50,6 +72,7 @@ static bool set_value(struct args *a, const struct flag *f, const char *text) {
     case FLAG_ENV: return !setenv(f->value, "1", 1);
     case FLAG_COLOR: return set_color(text) && is_word_of(f->value, text);
     case FLAG_HUB: *(const char **)field = a->hub; return snprintf(a->hub, sizeof a->hub, "hf:%s", text) < FLAG_HUB_CAP;
+    case FLAG_SETTING: return add_setting((struct settings *)(void *)field, f->name, text);
     case FLAG_LIST: {
         struct flag_list *list = (struct flag_list *)field;
         if (list->n == FLAG_LIST_CAP) return false;
@@ -77,6 +100,7 @@ static int wrong_value(const struct args *a, const struct flag *f, const char *t
     case FLAG_REAL: return args_wrong(a, "--%s: \"%.60s\" is not a number from %g to %g", f->name, text, f->lo, f->hi);
     case FLAG_HUB: return args_wrong(a, "--%s: \"%.60s...\" is too long for a name", f->name, text);
     case FLAG_ENV: return args_wrong(a, "--%s: the environment takes no more", f->name);
+    case FLAG_SETTING: return args_wrong(a, "--%s: more than %d settings of a search", f->name, SETTINGS_CAP);
     case FLAG_LIST: return args_wrong(a, "--%s: given more than %d times", f->name, FLAG_LIST_CAP);
     default: return args_wrong(a, "--%s: \"%.60s\" is none of %s", f->name, text, f->value);
     }
@@ -92,14 +116,16 @@ static bool is_alias(const char *name, const char *text, size_t size) {
 }
 
 /* "--name", "--name=...", "-x": the flag, and where its value begins (NULL: it is the next word). */
-static const struct flag *find_flag(const struct args *a, const char *word, const char **value) {
+static const struct flag *find_flag(const struct args *a, const char *word, const char **value, void **options) {
     const char *equals = strchr(word, '=');
     bool is_long = word[1] == '-';
     *value = is_long && equals ? equals + 1 : NULL;
-    for (const struct flag *f = a->flags; f->name; f++) {
+    struct walk w = {0};
+    for (const struct flag *f; (f = flag_next(a, &w));) {
         const char *name = is_long ? f->name : f->brief;
         const char *at = word + (is_long ? 2 : 1);
         size_t size = *value ? (size_t)(equals - at) : strlen(at);
+        *options = w.options;
         if (name && strlen(name) == size && !strncmp(name, at, size)) return f;
         if (is_long && is_alias(f->name, at, size)) return f;
     }
@@ -122,7 +148,8 @@ static int flag_form(const struct flag *f, char *text, size_t cap) {
 
 static int print_help(const struct args *a) {
     printf("usage: ponder %s [flags]%s%s\n%s\n", a->command, *a->usage ? " " : "", a->usage, a->about);
-    for (const struct flag *f = a->flags; f->name; f++) {
+    struct walk w = {0};
+    for (const struct flag *f; (f = flag_next(a, &w));) {
         char form[96];
         flag_form(f, form, sizeof form);
         printf("  %-34s %s%s", form, strlen(form) > 34 ? "\n                                     " : "", f->help);
@@ -138,7 +165,8 @@ static bool is_flag(const char *word) { return word[0] == '-' && word[1]; }
 /* One flag at argv[*i]; moves *i over its value. */
 static int take_flag(struct args *a, int argc, char **argv, int *i) {
     const char *word = argv[*i], *value;
-    const struct flag *f = find_flag(a, word, &value);
+    void *options;
+    const struct flag *f = find_flag(a, word, &value, &options);
     if (!f) return args_wrong(a, "unknown flag %.60s; the flags are in: ponder %s --help", word, a->command);
     if (!takes_value(f) && value) return args_wrong(a, "--%s takes no value, found \"%.60s\"", f->name, value);
     if (!value && may_stand_alone(f, *i + 1 < argc ? argv[*i + 1] : NULL)) value = "on";
@@ -146,16 +174,16 @@ static int take_flag(struct args *a, int argc, char **argv, int *i) {
         if (*i + 1 >= argc) return args_wrong(a, "--%s: a value is missing: %s", f->name, f->value);
         value = argv[++*i];
     }
-    assert(f - a->flags < FLAG_CAP);
-    a->given[f - a->flags] = true;
-    return set_value(a, f, value) ? ARGS_GO_ON : wrong_value(a, f, value);
+    if (!args_given(a, f->name) && a->n_given < FLAG_CAP) a->given[a->n_given++] = f;
+    return set_value(a, f, options, value) ? ARGS_GO_ON : wrong_value(a, f, value);
 }
 
 int args_parse(struct args *a, int argc, char **argv) {
     bool flags_over = false;
     a->rest = argv, a->n_rest = 0;
-    for (const struct flag *f = a->flags; f->name; f++)
-        if (f->fallback) set_value(a, f, f->fallback);
+    struct walk w = {0};
+    for (const struct flag *f; (f = flag_next(a, &w));)
+        if (f->fallback) set_value(a, f, w.options, f->fallback);
     for (int i = 1; i < argc; i++) {
         int go_on = ARGS_GO_ON;
         if (flags_over || !is_flag(argv[i])) a->rest[a->n_rest++] = argv[i];
@@ -168,8 +196,8 @@ int args_parse(struct args *a, int argc, char **argv) {
 }
 
 bool args_given(const struct args *a, const char *name) {
-    for (const struct flag *f = a->flags; f->name; f++)
-        if (!strcmp(f->name, name)) return a->given[f - a->flags];
+    for (int i = 0; i < a->n_given; i++)
+        if (!strcmp(a->given[i]->name, name)) return true;
     return false;
 }
 

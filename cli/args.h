@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "search/strategy.h"
+
 enum flag_kind {
     FLAG_YES,    /* bool, no value */
     FLAG_INT,    /* int64_t in [lo, hi] */
@@ -15,12 +17,13 @@ enum flag_kind {
     FLAG_TEXT,   /* const char *, borrowed from argv */
     FLAG_CHOICE, /* const char *, one of the words of `value`, "a|b|c" */
     FLAG_LIST,   /* struct flag_list: may be given several times */
-    FLAG_HUB,   /* const char *: "hf:" and the value, kept in struct args: a model by its name in the hub (weights/hub/hub.h) */
-    FLAG_ENV,   /* no value, no field: sets the environment variable named in `value` to 1 */
-    FLAG_COLOR, /* no field: on, off, auto or no value (on): sets the variables that terminal.h reads */
+    FLAG_HUB, /* const char *: "hf:" and the value, kept in struct args: a model by its name in the hub (weights/hub/hub.h) */
+    FLAG_ENV,     /* no value, no field: sets the environment variable named in `value` to 1 */
+    FLAG_COLOR,   /* no field: on, off, auto or no value (on): sets the variables that terminal.h reads */
+    FLAG_SETTING, /* struct settings: name and text are added to it; who reads it knows what is allowed */
 };
 
-enum { FLAG_LIST_CAP = 32, FLAG_HUB_CAP = 800, FLAG_CAP = 96 };
+enum { FLAG_LIST_CAP = 32, FLAG_HUB_CAP = 800, FLAG_CAP = 192, FLAG_PARTS = 8 };
 struct flag_list {
     int n;
     const char *values[FLAG_LIST_CAP]; /* borrowed from argv */
@@ -42,15 +45,23 @@ struct flag {
         "no-color", NULL, FLAG_ENV, 0, NULL, 0, 0, "NO_COLOR", "no colours (as NO_COLOR=1)"                            \
     }
 
+/* A table that several commands share, and the struct that it fills. */
+struct flag_part {
+    const struct flag *flags; /* ends in a row with name NULL */
+    void *options;
+};
+
 struct args {
     /* constant: what the command is */
     const char *command;      /* "solve" */
     const char *usage;        /* what follows the flags: "PUZZLE" or "" */
     const char *about;        /* one or more lines under the usage */
-    const struct flag *flags; /* ends in a row with name NULL */
+    const struct flag *flags; /* its own; ends in a row with name NULL */
     void *options;
+    struct flag_part parts[FLAG_PARTS]; /* those it shares with others; ends in a row without flags */
     /* out */
-    bool given[FLAG_CAP]; /* flags[i] was on the command line */
+    const struct flag *given[FLAG_CAP]; /* [n_given] what was on the command line */
+    int n_given;
     char hub[FLAG_HUB_CAP];
     char **rest; /* [n_rest] what is no flag, in order */
     int n_rest;
@@ -61,7 +72,7 @@ enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, ARGS_GO_ON = -1 };
 /* argv[0] is the command's name; flags and other words may be mixed; "--" ends the flags.  Moves the words that are no flags to the
  * front of argv.  Returns ARGS_GO_ON, or the exit code after the help (0, on stdout) or an error (2, one line on stderr). */
 int args_parse(struct args *a, int argc, char **argv);
-/* Was --name on the command line?  The name must be in the table. */
+/* Was --name on the command line? */
 bool args_given(const struct args *a, const char *name);
 
 /* One line on stderr, "ponder COMMAND: ...", and the exit code. */

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cli/command.h"
+#include "cli/search_flags.h"
 #include "solve/eval_run.h"
 #include "solve/report.h"
 
@@ -32,7 +33,6 @@ static const struct flag flags[] = {
     MODEL_FLAG(struct options, session),
     PRM_FLAG(struct options, session),
     VERIFIER_FLAG(struct options, session),
-    SEARCH_FLAGS(struct options, search),
     COMPUTE_FLAGS(struct options, session),
     {0},
 };
@@ -96,7 +96,7 @@ static json_t *summary_json(const struct eval_run *r, const struct summary *sum,
     const struct solver *s = r->solver;
     const struct ledger *c = &sum->cost;
     json_t *j = json_pack("{s:s,s:s,s:I,s:I,s:I,s:f,s:[f,f],s:I,s:I,s:I,s:I,s:f}", "task", s->task->name, "search",
-                          s->strategy->name, "budget", (json_int_t)s->params.budget.simulations, "n",
+                          s->strategy->name, "budget", (json_int_t)s->common.budget.simulations, "n",
                           (json_int_t)sum->n, "correct", (json_int_t)sum->correct, "accuracy", sum->accuracy, "ci95",
                           sum->low, sum->high, "generated_tokens", (json_int_t)c->generated_tokens, "prm_tokens",
                           (json_int_t)c->prm_tokens, "policy_flops", (json_int_t)c->policy_flops, "prm_flops",
@@ -120,7 +120,7 @@ static json_t *summary_json(const struct eval_run *r, const struct summary *sum,
 static void print_table(const struct eval_run *r, const struct summary *sum) {
     const struct solver *s = r->solver;
     printf("%s, %s, budget %llu, seed %llu\n", s->task->name, s->strategy->name,
-           (unsigned long long)s->params.budget.simulations, (unsigned long long)s->seed);
+           (unsigned long long)s->common.budget.simulations, (unsigned long long)s->seed);
     printf("right     %u of %u: %.1f%% (95%%: %.1f to %.1f)\n", sum->correct, sum->n, 100 * sum->accuracy,
            100 * sum->low, 100 * sum->high);
     printf("stopped  ");
@@ -156,7 +156,7 @@ static int evaluate(const struct args *a, const struct options *o, struct eval_r
     if (!s) s = eval_run(r, &e);
     if (r->results) results_close(r->results);
     int code = s ? args_failed(a, e.text) : EXIT_GOOD;
-    bool stopped = !s && *r->solver->params.cancel;
+    bool stopped = !s && *r->solver->common.cancel;
     if (stopped)
         code = args_failed(a, o->out ? "stopped; the same command goes on from here"
                                      : "stopped; what follows counts only what was finished");
@@ -170,21 +170,21 @@ static int evaluate(const struct args *a, const struct options *o, struct eval_r
 static int in_flight(const struct options *o, const struct solver *s) {
     int threads = o->session.threads ? (int)o->session.threads : cpu_count();
     int most = 4 * threads < 256 ? 4 * threads : 256;
-    uint64_t chains = s->params.budget.simulations;
     if (o->in_flight) return (int)o->in_flight;
     if (!task_has_words(s->task)) return most;
-    if (!chains || chains > s->params.batch) chains = s->params.batch;
-    int enough = 16 / (int)(chains < 16 ? chains : 16);
+    int chains = (int)solver_room(s).batch, enough = 16 / (chains < 16 ? chains : 16);
     return enough < most ? enough : most;
 }
 
 int cmd_eval(int argc, char **argv) {
-    struct options o = {0};
-    struct args a = {.command = "eval",
-                     .usage = "",
-                     .flags = flags,
-                     .options = &o,
-                     .about = "Solves every problem of a file with one final answer each, and checks it afterwards.\n"};
+    struct options o = {.search = SEARCH_OPTIONS};
+    struct args a = {
+        .command = "eval",
+        .usage = "",
+        .flags = flags,
+        .options = &o,
+        .parts = {{search_flags, &o.search}, {search_task_flags, &o.search}, {strategy_flags(), &o.search}},
+        .about = "Solves every problem of a file with one final answer each, and checks it afterwards.\n"};
     struct solver solver;
     struct problems problems;
     struct session session;
@@ -193,7 +193,7 @@ int cmd_eval(int argc, char **argv) {
     if (code != ARGS_GO_ON) return code;
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; the problems come with --input FILE", a.rest[0]);
     if (!o.input) return args_wrong(&a, "--input is missing: a file of problems");
-    if ((code = solver_setup(&a, &o.search, o.session.model, &solver)) != ARGS_GO_ON) return code;
+    if ((code = search_setup(&a, &o.search, o.session.model, &solver)) != ARGS_GO_ON) return code;
     if (problems_read(o.input, solver.task, (uint64_t)o.limit, (uint64_t)o.sample, solver.seed, &problems, &e))
         return args_failed(&a, e.text);
     for (uint32_t i = 0; i < problems.n; i++)

@@ -12,6 +12,7 @@
 #include "base/input.h"
 #include "solve/memory.h"
 #include "cli/run_search.h"
+#include "cli/search_flags.h"
 #include "solve/sampling.h"
 #include "solve/session.h"
 #include "solve/speculative.h"
@@ -40,7 +41,6 @@ static const struct flag flags[] = {
      "write the continuation only"},
     SAMPLING_FLAGS(struct options, sampling),
     SPECULATIVE_FLAGS(struct options, speculative),
-    SEARCH_CORE_FLAGS(struct options, search),
     PRM_FLAG(struct options, session),
     VERIFIER_FLAG(struct options, session),
     COMPUTE_FLAGS(struct options, session),
@@ -196,12 +196,13 @@ static int searched(const struct args *a, struct options *o) {
 }
 
 int cmd_run(int argc, char **argv) {
-    struct options o = {0};
+    struct options o = {.search = SEARCH_OPTIONS};
     struct args a = {
         .command = "run",
         .usage = "",
         .flags = flags,
         .options = &o,
+        .parts = {{search_flags, &o.search}, {strategy_flags(), &o.search}},
         .about = "Writes the prompt and its continuation on stdout.  Flags mean what they mean in llama.cpp.\n"};
     struct writer w = {.o = &o};
     struct error e;
@@ -211,7 +212,8 @@ int cmd_run(int argc, char **argv) {
     if (o.file && args_given(&a, "prompt")) return args_wrong(&a, "--prompt and --file: give one of them");
     if (!o.no_escape) unescape_all(&o, &a);
     if (o.search.search) return searched(&a, &o);
-    if (args_given(&a, "budget")) return args_wrong(&a, "--budget: needs --search");
+    const char *alone = search_flag_given(&a);
+    if (alone) return args_wrong(&a, "--%s: needs --search", alone);
     enum status s = open_writer(&w, &o, &e);
     if (!s) s = run(&w, &e);
     code = s ? args_failed(&a, e.text) : EXIT_GOOD;

@@ -9,7 +9,6 @@
 
 struct options {
     struct session_options session;
-    struct search_options search;
 };
 
 static const struct flag flags[] = {
@@ -25,7 +24,6 @@ static const char *const searches[] = {"greedy", "bon", "beam", "mcts"};
 static enum status add_search(const struct session *session, const char *name, uint64_t *hash, struct error *e) {
     struct solver s;
     solver_init(&s, task_find("game24"), strategy_find(name));
-    s.params.max_nodes = 2048;
     enum status st = solver_attach(&s, session, e);
     if (st) return st;
     for (size_t i = 0; i < sizeof puzzles / sizeof *puzzles; i++) {

@@ -5,12 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/input.h"
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/draw.h"
-#include "base/input.h"
-#include "solve/report.h"
+#include "cli/search_flags.h"
 #include "search/trace.h"
+#include "solve/report.h"
 
 struct options {
     struct session_options session;
@@ -23,7 +24,6 @@ static const struct flag flags[] = {
     MODEL_FLAG(struct options, session),
     PRM_FLAG(struct options, session),
     VERIFIER_FLAG(struct options, session),
-    SEARCH_FLAGS(struct options, search),
     {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE",
      "the problem, instead of words behind the flags; - = standard input"},
     {"quiet", "q", FLAG_YES, offsetof(struct options, quiet), NULL, 0, 0, NULL, "no greedy answer first, no tree"},
@@ -54,10 +54,7 @@ static enum status show_greedy(const struct solver *s, const struct problem *p, 
     struct solver greedy = *s;
     struct outcome o;
     greedy.strategy = strategy_find("greedy");
-    greedy.params = search_defaults("greedy");
-    greedy.params.max_nodes = s->params.max_nodes;
-    greedy.params.max_depth = s->params.max_depth;
-    greedy.params.cancel = s->params.cancel;
+    greedy.common.budget = (struct budget){.simulations = 1};
     enum status st = solver_run(&greedy, p, NULL, NULL, &o, e);
     if (st) return st;
     fprintf(stderr, "greedy: ");
@@ -164,12 +161,13 @@ static char *read_problem(const struct args *a, const struct options *o, int *co
 }
 
 int cmd_solve(int argc, char **argv) {
-    struct options o = {0};
+    struct options o = {.search = SEARCH_OPTIONS};
     struct args a = {
         .command = "solve",
         .usage = "PROBLEM",
         .flags = flags,
         .options = &o,
+        .parts = {{search_flags, &o.search}, {search_task_flags, &o.search}, {strategy_flags(), &o.search}},
         .about = "PROBLEM: four numbers to reach 24, \"4 7 8 8\"; or three to six and a target, \"4 7 8 -> 20\".\n"
                  "With the model of someone else (-m FILE): a problem in words, given through its chat template.\n"
                  "The answer is checked after the search; exit code 0 when it is right (in words: when there is\n"
@@ -180,7 +178,7 @@ int cmd_solve(int argc, char **argv) {
     int code = args_parse(&a, argc, argv);
     char *text = code == ARGS_GO_ON ? read_problem(&a, &o, &code) : NULL;
     if (!text) return code;
-    code = solver_setup(&a, &o.search, o.session.model, &s);
+    code = search_setup(&a, &o.search, o.session.model, &s);
     if (code == ARGS_GO_ON && !task_has_words(s.task) && !args_given(&a, "task") && strpbrk(text, ">="))
         s.task = task_find("countdown");
     if (code == ARGS_GO_ON && task_has_words(s.task) && !args_given(&a, "prm")) o.session.prm = "none";

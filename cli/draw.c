@@ -108,7 +108,8 @@ static const struct node *node_at(const struct canvas *c, uint32_t u) { return &
 
 static float value_of(const struct canvas *c, uint32_t u) {
     const struct node *n = node_at(c, u);
-    return n->visits ? (float)(n->sum / n->visits) : n->value > 0 ? n->value : c->d->best[u];
+    const struct visits *v = tree_visits(c->ev->tree);
+    return v && v[u].n ? (float)(v[u].sum / v[u].n) : n->value > 0 ? n->value : c->d->best[u];
 }
 
 static const char *mark_of(const struct canvas *c, uint32_t u) {
@@ -212,6 +213,7 @@ static void put_children(struct canvas *c, uint32_t u, uint32_t indent) {
 
 /* Chains through each node, and the best value below it: children have higher numbers than their parents. */
 static bool weigh(struct draw *d, const struct tree *t) {
+    const struct visits *v = tree_visits(t);
     if (!d->weight) d->weight = mem_new(t->cap, sizeof *d->weight);
     if (!d->best) d->best = mem_new(t->cap, sizeof *d->best);
     if (!d->weight || !d->best) return false;
@@ -219,11 +221,11 @@ static bool weigh(struct draw *d, const struct tree *t) {
     memset(d->best, 0, t->n * sizeof *d->best);
     for (uint32_t u = t->n; u-- > 0;) {
         const struct node *n = &t->nodes[u];
-        if (d->visited) d->weight[u] = n->visits;
+        if (v) d->weight[u] = v[u].n;
         else if (!n->first_child) d->weight[u] = n->multiplicity;
         if (n->value > d->best[u]) d->best[u] = n->value;
         if (!u) break;
-        if (!d->visited) d->weight[n->parent] += d->weight[u];
+        if (!v) d->weight[n->parent] += d->weight[u];
         if (d->best[u] > d->best[n->parent]) d->best[n->parent] = d->best[u];
     }
     return true;

@@ -18,6 +18,7 @@ static const struct {
     {"run", "continue a text", cmd_run},
     {"chat", "talk with a model, by the template of its file", cmd_chat},
     {"eval", "accuracy and cost of a search over a file of problems", cmd_eval},
+    {"strategies", "the strategies of --search and their parameters", cmd_strategies},
     {"calibrate", "a reward model's values against exact reachability, by step", cmd_calibrate},
     {"train", "train a policy, or a reward model from labels", cmd_train},
     {"label", "make labels for a reward model: rollouts of a policy", cmd_label},

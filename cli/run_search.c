@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cli/draw.h"
+#include "cli/search_flags.h"
 #include "solve/report.h"
 
 /* Flags of run that a search has no use for: better refused than passed over. */
@@ -30,11 +31,12 @@ static int setup(const struct args *a, const struct run_search *r, struct solver
     if (o->seed < 0) seed %= 1000000000u; /* short enough to type again */
     r->search->seed = (int64_t)seed;
     r->search->task = "math", r->search->raw = true;
-    int code = solver_setup(a, r->search, r->session->model, s);
+    if (args_given(a, "temp")) r->search->temp = o->temp; /* so that it is refused where nobody uses it */
+    int code = search_setup(a, r->search, r->session->model, s);
     if (code != ARGS_GO_ON) return code;
     s->prompter.special = r->special;
     s->max_new_tokens = o->n > 0 ? (uint64_t)o->n : 0;
-    if (s->params.temperature > 0) s->params.temperature = (float)o->temp;
+    s->common.temperature = (float)o->temp;
     s->sampling =
         (struct sample_params){.top_k = (uint32_t)o->top_k, .top_p = (float)o->top_p, .min_p = (float)o->min_p};
     fprintf(stderr, "seed %llu\n", (unsigned long long)seed);

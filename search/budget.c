@@ -23,23 +23,45 @@ const char *why_name(enum why_stopped w) {
     return "?";
 }
 
+static uint64_t tokens_of(const struct ledger *l) { return l->generated_tokens + l->prm_tokens; }
+static uint64_t flops_of(const struct ledger *l) { return l->policy_flops + l->prm_flops; }
+
 bool budget_is_open(const struct budget *b) { return !b->simulations && !b->tokens && !b->flops && !b->ns; }
 
+uint64_t search_simulations(const struct strategy *s, const struct budget *b) {
+    return budget_is_open(b) ? s->simulations[0] : b->simulations;
+}
+
+uint32_t room_for_chains(const struct search_params *common, uint64_t n) {
+    uint64_t nodes = n ? n * (common->max_depth + 1) + 2 : 16384;
+    return nodes < 65536 ? (uint32_t)nodes : 65536;
+}
+
+struct search_room search_room(const struct strategy *s, const struct search_params *common, const void *params) {
+    struct search_params p = *common;
+    p.budget.simulations = search_simulations(s, &p.budget);
+    struct search_room room = s->room(&p, params);
+    if (room.batch > room.nodes) room.batch = room.nodes;
+    if (room.branches > room.nodes) room.branches = room.nodes;
+    return room;
+}
+
 /* All limits of the params in one place.  Written so that a NaN fails every test. */
-static enum status check_params(const struct search_params *p, struct error *e) {
-    if (!(p->temperature >= 0 && p->temperature <= 100))
-        return error_set(e, ERR_INPUT, "temperature: %g, allowed are 0 to 100", p->temperature);
-    if (p->max_depth < 1 || p->max_depth > 1u << 20)
-        return error_set(e, ERR_INPUT, "max_depth: %u, allowed are 1 to %u", p->max_depth, 1u << 20);
-    if (p->batch < 1 || p->batch > 1u << 16)
-        return error_set(e, ERR_INPUT, "batch: %u, allowed are 1 to %u", p->batch, 1u << 16);
-    if (!(p->c_puct >= 0 && p->c_puct <= 1e6))
-        return error_set(e, ERR_INPUT, "c_puct: %g, allowed are 0 to 1e6", p->c_puct);
-    if (!(p->widen_c > 0 && p->widen_c <= 1e6))
-        return error_set(e, ERR_INPUT, "widen_c: %g, allowed are numbers above 0, up to 1e6", p->widen_c);
-    if (!(p->widen_alpha >= 0 && p->widen_alpha <= 1))
-        return error_set(e, ERR_INPUT, "widen_alpha: %g, allowed are 0 to 1", p->widen_alpha);
-    if (isnan(p->stop_value)) return error_set(e, ERR_INPUT, "stop_value: not a number; above 1 means never");
+static enum status check_params(const struct strategy *s, const struct search *on, const void *params,
+                                struct error *e) {
+    const struct search_params *c = &on->common;
+    char range[96];
+    if (!(c->temperature >= 0 && c->temperature <= 100))
+        return error_set(e, ERR_INPUT, "temperature: %g, allowed are 0 to 100", c->temperature);
+    if (c->max_depth < 1 || c->max_depth > 1u << 20)
+        return error_set(e, ERR_INPUT, "max_depth: %u, allowed are 1 to %u", c->max_depth, 1u << 20);
+    for (const struct param *p = s->params; p && p->flag; p++) {
+        double v = param_get(p, params);
+        if (p->kind != PARAM_CHOICE && p->kind != PARAM_YES && !(v >= p->low && v <= p->high))
+            return error_set(e, ERR_INPUT, "%s: %g, allowed are %s", p->flag, v, param_range(p, range, sizeof range));
+    }
+    const char *lack = evaluator_lacks(on->ev, s->needs);
+    if (lack) return error_set(e, ERR_INPUT, "--search %s needs %s", s->name, lack);
     return OK;
 }
 
@@ -55,39 +77,89 @@ static enum status new_scratch(struct run *r, struct error *e) {
 
 /* The evaluator stops in the middle of a step where run_go would have stopped behind it. */
 static void hand_limits(const struct run *r) {
-    const struct budget *b = &r->p->budget;
-    const struct ledger *now = &r->start;
+    const struct budget *b = &r->common->budget;
     struct limits l = {.deadline_ns = b->ns ? r->start_ns + b->ns : 0,
-                       .cancel = r->p->cancel,
-                       .max_tokens = b->tokens ? b->tokens + now->generated_tokens + now->prm_tokens : 0,
-                       .max_flops = b->flops ? b->flops + now->policy_flops + now->prm_flops : 0};
+                       .cancel = r->common->cancel,
+                       .max_tokens = b->tokens ? b->tokens + tokens_of(&r->start) : 0,
+                       .max_flops = b->flops ? b->flops + flops_of(&r->start) : 0};
     r->ev->limit(r->ev->self, &l);
 }
 
-enum status run_begin(struct run *r, const struct run_args *a, uint64_t cap, bool needs_prm) {
-    *r = (struct run){
-        .ev = a->ev,
-        .p = a->p,
-        .t = a->t,
-        .on_event = a->on_event,
-        .arg = a->arg,
-        .res = a->res,
-        .e = a->e,
-        .start = *a->ev->ledger,
-        .start_ns = clock_ns(),
-        .score = a->ev->score ? SCORE_ALL : SCORE_NONE,
-        .pick = a->p->pick,
-        .temperature = a->p->temperature,
-    };
-    *r->res = (struct search_result){.why = WHY_DONE};
-    enum status s = check_params(r->p, r->e);
-    if (s) return s;
-    if (needs_prm && !r->ev->score) return error_set(r->e, ERR_INPUT, "this search strategy needs a reward model");
-    if (cap > r->p->batch) cap = r->p->batch;
-    if (cap > r->t->cap) cap = r->t->cap;
-    r->cap = cap ? (uint32_t)cap : 1;
+static void free_scratch(struct run *r) {
+    mem_free(r->tries);
+    mem_free(r->steps);
+    mem_free(r->scored);
+    mem_free(r->branches);
+    mem_free(r->values);
+}
+
+static enum status begin(struct run *r, const struct strategy *s, const void *params) {
+    enum status st = check_params(s, &r->on, params, r->e);
+    if (st) return st;
+    r->cap = search_room(s, r->common, params).batch;
+    if (r->cap > r->t->cap) r->cap = r->t->cap;
+    if (!r->cap) r->cap = 1;
     hand_limits(r);
     return new_scratch(r, r->e);
+}
+
+/* The answer, which a failed pick must not hide: the first error stays. */
+static enum status end(struct run *r, enum status s) {
+    enum status picked = pick_answer(r->t, r->pick, r->res, s ? NULL : r->e);
+    if (!s) s = picked;
+    if (s) r->res->why = WHY_ERROR;
+    r->ev->ledger->ns = r->start.ns + clock_ns() - r->start_ns;
+    if (!r->on.nested) r->ev->limit(r->ev->self, NULL);
+    if (!r->on.nested) run_emit(r, EVENT_DONE, r->res->node);
+    free_scratch(r);
+    return s;
+}
+
+enum status search_run(const struct strategy *s, const struct search *on, const void *params, struct search_result *res,
+                       struct error *e) {
+    struct run r = {
+        .on = *on,
+        .ev = on->ev,
+        .t = on->tree,
+        .res = res,
+        .e = e,
+        .simulations = search_simulations(s, &on->common.budget),
+        .start = *on->ev->ledger,
+        .start_ns = clock_ns(),
+        .first = on->tree->n,
+        .score = on->ev->score ? SCORE_ALL : SCORE_NONE,
+        .stop_value = NEVER,
+        .temperature = on->common.temperature,
+    };
+    r.common = &r.on.common;
+    *res = (struct search_result){.why = WHY_DONE};
+    enum status st = begin(&r, s, params);
+    if (!st) st = s->run(&r, params);
+    return end(&r, st);
+}
+
+/* What is left of a limit, at most `part` of it; both 0: none. */
+static uint64_t left_of(uint64_t limit, uint64_t used, uint64_t part) {
+    uint64_t left = !limit ? UINT64_MAX : used < limit ? limit - used : 1;
+    if (part && part < left) left = part;
+    return left == UINT64_MAX ? 0 : left;
+}
+
+enum status run_part(struct run *r, const struct strategy *s, const void *params, const struct budget *part,
+                     struct search_result *res) {
+    const struct budget *b = &r->common->budget;
+    const struct ledger *now = r->ev->ledger;
+    struct search on = r->on;
+    on.nested = on.keep = true;
+    on.common.budget = (struct budget){
+        .simulations = part->simulations,
+        .tokens = left_of(b->tokens, tokens_of(now) - tokens_of(&r->start), part->tokens),
+        .flops = left_of(b->flops, flops_of(now) - flops_of(&r->start), part->flops),
+        .ns = left_of(b->ns, clock_ns() - r->start_ns, part->ns),
+    };
+    enum status st = search_run(s, &on, params, res, r->e);
+    hand_limits(r);
+    return st;
 }
 
 void run_stop(struct run *r, enum why_stopped why) {
@@ -97,16 +169,13 @@ void run_stop(struct run *r, enum why_stopped why) {
 }
 
 void run_look(struct run *r) {
-    const struct budget *b = &r->p->budget;
+    const struct budget *b = &r->common->budget;
     struct ledger *now = r->ev->ledger;
-    const struct ledger *then = &r->start;
     uint64_t elapsed = clock_ns() - r->start_ns;
-    uint64_t tokens = now->generated_tokens - then->generated_tokens + now->prm_tokens - then->prm_tokens;
-    uint64_t flops = now->policy_flops - then->policy_flops + now->prm_flops - then->prm_flops;
-    now->ns = then->ns + elapsed;
-    if (r->p->cancel && *r->p->cancel) run_stop(r, WHY_CANCELLED);
-    else if (b->tokens && tokens >= b->tokens) run_stop(r, WHY_TOKENS);
-    else if (b->flops && flops >= b->flops) run_stop(r, WHY_FLOPS);
+    now->ns = r->start.ns + elapsed;
+    if (r->common->cancel && *r->common->cancel) run_stop(r, WHY_CANCELLED);
+    else if (b->tokens && tokens_of(now) - tokens_of(&r->start) >= b->tokens) run_stop(r, WHY_TOKENS);
+    else if (b->flops && flops_of(now) - flops_of(&r->start) >= b->flops) run_stop(r, WHY_FLOPS);
     else if (b->ns && elapsed >= b->ns) run_stop(r, WHY_TIME);
 }
 
@@ -117,23 +186,7 @@ bool run_go(struct run *r) {
 }
 
 void run_emit(const struct run *r, enum event_kind kind, uint32_t node) {
-    if (!r->on_event) return;
+    if (!r->on.on_event) return;
     struct event ev = {kind, node, r->t, r->ev->ledger, kind == EVENT_DONE ? r->res : NULL};
-    r->on_event(r->arg, &ev);
-}
-
-enum status run_end(struct run *r, enum status s) {
-    /* A failed pick must not hide the first error. */
-    enum status picked = pick_answer(r->t, r->pick, r->res, s ? NULL : r->e);
-    if (!s) s = picked;
-    if (s) r->res->why = WHY_ERROR;
-    r->ev->ledger->ns = r->start.ns + clock_ns() - r->start_ns;
-    r->ev->limit(r->ev->self, NULL);
-    run_emit(r, EVENT_DONE, r->res->node);
-    mem_free(r->tries);
-    mem_free(r->steps);
-    mem_free(r->scored);
-    mem_free(r->branches);
-    mem_free(r->values);
-    return s;
+    r->on.on_event(r->on.arg, &ev);
 }

@@ -9,8 +9,9 @@ static const char *const ask_names[N_ASKS] = {"solve", "propose", "judge", "crit
 const char *ask_name(enum ask a) { return ask_names[a]; }
 
 const char *evaluator_lacks(const struct evaluator *ev, unsigned needs) {
-    static const char *const names[] = {"values of chains",         "a checker",     "answers of chains", "given tokens",
-                                        "proposals of next tokens", "a draft model", "keys of states"};
+    static const char *const names[] = {
+        "values of chains",         "a checker",     "answers of chains", "given tokens",
+        "proposals of next tokens", "a draft model", "keys of states"};
     static const char *const prompts[N_ASKS] = {"a prompt to solve",    "a prompt to propose", "a prompt to judge",
                                                 "a prompt to critique", "a prompt to revise",  "a prompt to decompose"};
     unsigned missing = needs & ~ev->can;

@@ -9,8 +9,8 @@
 
 void run_plan(struct run *r, uint32_t parent, bool take) {
     assert(r->n_tries < r->cap && r->t->n + r->n_tries < r->t->cap);
-    r->tries[r->n_tries++] =
-        (struct try){.parent = parent, .child_index = r->t->nodes[parent].tries++, .take = take && parent};
+    r->tries[r->n_tries++] = (struct try){
+        .parent = parent, .child_index = r->t->nodes[parent].tries++, .take = take && parent && !r->on.keep};
 }
 
 void run_unplan(struct run *r, uint32_t i) {
@@ -41,7 +41,7 @@ static bool evict_one(struct run *r) {
     for (uint32_t u = r->t->n - 1; u > 0; u--) {
         const struct node *n = &r->t->nodes[u];
         if (!has_kv(n) || (n->flags & NODE_BUSY) || !is_kv_leaf(r->t, u)) continue;
-        if (!worst || node_mean(n) < node_mean(&r->t->nodes[worst])) worst = u;
+        if (!worst || node_mean(r->t, u) < node_mean(r->t, worst)) worst = u;
     }
     if (!worst) return false;
     r->ev->evict(r->ev->self, r->t->nodes[worst].branch);
@@ -87,7 +87,7 @@ static enum status call_with_room(struct run *r, const struct batch_call *b, uin
 static void add(struct run *r, struct try *try, struct step *step) {
     struct node *parent = &r->t->nodes[try->parent];
     const char *text = step->text ? step->text : "";
-    uint32_t ends = tree_end_flag(step->end, parent->depth + 1, r->p->max_depth);
+    uint32_t ends = tree_end_flag(step->end, parent->depth + 1, r->common->max_depth);
     parent->flags &= ~(uint32_t)NODE_EVICTED;
     if (try->take) parent->branch = 0;
     uint32_t twin = r->merge ? tree_twin(r->t, try->parent, text, ends) : 0;
@@ -96,7 +96,7 @@ static void add(struct run *r, struct try *try, struct step *step) {
         r->t->nodes[twin].multiplicity++;
     }
     try->fresh = !twin;
-    try->child = twin ? twin : tree_add(r->t, try, step, r->p->max_depth);
+    try->child = twin ? twin : tree_add(r->t, try, step, r->common->max_depth);
     if (try->fresh) run_emit(r, EVENT_MADE, try->child);
 }
 
@@ -145,8 +145,9 @@ static float clean_value(float v) { return v > 0 ? (v < 1 ? v : 1) : 0; }
 static void set_value(struct run *r, uint32_t u, float value) {
     struct node *n = &r->t->nodes[u];
     n->value = clean_value(value);
+    n->flags |= NODE_SCORED;
     run_emit(r, EVENT_SCORED, u);
-    if ((n->flags & NODE_FINISHED) && n->value >= r->p->stop_value) run_stop(r, WHY_SOLVED);
+    if ((n->flags & NODE_FINISHED) && n->value >= r->stop_value) run_stop(r, WHY_SOLVED);
 }
 
 static enum status score_call(struct run *r, uint32_t first, uint32_t n) {
@@ -186,8 +187,27 @@ static bool wants_score(const struct run *r, const struct node *n) {
     return r->score == SCORE_ALL || (r->score == SCORE_FINISHED && (n->flags & NODE_FINISHED));
 }
 
-enum status run_settle(struct run *r) {
+static enum status score(struct run *r) {
     static const struct batch_call score = {score_call, score_node};
+    enum status s = r->n_scored ? call_with_room(r, &score, 0, r->n_scored) : OK;
+    if (s == ERR_FULL) run_stop(r, WHY_KV_FULL), s = OK;
+    if (was_cancelled(r, s)) s = OK;
+    r->n_scored = 0;
+    return s;
+}
+
+enum status run_score_missing(struct run *r) {
+    enum status s = OK;
+    r->n_scored = 0;
+    for (uint32_t u = 1; u < r->t->n && !s; u++) {
+        if (r->t->nodes[u].branch && !(r->t->nodes[u].flags & (NODE_SCORED | NODE_TERMINAL)))
+            r->scored[r->n_scored++] = u;
+        if (r->n_scored == r->cap || u + 1 == r->t->n) s = score(r);
+    }
+    return s;
+}
+
+enum status run_settle(struct run *r) {
     r->n_scored = 0;
     for (uint32_t i = 0; i < r->n_made; i++) {
         if (!r->tries[i].fresh) continue;
@@ -195,9 +215,7 @@ enum status run_settle(struct run *r) {
         if (r->t->nodes[u].flags & NODE_FINISHED) settle_finished(r, u);
         if (wants_score(r, &r->t->nodes[u])) r->scored[r->n_scored++] = u;
     }
-    enum status s = r->n_scored ? call_with_room(r, &score, 0, r->n_scored) : OK;
-    if (s == ERR_FULL) run_stop(r, WHY_KV_FULL), s = OK;
-    if (was_cancelled(r, s)) s = OK;
+    enum status s = score(r);
     for (uint32_t i = 0; i < r->n_made; i++) {
         if (!r->tries[i].fresh) continue;
         uint32_t u = r->tries[i].child, flags = r->t->nodes[u].flags;

@@ -1,6 +1,6 @@
 /* pick.c: finished chains become one answer: the best one, a vote (weighted or not), or the most visited path.
  * Not a reward model: it only compares values that are there.
- * Next: table.c, which names the strategies. */
+ * Next: search/strategies/greedy.c, the shortest strategy. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -21,7 +21,8 @@ static bool better_chain(const struct tree *t, uint32_t a, uint32_t b) {
 static bool more_visited(const struct tree *t, uint32_t a, uint32_t b) {
     uint32_t x = a, y = b;
     if (!b || !tree_part(t, &x, &y)) return true;
-    if (t->nodes[x].visits != t->nodes[y].visits) return t->nodes[x].visits > t->nodes[y].visits;
+    const struct visits *v = tree_visits(t);
+    if (v && v[x].n != v[y].n) return v[x].n > v[y].n;
     return t->nodes[x].child_index < t->nodes[y].child_index;
 }
 

@@ -1,7 +1,7 @@
-/* search.h: the seam between strategies and models, the tree, budgets, ledger, events and the table of strategies.
+/* search.h: the seam between strategies and models, the tree, budgets, ledger and events.
  * Not a model and not a task: a strategy sees steps, log-probabilities, rewards and opaque branches only, so every one of
  * them is tested exactly on a toy evaluator.
- * Next: one strategy per file, search/strategies/greedy.c first; eval_model.c puts real models behind this seam. */
+ * Next: search/strategy.h for the strategies; eval_model.c puts real models behind this seam. */
 #ifndef PONDER_SEARCH_H
 #define PONDER_SEARCH_H
 
@@ -33,12 +33,12 @@ struct step {
     bool to_end;         /* in: go on with further steps until the chain ends (rollouts) */
     uint32_t max_steps;  /* in: with to_end, of this call; 0: as many as it takes */
     bool draft;          /* in: the draft model writes; needs CAN_DRAFT */
-    const char *text;    /* out: what this call added, NUL-terminated, owned by the evaluator until its close; without what
+    const char *text; /* out: what this call added, NUL-terminated, owned by the evaluator until its close; without what
                             ended the last step.  The parts of an open step are joined without anything between */
-    uint32_t n_tokens;   /* out: tokens that this call added, separator or end token included */
-    uint32_t n_steps;    /* out: steps that came to an end in this call */
-    float logprob;       /* out: sum of log p(token) at temperature 1, by the model that wrote */
-    enum step_end end;   /* out */
+    uint32_t n_tokens; /* out: tokens that this call added, separator or end token included */
+    uint32_t n_steps;  /* out: steps that came to an end in this call */
+    float logprob;     /* out: sum of log p(token) at temperature 1, by the model that wrote */
+    enum step_end end; /* out */
 };
 
 /* Cost of a search so far.  Written by evaluators (model cost) and strategies (simulations). */
@@ -49,7 +49,7 @@ struct ledger {
     uint64_t forks, pages_copied, replayed_tokens;
     uint64_t simulations; /* chains sampled, beams extended or MCTS expansions, as the strategy says */
     uint64_t peak_kv_bytes;
-    uint64_t ns;          /* wall time of the runs; written by strategies */
+    uint64_t ns; /* wall time of the runs; written by strategies */
 };
 
 /* Given tokens become the branch's newest ones as if the policy had written them: "Wait", the end of a thought, a critique,
@@ -60,11 +60,11 @@ struct put {
     const int32_t *tokens; /* [n_tokens]; NULL: see from */
     branch_id from;        /* begins with the tokens of `branch`; 0: see text */
     const char *text;
-    bool special;          /* control tokens in the text count as such; else it is all plain */
-    bool rate;             /* also read the log-probabilities under the policy: one pass */
-    uint32_t n_tokens;     /* in with tokens; out */
-    float logprob;         /* out: their sum at temperature 1; 0 unless rated */
-    enum step_end end;     /* out: how the newest step ends; STEP_OPEN: not yet */
+    bool special;      /* control tokens in the text count as such; else it is all plain */
+    bool rate;         /* also read the log-probabilities under the policy: one pass */
+    uint32_t n_tokens; /* in with tokens; out */
+    float logprob;     /* out: their sum at temperature 1; 0 unless rated */
+    enum step_end end; /* out: how the newest step ends; STEP_OPEN: not yet */
 };
 
 /* What would the policy write next? */
@@ -89,8 +89,9 @@ struct asking {
 
 /* What a checker says of a finished chain. */
 struct feedback {
-    float reward;       /* in [0,1]; 1: right */
-    const char *reason; /* for people, and for a model that revises; "": none.  Owned by the evaluator until its close */
+    float reward; /* in [0,1]; 1: right */
+    const char
+        *reason; /* for people, and for a model that revises; "": none.  Owned by the evaluator until its close */
 };
 
 /* What a run hands to its evaluator before its first call.  Every verb obeys it within one pass of a model: extend then gives
@@ -122,9 +123,9 @@ enum capability {
  * that call has been done (all or nothing).  A verb that `can` does not name is NULL. */
 struct evaluator {
     void *self;
-    branch_id root;        /* the prompt, already read; owned by the evaluator */
-    struct ledger *ledger; /* never NULL */
-    unsigned can;          /* set of enum capability */
+    branch_id root;                                    /* the prompt, already read; owned by the evaluator */
+    struct ledger *ledger;                             /* never NULL */
+    unsigned can;                                      /* set of enum capability */
     void (*limit)(void *self, const struct limits *l); /* copied; NULL: none.  Holds until the next call of it */
     enum status (*fork)(void *self, branch_id from, branch_id *to, struct error *e);
     void (*drop)(void *self, branch_id *b); /* nulls it */
@@ -147,49 +148,38 @@ struct evaluator {
 const char *evaluator_lacks(const struct evaluator *ev, unsigned needs);
 
 /* 0 = no limit; no limit at all means the strategy's default number of simulations.  Shared by all strategies; every one
- * is anytime.  Limits hold for one run (the prompt was paid before it) and are looked at between batches, so a run goes
- * over by one batch at most. */
+ * is anytime.  Limits hold for one run (the prompt was paid before it).  A strategy sizes its batches to what is left, and the
+ * evaluator stops within one pass where the plan was wrong. */
 struct budget {
-    uint64_t simulations; /* the number users give as --budget; beam: the number of beams, always needed */
-    uint64_t tokens;      /* generated + PRM */
-    uint64_t flops;       /* policy + PRM */
+    uint64_t
+        simulations; /* the number users give as --budget: chains, beams or tree expansions, as the strategy says */
+    uint64_t tokens; /* generated + PRM */
+    uint64_t flops;  /* policy + PRM */
     uint64_t ns;
 };
 
 enum why_stopped {
     WHY_DONE,        /* the strategy came to its own end: all chains or beams are complete */
     WHY_SOLVED,      /* a chain was checked right or reached stop_value */
-    WHY_SIMULATIONS, /* mcts: all tries are used */
+    WHY_SIMULATIONS, /* strategies that could go on for ever: all tries are used */
     WHY_TOKENS,
     WHY_FLOPS,
     WHY_TIME,
     WHY_KV_FULL, /* not even one branch could be extended */
-    WHY_NODES,   /* the node arena is full: raise max_nodes */
+    WHY_NODES,   /* the node arena is full */
     WHY_CANCELLED,
     WHY_ERROR,
 };
 const char *why_name(enum why_stopped w);
 
-enum pick { PICK_BEST, PICK_WEIGHTED, PICK_MAJORITY, PICK_VISITS }; /* finished chains -> one answer (SEARCH.md C.0) */
-enum backup { BACKUP_MEAN, BACKUP_MAX };
-
+/* What all strategies share; what only some of them know is in their rows (search/strategy.h). */
 struct search_params {
-    uint64_t seed;             /* root of all random streams */
-    struct budget budget;      /* when to stop */
-    float temperature;         /* of sampled steps */
-    uint32_t max_depth;        /* steps per chain */
-    uint32_t batch;            /* leaves or chains that are extended together; part of the result for MCTS */
-    uint32_t beam_width;       /* beams kept (N/M); 0 = about sqrt(budget) */
-    float c_puct;              /* exploration, values in [0,1] */
-    float widen_c, widen_alpha;/* progressive widening: a node may try a new child while tries < widen_c * visits^widen_alpha */
-    enum backup backup;        /* MCTS */
-    enum pick pick;            /* how finished chains become one answer */
-    float stop_value;          /* stop when a finished chain reaches this value; > 1 = never */
-    uint32_t max_nodes;        /* node arena capacity */
-    const volatile int *cancel;/* non-zero: stop with the best so far; may be NULL */
+    uint64_t seed;              /* root of all random streams */
+    struct budget budget;       /* when to stop */
+    float temperature;          /* of sampled steps */
+    uint32_t max_depth;         /* steps per chain */
+    const volatile int *cancel; /* non-zero: stop with the best so far; may be NULL */
 };
-/* The default for a strategy of this name; tests use it as their frozen preset. */
-struct search_params search_defaults(const char *strategy);
 
 /* One node = one step of one chain.  Node 0 is the prompt.
  *
@@ -208,6 +198,7 @@ enum node_flag {
     NODE_CHECKED_WRONG = 32,
     NODE_EVICTED = 64, /* the branch is held without its KV */
     NODE_BUSY = 128,   /* in the call under way: not to be evicted */
+    NODE_SCORED = 256, /* value is there */
 };
 struct node {
     /* constant after creation */
@@ -219,22 +210,33 @@ struct node {
     /* links, written when a child is added */
     uint32_t first_child, last_child, next_sibling, n_children;
     /* evaluation */
-    float value;          /* PRM (or checker) value when created */
-    uint32_t flags;       /* enum node_flag */
-    branch_id branch;     /* 0 when dropped */
-    uint64_t answer;      /* hash of a finished chain's canonical answer; 0 = it holds none */
-    uint32_t tries;       /* steps sampled below this node */
-    uint32_t multiplicity;/* tries of the parent that gave this step: 1 + merged duplicates */
-    /* written by mcts only */
-    uint32_t visits, in_flight;
-    double sum;           /* of backed-up values */
-    float best;           /* largest backed-up value */
+    float value;           /* PRM (or checker) value when created */
+    uint32_t flags;        /* enum node_flag */
+    branch_id branch;      /* 0 when dropped */
+    uint64_t answer;       /* hash of a finished chain's canonical answer; 0 = it holds none */
+    uint32_t tries;        /* steps sampled below this node */
+    uint32_t multiplicity; /* tries of the parent that gave this step: 1 + merged duplicates */
 };
 
+struct column;
 struct tree {
     struct node *nodes; /* [cap], arena of 32-bit indices */
     uint32_t n, cap;
+    struct column *columns; /* what strategies keep beside the nodes */
 };
+
+/* Numbers of one strategy for every node: [cap] items of `size` bytes, zeroed, made when they are first asked for, freed with
+ * the tree.  The address of `name` does not matter, its text does.  NULL: no memory. */
+void *tree_column(struct tree *t, const char *name, size_t size);
+
+/* The column of strategies that visit: Monte-Carlo statistics. */
+struct visits {
+    uint32_t n, in_flight; /* finished visits; visits begun in the batch under way */
+    double sum;            /* of backed-up values */
+    float best;            /* largest backed-up value */
+};
+/* [cap]; NULL: nobody visits this tree. */
+const struct visits *tree_visits(const struct tree *t);
 
 enum event_kind { EVENT_MADE, EVENT_SCORED, EVENT_VISITED, EVENT_PRUNED, EVENT_FINISHED, EVENT_DONE };
 struct event {
@@ -247,24 +249,14 @@ struct event {
 typedef void event_fn(void *arg, const struct event *event);
 
 struct search_result {
-    uint32_t node;          /* finished node whose chain is the answer; 0 = none finished */
-    float value;            /* its value, or its share of the votes */
+    uint32_t node; /* finished node whose chain is the answer; 0 = none finished */
+    float value;   /* its value, or its share of the votes */
     enum why_stopped why;
-    uint32_t n_finished;    /* finished chains seen */
+    uint32_t n_finished; /* finished chains seen */
 };
 
-struct strategy {
-    const char *name, *summary;
-    bool needs_prm;
-    /* Runs to the end of the budget.  t: an open tree (search_open); res: the answer so far, valid also on errors. */
-    enum status (*run)(struct evaluator *ev, const struct search_params *p, struct tree *t, event_fn *on_event, void *arg,
-                       struct search_result *res, struct error *e);
-};
-extern const struct strategy strategy_table[]; /* ends in name NULL */
-const struct strategy *strategy_find(const char *name);
-
-/* A tree with room for params.max_nodes nodes and the prompt as node 0; search_close drops all branches still held. */
-enum status search_open(struct tree *t, const struct evaluator *ev, const struct search_params *p, struct error *e);
+/* A tree with room for n_nodes nodes, 2 or more, and the prompt as node 0; search_close drops all branches still held. */
+enum status search_open(struct tree *t, const struct evaluator *ev, uint64_t seed, uint32_t n_nodes, struct error *e);
 void search_close(struct tree *t, const struct evaluator *ev);
 
 /* Text of the chain from the first step to `node`, steps joined by '\n'.  Returns the length, cut at cap. */

@@ -1,10 +1,10 @@
 /* search_internal.h: what the strategies share: one run, its batch of tries, the tree, the pick.
- * Not for callers: search.h is the seam.
+ * Not for callers: strategy.h runs one, search.h is the seam to models.
  * Next: search/strategies/greedy.c, the shortest strategy; then search/strategies/sample.c, search/strategies/beam.c, search/strategies/mcts.c. */
 #ifndef PONDER_SEARCH_INTERNAL_H
 #define PONDER_SEARCH_INTERNAL_H
 
-#include "search/search.h"
+#include "search/strategy.h"
 
 /* One step to sample below `parent`. */
 struct try {
@@ -16,31 +16,42 @@ struct try {
 
 enum score_when { SCORE_NONE, SCORE_FINISHED, SCORE_ALL }; /* which nodes the reward model sees */
 
-/* One run of a strategy.  Every loop has the same shape:
+enum pick { PICK_BEST, PICK_WEIGHTED, PICK_MAJORITY, PICK_VISITS }; /* finished chains -> one answer (pick.c) */
+
+/* Rows of tables of parameters that many strategies have; T: their struct. */
+/* clang-format off */
+#define PARAM_BATCH(T)      {"batch", "steps extended together", PARAM_COUNT, offsetof(T, batch), 1, 4096, NULL}
+#define PARAM_STOP_VALUE(T) {"stop-value", "stop at a finished chain of this value; above 1 = never", PARAM_REAL, offsetof(T, stop_value), 0, 1e6, NULL}
+#define PARAM_PICK(T)       {"pick", "finished chains -> one answer", PARAM_CHOICE, offsetof(T, pick), 0, 0, "best|weighted|majority"}
+/* clang-format on */
+enum { BATCH = 64 };
+#define NEVER 2.0f /* a stop value */
+
+/* One run of a strategy, begun and ended by search_run.  Every loop has the same shape:
  *
- *     run_begin
  *     while (run_go)      limits and cancel
  *         run_plan ...    which nodes get one more step
  *         run_grow        fork, extend, add nodes      (one batch call)
- *         run_settle      score, check, finish, drop   (one batch call)
- *     run_end             pick the answer                                                               */
+ *         run_settle      score, check, finish, drop   (one batch call)                                           */
 struct run {
-    /* constant after run_begin */
-    struct evaluator *ev;
-    const struct search_params *p;
+    /* constant */
+    struct search on;
+    struct evaluator *ev; /* those of `on` */
     struct tree *t;
-    event_fn *on_event;
-    void *arg;
+    const struct search_params *common;
     struct search_result *res;
     struct error *e;
-    struct ledger start; /* the ledger when the run began */
+    uint64_t simulations; /* to do; 0: another limit ends the run */
+    struct ledger start;  /* the ledger when the run began */
     uint64_t start_ns;
-    uint32_t cap; /* of the scratch arrays below */
-    /* set by the strategy after run_begin */
-    enum score_when score; /* default SCORE_ALL */
-    enum pick pick;        /* default p->pick */
+    uint32_t first; /* nodes that were there when the run began */
+    uint32_t cap;   /* of the scratch arrays below: the row's room().batch */
+    /* set by the strategy before its loop */
+    enum score_when score; /* default SCORE_ALL; SCORE_NONE without values */
+    enum pick pick;        /* default PICK_BEST */
+    float stop_value;      /* default NEVER */
     bool merge;            /* equal steps of one parent become one node */
-    float temperature;     /* default p->temperature */
+    float temperature;     /* default common->temperature */
     /* the batch */
     struct try *tries;        /* [cap] */
     uint32_t n_tries, n_made; /* made: the first ones; fewer than n_tries only when the KV is full */
@@ -54,33 +65,23 @@ struct run {
     bool stopped; /* res->why is final */
 };
 
-/* What a strategy's run function is given, in one bundle. */
-struct run_args {
-    struct evaluator *ev;
-    const struct search_params *p;
-    struct tree *t;
-    event_fn *on_event;
-    void *arg;
-    struct search_result *res;
-    struct error *e;
-};
-
-/* Checks the params, allocates scratch for batches of up to `cap` tries, notes clock and ledger.  Fails before anything
- * is done; run_end must be called all the same. */
-enum status run_begin(struct run *r, const struct run_args *a, uint64_t cap, bool needs_prm);
 /* False when a limit is reached, cancelled, or run_stop was called: the loop ends with res->why set. */
 bool run_go(struct run *r);
 /* The same look at limits and cancel, within a batch: the evaluator may have cut its steps. */
 void run_look(struct run *r);
 /* Ends the run for this reason; the first call wins. */
 void run_stop(struct run *r, enum why_stopped why);
-/* Picks the answer, sends EVENT_DONE, frees the scratch.  Returns s. */
-enum status run_end(struct run *r, enum status s);
 /* No limit but cancel: strategies then use their default number of simulations. */
 bool budget_is_open(const struct budget *b);
 void run_emit(const struct run *r, enum event_kind kind, uint32_t node);
+/* Another strategy on the same tree, for a part of what is left of the budget. */
+enum status run_part(struct run *r, const struct strategy *s, const void *params, const struct budget *part,
+                     struct search_result *res);
+/* Room for n chains of max_depth steps, at most 65536 nodes; n = 0: for 16384 nodes. */
+uint32_t room_for_chains(const struct search_params *common, uint64_t n);
 
-/* Adds a try below `parent` to the batch.  take: see struct try; the root's branch is never taken. */
+/* Adds a try below `parent` to the batch.  take: see struct try; the root's branch is never taken, and none where nodes keep
+ * theirs. */
 void run_plan(struct run *r, uint32_t parent, bool take);
 /* Takes back try i and all later ones (they must be unmade). */
 void run_unplan(struct run *r, uint32_t i);
@@ -92,6 +93,8 @@ enum status run_grow(struct run *r);
 /* Evaluates the fresh children of the tries made: verdict or reward as r->score says, answers of finished chains, stop when solved; drops
  * the branches of terminal nodes.  Leaves the batch in place.  Stops (WHY_KV_FULL) when a score does not fit. */
 enum status run_settle(struct run *r);
+/* Values for the open nodes that an earlier run left without one. */
+enum status run_score_missing(struct run *r);
 
 /* The tree. */
 /* A new last child of `parent`, or, when merge, the twin with the same text and end.  The caller left room. */
@@ -106,17 +109,13 @@ int tree_path_compare(const struct tree *t, uint32_t a, uint32_t b);
 bool tree_part(const struct tree *t, uint32_t *a, uint32_t *b);
 /* Sum of log-probabilities from the first step to u. */
 double tree_logprob(const struct tree *t, uint32_t u);
-double node_mean(const struct node *n);
+/* Mean of the backed-up values where there are visits, else the value. */
+double node_mean(const struct tree *t, uint32_t u);
 void tree_drop(struct tree *t, const struct evaluator *ev, uint32_t u);
 /* search_check without the pairwise test of branches: linear, cheap enough for an assert in the loop. */
 bool tree_check(const struct tree *t, struct error *e);
 
 /* Fills res->node, value and n_finished from all finished chains of the tree. */
 enum status pick_answer(const struct tree *t, enum pick pick, struct search_result *res, struct error *e);
-
-/* The strategies. */
-typedef enum status run_fn(struct evaluator *ev, const struct search_params *p, struct tree *t, event_fn *on_event,
-                           void *arg, struct search_result *res, struct error *e);
-run_fn greedy_run, bon_run, weighted_run, maj_run, beam_run, mcts_run;
 
 #endif

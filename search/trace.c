@@ -92,14 +92,15 @@ static void put_done(struct out *o, const struct search_result *r, const struct 
 size_t trace_line(const struct event *event, char *line, size_t cap) {
     static const char *const names[] = {"made", "scored", "visited", "pruned", "finished", "done"};
     const struct node *n = &event->tree->nodes[event->node];
+    const struct visits *v = tree_visits(event->tree);
     struct out o = {line, 0, cap};
     put(&o, "{\"event\":\"%s\",\"node\":%u", names[event->kind], event->node);
     switch (event->kind) {
     case EVENT_MADE: put_made(&o, n); break;
     case EVENT_SCORED: put_number(&o, "value", n->value); break;
     case EVENT_VISITED:
-        put(&o, ",\"visits\":%u", n->visits);
-        put_number(&o, "mean", n->visits ? n->sum / n->visits : 0);
+        put(&o, ",\"visits\":%u", v ? v[event->node].n : 0);
+        put_number(&o, "mean", v && v[event->node].n ? v[event->node].sum / v[event->node].n : 0);
         break;
     case EVENT_PRUNED: break;
     case EVENT_FINISHED:

@@ -2,28 +2,58 @@
  * Not a strategy: nothing here decides what is extended.
  * Next: grow.c, which fills it. */
 #include <math.h>
+#include <stdalign.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
 #include "search/search_internal.h"
 
-enum status search_open(struct tree *t, const struct evaluator *ev, const struct search_params *p, struct error *e) {
+struct column {
+    struct column *next;
+    const char *name;
+    alignas(16) unsigned char items[]; /* [cap, size] */
+};
+
+enum status search_open(struct tree *t, const struct evaluator *ev, uint64_t seed, uint32_t n_nodes, struct error *e) {
     *t = (struct tree){0};
-    if (p->max_nodes < 2 || p->max_nodes > UINT32_MAX / 2)
-        return error_set(e, ERR_INPUT, "max_nodes: %u, allowed are 2 to %u", p->max_nodes, UINT32_MAX / 2);
-    t->nodes = mem_new(p->max_nodes, sizeof *t->nodes);
-    if (!t->nodes) return error_set(e, ERR_MEMORY, "no memory for a search tree of %u nodes", p->max_nodes);
-    t->cap = p->max_nodes;
+    if (n_nodes < 2 || n_nodes > UINT32_MAX / 2)
+        return error_set(e, ERR_INPUT, "a tree of %u nodes, allowed are 2 to %u", n_nodes, UINT32_MAX / 2);
+    t->nodes = mem_new(n_nodes, sizeof *t->nodes);
+    if (!t->nodes) return error_set(e, ERR_MEMORY, "no memory for a search tree of %u nodes", n_nodes);
+    t->cap = n_nodes;
     t->n = 1;
-    t->nodes[0] = (struct node){.key = p->seed, .text = "", .branch = ev->root};
+    t->nodes[0] = (struct node){.key = seed, .text = "", .branch = ev->root};
     return OK;
 }
 
 void search_close(struct tree *t, const struct evaluator *ev) {
     for (uint32_t u = 1; u < t->n; u++) tree_drop(t, ev, u);
+    for (struct column *c = t->columns, *next; c; c = next) {
+        next = c->next;
+        mem_free(c);
+    }
     mem_free(t->nodes);
     *t = (struct tree){0};
+}
+
+static struct column *find_column(const struct tree *t, const char *name) {
+    struct column *c = t->columns;
+    while (c && strcmp(c->name, name)) c = c->next;
+    return c;
+}
+
+void *tree_column(struct tree *t, const char *name, size_t size) {
+    struct column *c = find_column(t, name);
+    if (c) return c->items;
+    if (size > (SIZE_MAX - sizeof *c) / t->cap || !(c = mem_new(1, sizeof *c + t->cap * size))) return NULL;
+    c->name = name, c->next = t->columns, t->columns = c;
+    return c->items;
+}
+
+const struct visits *tree_visits(const struct tree *t) {
+    const struct column *c = find_column(t, "visits");
+    return c ? (const struct visits *)(const void *)c->items : NULL;
 }
 
 void tree_drop(struct tree *t, const struct evaluator *ev, uint32_t u) {
@@ -99,7 +129,10 @@ double tree_logprob(const struct tree *t, uint32_t u) {
     return sum;
 }
 
-double node_mean(const struct node *n) { return n->visits ? n->sum / n->visits : n->value; }
+double node_mean(const struct tree *t, uint32_t u) {
+    const struct visits *v = tree_visits(t);
+    return v && v[u].n ? v[u].sum / v[u].n : (double)t->nodes[u].value;
+}
 
 size_t search_chain_text(const struct tree *t, uint32_t node, char *text, size_t cap) {
     size_t len = 0;
@@ -124,24 +157,24 @@ static bool wrong(struct error *e, uint32_t u, const char *what) {
 
 /* Every finished visit ended at the node itself (one per try that gave it) or went on to a child.  While visits are in
  * flight the tries are ahead of the visits. */
-static bool check_counts(const struct tree *t, uint32_t u, uint64_t visits, uint64_t tries, uint64_t in_flight,
-                         struct error *e) {
-    const struct node *n = &t->nodes[u], *root = t->nodes;
-    if (tries > n->tries) return wrong(e, u, "children count more tries than were made");
-    if (in_flight > n->in_flight) return wrong(e, u, "children have more visits in flight");
-    if (!root->visits) return true;
-    if (visits > n->visits) return wrong(e, u, "children have more visits");
-    if (n->visits - visits > n->multiplicity) return wrong(e, u, "more own visits than tries");
-    if (root->in_flight) return true;
-    if (n->visits - visits != n->multiplicity) return wrong(e, u, "visits != own tries + visits of children");
-    if (n->in_flight) return wrong(e, u, "a visit in flight that the root does not know");
-    if (tries != n->tries) return wrong(e, u, "tries != sum of multiplicities of children");
-    return true;
+static bool check_visits(const struct tree *t, uint32_t u, struct error *e) {
+    const struct visits *v = tree_visits(t), *mine = v + u;
+    const struct node *n = &t->nodes[u];
+    uint64_t visits = 0, in_flight = 0;
+    if (!v || !v->n) return true;
+    for (uint32_t c = n->first_child; c; c = t->nodes[c].next_sibling) visits += v[c].n, in_flight += v[c].in_flight;
+    if (in_flight > mine->in_flight) return wrong(e, u, "children have more visits in flight");
+    if (mine->n && !(mine->sum >= 0 && mine->sum <= mine->n * 1.0000001)) return wrong(e, u, "mean outside [0,1]");
+    if (visits > mine->n) return wrong(e, u, "children have more visits");
+    if (mine->n - visits > n->multiplicity) return wrong(e, u, "more own visits than tries");
+    if (v->in_flight) return true;
+    if (mine->n - visits != n->multiplicity) return wrong(e, u, "visits != own tries + visits of children");
+    return !mine->in_flight || wrong(e, u, "a visit in flight that the root does not know");
 }
 
 static bool check_node(const struct tree *t, uint32_t u, struct error *e) {
     const struct node *n = &t->nodes[u];
-    uint64_t visits = 0, tries = 0, in_flight = 0;
+    uint64_t tries = 0;
     uint32_t count = 0, last = 0;
     for (uint32_t c = n->first_child; c; last = c, c = t->nodes[c].next_sibling) {
         const struct node *child = &t->nodes[c];
@@ -151,14 +184,14 @@ static bool check_node(const struct tree *t, uint32_t u, struct error *e) {
         if (child->key != rng_fold(n->key, child->child_index))
             return wrong(e, c, "key is not derived from the parent");
         if (last && child->child_index <= t->nodes[last].child_index) return wrong(e, c, "child_index does not grow");
-        visits += child->visits, tries += child->multiplicity, in_flight += child->in_flight;
+        tries += child->multiplicity;
         count++;
     }
     if (count != n->n_children || last != n->last_child) return wrong(e, u, "child count or last child");
     if ((n->flags & NODE_TERMINAL) && count) return wrong(e, u, "terminal node with children");
     if (!(n->value >= 0 && n->value <= 1)) return wrong(e, u, "value outside [0,1]");
-    if (n->visits && !(n->sum >= 0 && n->sum <= n->visits * 1.0000001)) return wrong(e, u, "mean outside [0,1]");
-    return check_counts(t, u, visits, tries, in_flight, e);
+    if (tries > n->tries) return wrong(e, u, "children count more tries than were made");
+    return check_visits(t, u, e);
 }
 
 bool tree_check(const struct tree *t, struct error *e) {
@@ -188,23 +221,30 @@ static uint64_t mix(uint64_t h, const void *data, size_t n) {
 
 static uint64_t mix_u64(uint64_t h, uint64_t x) { return mix(h, &x, sizeof x); }
 
-static uint64_t mix_node(uint64_t h, const struct node *n) {
+/* Not those of evictions, batches and of what was scored: memory and parts of a run do not show. */
+enum { HASHED_FLAGS = NODE_TERMINAL | NODE_PRUNED | NODE_CHECKED_RIGHT | NODE_CHECKED_WRONG };
+
+static uint64_t mix_node(uint64_t h, const struct tree *t, uint32_t u) {
+    static const struct visits none;
+    const struct node *n = &t->nodes[u];
+    const struct visits *v = tree_visits(t);
+    v = v ? v + u : &none;
     h = mix(h, n->text, strlen(n->text) + 1);
     h = mix(h, &n->value, sizeof n->value);
     h = mix(h, &n->logprob, sizeof n->logprob);
-    h = mix(h, &n->sum, sizeof n->sum);
-    h = mix(h, &n->best, sizeof n->best);
+    h = mix(h, &v->sum, sizeof v->sum);
+    h = mix(h, &v->best, sizeof v->best);
     h = mix_u64(h, n->answer);
     h = mix_u64(h, (uint64_t)n->depth << 32 | n->child_index);
-    h = mix_u64(h, (uint64_t)n->n_tokens << 32 | (n->flags & ~(uint32_t)(NODE_EVICTED | NODE_BUSY)));
-    h = mix_u64(h, (uint64_t)n->visits << 32 | n->tries);
+    h = mix_u64(h, (uint64_t)n->n_tokens << 32 | (n->flags & HASHED_FLAGS));
+    h = mix_u64(h, (uint64_t)v->n << 32 | n->tries);
     return mix_u64(h, n->multiplicity);
 }
 
 /* Walks in pre-order and leaves node numbers, evictions and branches out, so that memory and batches do not show. */
 uint64_t search_signature(const struct tree *t, const struct search_result *r) {
-    uint64_t h = mix_node(0xcbf29ce484222325u, &t->nodes[0]);
-    for (uint32_t u = tree_next(t, 0); u; u = tree_next(t, u)) h = mix_node(h, &t->nodes[u]);
+    uint64_t h = mix_node(0xcbf29ce484222325u, t, 0);
+    for (uint32_t u = tree_next(t, 0); u; u = tree_next(t, u)) h = mix_node(h, t, u);
     for (uint32_t u = r->node; u; u = t->nodes[u].parent) h = mix_u64(h, t->nodes[u].child_index);
     h = mix(h, &r->value, sizeof r->value);
     return mix_u64(h, (uint64_t)r->why << 32 | r->n_finished);

@@ -89,7 +89,7 @@ static void note_outcome(struct crowd *c, uint32_t i, const struct outcome *o) {
 /* The next problem that is not done; n when there is none, or when it is time to stop. */
 static uint32_t take_problem(struct crowd *c) {
     uint32_t n = c->r->problems->n;
-    const volatile int *cancel = c->r->solver->params.cancel;
+    const volatile int *cancel = c->r->solver->common.cancel;
     if (c->status || (cancel && *cancel)) return n;
     while (c->next < n && c->r->scores[c->next].done) c->next++;
     return c->next < n ? c->next++ : n;

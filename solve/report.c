@@ -50,22 +50,44 @@ json_t *report_outcome(const struct problem *p, const struct outcome *o) {
     return object;
 }
 
+static json_t *param_json(const struct param *p, const void *params) {
+    char text[64];
+    double v = param_get(p, params);
+    switch (p->kind) {
+    case PARAM_COUNT: return json_integer((json_int_t)v);
+    case PARAM_REAL: return json_real(v);
+    case PARAM_YES: return json_boolean(v != 0);
+    case PARAM_CHOICE: break;
+    }
+    return json_string(param_text(p, params, text, sizeof text));
+}
+
+/* Under the flag's name, with _ for -. */
+static void add_params(json_t *settings, const struct solver *s) {
+    for (const struct param *p = s->strategy->params; p && p->flag; p++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s", p->flag);
+        for (char *c = name; (c = strchr(c, '-'));) *c = '_';
+        json_object_set_new(settings, name, param_json(p, s->params.bytes));
+    }
+}
+
 json_t *report_settings(const struct solver *s) {
-    const struct search_params *p = &s->params;
-    const char *picks[] = {"best", "weighted", "majority", "visits"};
+    const struct search_params *p = &s->common;
+    bool values = s->strategy->needs & CAN_VALUE;
     json_t *settings =
-        json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:f,s:i,s:i,s:f,s:f,s:f,s:s,s:s,s:f,s:s,s:b,s:i}", "task",
-                  s->task->name, "search", s->strategy->name, "budget", (json_int_t)p->budget.simulations, "max_tokens",
-                  (json_int_t)p->budget.tokens, "max_flops", (json_int_t)p->budget.flops, "max_ns",
-                  (json_int_t)p->budget.ns, "seed", (json_int_t)s->seed, "temp", (double)p->temperature, "batch",
-                  (int)p->batch, "beam_width", (int)p->beam_width, "c_puct", (double)p->c_puct, "widen_c",
-                  (double)p->widen_c, "widen_alpha", (double)p->widen_alpha, "backup",
-                  p->backup == BACKUP_MAX ? "max" : "mean", "pick", picks[p->pick], "stop_value", (double)p->stop_value,
-                  "agg", prm_agg_name(s->agg), "check", s->check, "ctx", (int)s->session->ctx);
+        json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:i}", "task", s->task->name, "search", s->strategy->name, "budget",
+                  (json_int_t)p->budget.simulations, "max_tokens", (json_int_t)p->budget.tokens, "max_flops",
+                  (json_int_t)p->budget.flops, "max_ns", (json_int_t)p->budget.ns, "seed", (json_int_t)s->seed, "check",
+                  s->check, "ctx", (int)s->session->ctx);
+    if (!(s->strategy->without & WITHOUT_TEMPERATURE))
+        json_object_set_new(settings, "temp", json_real((double)p->temperature));
+    if (values) json_object_set_new(settings, "agg", json_string(prm_agg_name(s->agg)));
+    add_params(settings, s);
     static const char *const verifiers[] = {"prm", "ptrue", "logprob", "none"};
     bool words = task_has_words(s->task); /* headers of results on puzzles are older than these fields */
     bool given = s->session->verifier != VERIFIER_PRM || s->session->prm.model || s->session->oracle;
-    if (words || s->session->verifier != VERIFIER_PRM)
+    if (values && (words || s->session->verifier != VERIFIER_PRM))
         json_object_set_new(settings, "verifier", json_string(given ? verifiers[s->session->verifier] : "none"));
     if (!words) return settings;
     json_t *more = json_pack("{s:s,s:i,s:i,s:i,s:f,s:f,s:s,s:s}", "step_delimiter", s->delimiter, "max_step_tokens",

@@ -1,4 +1,4 @@
-/* solver.c: from flags to search parameters, and from a problem to an outcome.
+/* solver.c: from what a user says to search parameters, and from a problem to an outcome.
  * Not the drawing: draw.c listens to the events.
  * Next: cli/draw.c. */
 #include "solve/solver.h"
@@ -7,14 +7,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/input.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "cli/cancel.h"
-#include "base/input.h"
 #include "tokenizer/pretok.h"
 #include "tokenizer/vocab.h"
 
-/* ---- flags ---- */
+/* ---- settings ---- */
 
 /* Was this model made by our own training?  Its vocabulary says it. */
 static enum status is_own_model(const char *name, bool *own, struct error *e) {
@@ -29,90 +28,82 @@ static enum status is_own_model(const char *name, bool *own, struct error *e) {
     return OK;
 }
 
-static enum pick pick_named(const char *name) {
-    if (!strcmp(name, "weighted")) return PICK_WEIGHTED;
-    if (!strcmp(name, "majority")) return PICK_MAJORITY;
-    return strcmp(name, "visits") ? PICK_BEST : PICK_VISITS;
-}
-
-static void set_budget(const struct args *a, const struct search_options *o, struct solver *s) {
-    struct budget *b = &s->params.budget;
-    bool other = args_given(a, "max-tokens") || args_given(a, "max-gflops") || args_given(a, "max-ms");
-    if (args_given(a, "budget")) b->simulations = (uint64_t)o->budget;
-    else if (other && strcmp(s->strategy->name, "beam")) b->simulations = 0; /* the other limit is the budget */
-    b->tokens = (uint64_t)o->max_tokens;
-    b->flops = (uint64_t)(o->max_gflops * 1e9);
-    b->ns = (uint64_t)o->max_ms * 1000000u;
-}
-
-/* "\n\n" as people type it, into s->delimiter. */
-static int set_delimiter(const struct args *a, const char *text, struct solver *s) {
-    if (strlen(text) >= sizeof s->delimiter)
-        return args_wrong(a, "--step-delimiter: \"%.60s...\" is longer than %zu bytes", text, sizeof s->delimiter - 1);
-    input_unescape(strcpy(s->delimiter, text));
-    if (!*s->delimiter) return args_wrong(a, "--step-delimiter: the text is empty");
-    return ARGS_GO_ON;
-}
-
-static void set_search(const struct args *a, const struct search_options *o, struct solver *s) {
-    struct search_params *p = &s->params;
-    if (args_given(a, "temp")) p->temperature = (float)o->temp;
-    if (args_given(a, "batch")) p->batch = (uint32_t)o->batch;
-    if (args_given(a, "beam-width")) p->beam_width = (uint32_t)o->beam_width;
-    if (args_given(a, "c-puct")) p->c_puct = (float)o->c_puct;
-    if (args_given(a, "widen-c")) p->widen_c = (float)o->widen_c;
-    if (args_given(a, "widen-alpha")) p->widen_alpha = (float)o->widen_alpha;
-    if (args_given(a, "stop-value")) p->stop_value = (float)o->stop_value;
-    if (args_given(a, "backup")) p->backup = strcmp(o->backup, "max") ? BACKUP_MEAN : BACKUP_MAX;
-    if (args_given(a, "pick")) p->pick = pick_named(o->pick);
-    if ((s->agg_given = args_given(a, "agg"))) prm_agg_from_name(o->agg, &s->agg);
-    if (args_given(a, "top-k")) s->sampling.top_k = (uint32_t)o->top_k;
-    if (args_given(a, "top-p")) s->sampling.top_p = (float)o->top_p;
-    if (args_given(a, "min-p")) s->sampling.min_p = (float)o->min_p;
-    if (args_given(a, "max-depth")) s->max_depth = (uint32_t)o->max_depth;
-    if (args_given(a, "max-step-tokens")) s->max_step_tokens = (uint32_t)o->max_step_tokens;
+enum status solver_task_of(const char *model, const struct task **task, struct error *e) {
+    bool own;
+    enum status s = is_own_model(model, &own, e);
+    if (!s) *task = task_find(own ? "game24" : "math");
+    return s;
 }
 
 /* Chains of a real model cost a thousand times those of the shipped one; what was tuned on puzzles does not hold for it. */
 void solver_init(struct solver *s, const struct task *task, const struct strategy *strategy) {
-    *s = (struct solver){.task = task, .strategy = strategy, .params = search_defaults(strategy->name), .seed = 1};
-    struct search_params *p = &s->params;
-    s->sampling = (struct sample_params){.top_p = 1};
-    s->max_step_tokens = task->max_step_tokens;
+    bool words = task_has_words(task);
+    *s = (struct solver){
+        .task = task,
+        .strategy = strategy,
+        .common = {.budget = {.simulations = strategy->simulations[words]},
+                   .temperature = words ? 0.8f : 1,
+                   .max_depth = 16},
+        .seed = 1,
+        .sampling = {.top_p = words ? 0.95f : 1},
+        .max_step_tokens = task->max_step_tokens,
+    };
+    strategy_defaults(strategy, words, &s->params);
     snprintf(s->delimiter, sizeof s->delimiter, "%s", task->delimiter);
-    if (task->max_depth) p->max_depth = task->max_depth;
-    if (!task_has_words(task)) return;
-    s->sampling.top_p = 0.95f;
-    p->stop_value = 2;                     /* never */
-    p->widen_c = 1, p->widen_alpha = 0.5f; /* chains are longer, and only those that come to their end count */
-    if (p->temperature > 0) p->temperature = 0.8f;
-    if (p->budget.simulations > 1) p->budget.simulations /= strcmp(s->strategy->name, "mcts") ? 2 : 4;
+    if (task->max_depth) s->common.max_depth = task->max_depth;
 }
 
-int solver_setup(const struct args *a, const struct search_options *o, const char *model, struct solver *s) {
-    struct error e;
-    bool own = true;
-    if (!o->task && is_own_model(model, &own, &e)) return args_failed(a, e.text);
-    const struct task *task = task_find(o->task ? o->task : own ? "game24" : "math");
-    if (!task) return args_wrong(a, "--task: \"%.60s\" is none of %s", o->task, task_names);
+/* "\n\n" as people type it, into s->delimiter. */
+static enum status set_delimiter(struct solver *s, const char *text, struct error *e) {
+    if (strlen(text) >= sizeof s->delimiter)
+        return error_set(e, ERR_INPUT, "--step-delimiter: \"%.60s...\" is longer than %zu bytes", text,
+                         sizeof s->delimiter - 1);
+    input_unescape(strcpy(s->delimiter, text));
+    return *s->delimiter ? OK : error_set(e, ERR_INPUT, "--step-delimiter: the text is empty");
+}
+
+/* Where another limit is given, --budget is none, unless both are. */
+static void set_budget(struct solver *s, const struct search_options *o) {
+    struct budget *b = &s->common.budget;
+    bool other = o->max_tokens > 0 || o->max_gflops > 0 || o->max_ms > 0;
+    if (o->budget > 0) b->simulations = (uint64_t)o->budget;
+    else if (other && !(s->strategy->without & WITHOUT_BUDGET)) b->simulations = 0;
+    b->tokens = o->max_tokens > 0 ? (uint64_t)o->max_tokens : 0;
+    b->flops = o->max_gflops > 0 ? (uint64_t)(o->max_gflops * 1e9) : 0;
+    b->ns = o->max_ms > 0 ? (uint64_t)o->max_ms * 1000000u : 0;
+}
+
+static enum status not_used(const struct solver *s, const char *flag, struct error *e) {
+    return error_set(e, ERR_INPUT, "--%s: --search %s does not use it", flag, s->strategy->name);
+}
+
+static enum status set_search(struct solver *s, const struct search_options *o, struct error *e) {
+    if (o->temp > 0 && (s->strategy->without & WITHOUT_TEMPERATURE)) return not_used(s, "temp", e); /* 0 is true */
+    if (o->budget > 1 && (s->strategy->without & WITHOUT_BUDGET)) return not_used(s, "budget", e);  /* 1 is true */
+    if (o->agg && !(s->strategy->needs & CAN_VALUE)) return not_used(s, "agg", e);
+    if (o->temp >= 0) s->common.temperature = (float)o->temp;
+    if ((s->agg_given = o->agg != NULL)) prm_agg_from_name(o->agg, &s->agg);
+    if (o->top_k >= 0) s->sampling.top_k = (uint32_t)o->top_k;
+    if (o->top_p >= 0) s->sampling.top_p = (float)o->top_p;
+    if (o->min_p >= 0) s->sampling.min_p = (float)o->min_p;
+    if (o->max_depth > 0) s->max_depth = (uint32_t)o->max_depth;
+    if (o->max_step_tokens > 0) s->max_step_tokens = (uint32_t)o->max_step_tokens;
+    set_budget(s, o);
+    return strategy_set(s->strategy, &o->settings, &s->params, e);
+}
+
+enum status solver_setup(struct solver *s, const struct task *task, const struct search_options *o, struct error *e) {
     const char *search = o->search ? o->search : task_has_words(task) ? "maj" : "mcts";
     const struct strategy *strategy = strategy_find(search);
+    char names[512];
     if (!strategy)
-        return args_wrong(a, "--search: \"%.60s\" is none of greedy, bon, weighted, maj, beam, mcts", search);
+        return error_set(e, ERR_INPUT, "--search: \"%.60s\" is none of %s", search,
+                         strategy_names(names, sizeof names));
     solver_init(s, task, strategy);
     s->seed = (uint64_t)o->seed, s->check = o->check;
     s->prompter.raw = o->raw, s->prompter.system = o->system;
-    int code = o->delimiter ? set_delimiter(a, o->delimiter, s) : ARGS_GO_ON;
-    if (code != ARGS_GO_ON) return code;
-    struct search_params *p = &s->params;
-    set_budget(a, o, s);
-    set_search(a, o, s);
-    p->cancel = cancel_install();
-    /* Room for whole chains; a search that is bounded by time or tokens only gets what fits into some 20 MB. */
-    uint64_t depth = s->max_depth > p->max_depth ? s->max_depth : p->max_depth;
-    uint64_t nodes = p->budget.simulations ? p->budget.simulations * (depth + 1) + 2 : 16384;
-    if (nodes < p->max_nodes) p->max_nodes = (uint32_t)nodes;
-    return ARGS_GO_ON;
+    enum status st = o->delimiter ? set_delimiter(s, o->delimiter, e) : OK;
+    return st ? st : set_search(s, o, e);
 }
 
 /* A delimiter of one byte that is a token, and part of no other, needs no look into texts. */
@@ -133,7 +124,7 @@ enum status solver_attach(struct solver *s, const struct session *session, struc
     if (session->oracle && !s->task->oracle)
         return error_set(e, ERR_INPUT, "--prm oracle: nobody knows it for --task %s", s->task->name);
     bool own = session->verifier == VERIFIER_PTRUE || session->verifier == VERIFIER_LOGPROB;
-    if (s->strategy->needs_prm && !session->prm.model && !session->oracle && !own)
+    if ((s->strategy->needs & CAN_VALUE) && !session->prm.model && !session->oracle && !own)
         return error_set(
             e, ERR_INPUT,
             "--search %s needs a reward model: give --prm FILE, --verifier ptrue or logprob, or use --search "
@@ -149,9 +140,16 @@ void solver_close(struct solver *s) {
     ptrue_close(&s->ptrue);
 }
 
+/* The deepest that a problem of the task may go. */
+struct search_room solver_room(const struct solver *s) {
+    struct search_params common = s->common;
+    if (s->max_depth > common.max_depth) common.max_depth = s->max_depth;
+    return search_room(s->strategy, &common, s->params.bytes);
+}
+
 uint32_t solver_branches(const struct solver *s) {
-    uint64_t n = s->params.budget.simulations + s->params.batch + 2;
-    return n < s->params.max_nodes && s->params.budget.simulations ? (uint32_t)n : s->params.max_nodes;
+    struct search_room room = solver_room(s);
+    return room.branches + room.batch + 2;
 }
 
 enum status solver_parse(const struct task *t, const char *text, struct problem *p, struct error *e) {
@@ -257,13 +255,13 @@ void outcome_free(struct outcome *o) {
 
 static struct eval_params eval_params_of(const struct solver *s, const struct problem *p) {
     const struct session *n = s->session;
-    uint64_t budget = s->params.budget.simulations;
+    bool values = s->strategy->needs & CAN_VALUE; /* or the prompt would be read by a reward model for nothing */
     return (struct eval_params){
         .policy = n->policy.engine,
-        .verifier = s->strategy->needs_prm || n->verifier == VERIFIER_PRM ? n->verifier : VERIFIER_NONE,
+        .verifier = values || n->verifier == VERIFIER_PRM ? n->verifier : VERIFIER_NONE,
         .reader = n->reader,
         .ptrue = s->ptrue,
-        .prm = s->strategy->needs_prm ? n->prm.engine : NULL, /* or the prompt would be read by it for nothing */
+        .prm = values ? n->prm.engine : NULL,
         .tok = n->tok,
         .agg = s->agg,
         .sampling = s->sampling,
@@ -271,7 +269,7 @@ static struct eval_params eval_params_of(const struct solver *s, const struct pr
         .max_tokens = n->ctx,
         .max_prm_tokens = n->ctx,
         .max_branches = solver_branches(s),
-        .max_batch = budget && budget < s->params.batch ? (uint32_t)budget : s->params.batch,
+        .max_batch = solver_room(s).batch,
         .separator = s->one_token ? tok_find(n->tok, s->delimiter) : -1,
         .delimiter = s->one_token ? NULL : s->delimiter,
         .problem = p->text,
@@ -295,7 +293,7 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
     size_t question = s->ptrue ? s->ptrue->n : 0;
     if (n + question + 1 >= ep->max_tokens)
         snprintf(o->trouble, sizeof o->trouble, "the prompt has %zu tokens, the context %u (-c)", n, ep->max_tokens);
-    uint64_t fresh = (uint64_t)s->max_step_tokens * (s->max_depth ? s->max_depth : s->params.max_depth);
+    uint64_t fresh = (uint64_t)s->max_step_tokens * (s->max_depth ? s->max_depth : s->common.max_depth);
     uint64_t whole = n + question + (s->max_new_tokens && s->max_new_tokens < fresh ? s->max_new_tokens : fresh);
     if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
     return OK;
@@ -303,19 +301,20 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
 
 static enum status search(const struct solver *s, const struct problem *p, const struct eval_params *ep,
                           event_fn *on_event, void *arg, struct outcome *o, struct error *e) {
-    struct search_params params = s->params;
     struct eval_model *model;
     struct evaluator ev;
     struct tree tree;
     struct search_result res;
-    params.seed =
+    struct search on = {.ev = &ev, .tree = &tree, .common = s->common, .on_event = on_event, .arg = arg};
+    struct search_params *common = &on.common;
+    common->seed =
         rng_fold(s->seed, hash_bytes(p->text, strlen(p->text))); /* the puzzle's, wherever it stands in a file */
-    if (p->max_depth) params.max_depth = p->max_depth;           /* a longer chain is never right */
-    if (s->max_depth && !(p->max_depth && p->max_depth < s->max_depth)) params.max_depth = s->max_depth;
+    if (p->max_depth) common->max_depth = p->max_depth;          /* a longer chain is never right */
+    if (s->max_depth && !(p->max_depth && p->max_depth < s->max_depth)) common->max_depth = s->max_depth;
     enum status st = eval_model_open(ep, p->text, &model, &ev, e);
     if (st) return st;
-    if (!(st = search_open(&tree, &ev, &params, e))) {
-        st = s->strategy->run(&ev, &params, &tree, on_event, arg, &res, e);
+    if (!(st = search_open(&tree, &ev, common->seed, solver_room(s).nodes, e))) {
+        st = search_run(s->strategy, &on, s->params.bytes, &res, e);
         if (!st) st = finish(s, p, &tree, &res, o, e);
         o->cost = *ev.ledger;
         search_close(&tree, &ev);

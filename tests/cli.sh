@@ -48,6 +48,36 @@ t_wrong_flags_name_flag_value_and_range() {
         refuses 2 'multiple of 4' "$ponder" train policy --out x.gguf --batch 6
 }
 
+t_flags_of_other_strategies_are_refused() {
+    refuses 2 '--pick: --search bon does not use it; those that do: ' "$ponder" solve --search bon --pick majority "4 7 8 8" &&
+        refuses 2 '--temp: --search greedy does not use it' "$ponder" solve --search greedy --temp 1 "4 7 8 8" &&
+        refuses 2 '--budget: --search greedy does not use it' "$ponder" solve --search greedy --budget 4 "4 7 8 8" &&
+        refuses 2 '--agg: --search maj does not use it' "$ponder" solve --agg min --search maj "4 7 8 8" &&
+        refuses 2 '--stop-value: --search maj does not use it' "$ponder" solve --stop-value 0.5 --search maj "4 7 8 8" &&
+        refuses 2 '--c-puct: --search beam does not use it; those that do: mcts' "$ponder" eval -i puzzles.txt --c-puct 1 --search beam &&
+        refuses 2 '--c-puct: "-1" is not a number from 0 to' "$ponder" solve --c-puct -1 "4 7 8 8" &&
+        refuses 2 '--beam-width: "x" is not a whole number' "$ponder" solve --search beam --beam-width x "4 7 8 8" &&
+        refuses 2 '--c-puct: needs --search' "$ponder" run -p x --c-puct 3
+}
+# Rows make the list, the headers and the flags: what one says the others know.
+t_strategies_describe_themselves() {
+    local name flag
+    expect 0 "$ponder" strategies && has out 'greedy ' && has out 'mcts ' && empty err || return 1
+    "$ponder" strategies | awk 'NF > 1 && !/^ponder/ { print $1 }' >names
+    [ "$(wc -l <names)" -ge 6 ] || return 1
+    "$ponder" solve --help >help
+    while read -r name; do
+        expect 0 "$ponder" strategies "$name" && has out "$name: " && has out 'source: ' && has out 'needs: ' || return 1
+        for flag in $(grep -o '^  --[a-z-]*' out | grep -v -- --budget); do has help "$flag " || return 1; done
+    done <names
+    expect 0 "$ponder" strategies mcts --json && has out '"flag":"c-puct"' && has out '"default":256,"default_words":64' || return 1
+    "$ponder" -q --search bon --budget 2 --json "4 7 8 8" >out 2>err
+    has out '"stop_value":2.0' && lacks out c_puct && lacks out '"pick"' && lacks out beam_width || return 1
+    "$ponder" -q --search greedy --json "4 7 8 8" >out 2>err
+    lacks out '"temp"' && lacks out '"agg"' && lacks out '"batch"' || return 1
+    refuses 2 '"nope" is none of greedy' "$ponder" strategies nope && refuses 2 'one name at a time' "$ponder" strategies bon maj
+}
+
 # The answer line is true: its value is what awk computes, its verdict says whether that is 24, the exit code agrees.
 t_the_answer_is_what_it_says() {
     local p code line expression value

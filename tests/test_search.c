@@ -102,9 +102,9 @@ static void compare_sampling(const char *strategy, const struct toy_world *w, ui
     }
     int best = naive_pick(c, (int)n, strategy, &value);
     fx_open(strategy, w);
-    fx.params.seed = seed;
-    fx.params.budget.simulations = n;
-    fx.params.batch = 1 + n / 3;
+    fx.common.seed = seed;
+    fx.common.budget.simulations = n;
+    fx_set("batch", 1 + n / 3);
     fx_run();
     assert_int_equal(fx.status, OK);
     assert_int_equal(fx.res.why, WHY_DONE);
@@ -133,7 +133,7 @@ static void best_of_16_is_the_beginning_of_best_of_64(void **state) {
     for (int round = 0; round < 2; round++) {
         uint32_t i = 0, n = round ? 16 : 64;
         fx_open("bon", &worlds[1]);
-        fx.params.budget.simulations = n;
+        fx.common.budget.simulations = n;
         fx_run();
         for (uint32_t u = fx.tree.nodes[0].first_child; u; u = fx.tree.nodes[u].next_sibling, i++) {
             char digits[TOY_MAX_DEPTH + 1];
@@ -211,10 +211,10 @@ static void beam_is_the_naive_beam(void **state) {
             for (uint64_t seed = 1; seed <= 6; seed++) {
                 struct chain c = naive_beam(&worlds[i], seed, widths[k][0], widths[k][1]);
                 fx_open("beam", &worlds[i]);
-                fx.params.seed = seed;
-                fx.params.budget.simulations = widths[k][0];
-                fx.params.beam_width = widths[k][1];
-                fx.params.batch = 5;
+                fx.common.seed = seed;
+                fx.common.budget.simulations = widths[k][0];
+                fx_set("beam-width", widths[k][1]);
+                fx_set("batch", 5);
                 fx_run();
                 assert_int_equal(fx.status, OK);
                 assert_int_equal(fx.res.why, WHY_DONE);
@@ -244,7 +244,14 @@ static bool is_child(uint32_t u, uint32_t c) {
     return strlen(naive[c].chain.digits) == n + 1 && !strncmp(naive[c].chain.digits, naive[u].chain.digits, n);
 }
 
-static int naive_select(uint32_t u, const struct search_params *p) {
+struct naive_params {
+    uint64_t seed, simulations;
+    uint32_t batch, max_depth;
+    float c_puct, widen_c, widen_alpha;
+    bool max_backup;
+};
+
+static int naive_select(uint32_t u, const struct naive_params *p) {
     int best = -1;
     double best_score = 0, children = 0;
     for (uint32_t c = 1; c < n_naive; c++)
@@ -253,7 +260,7 @@ static int naive_select(uint32_t u, const struct search_params *p) {
         const struct naive_node *n = &naive[c];
         if (!is_child(u, c) || n->chain.end != STEP_SEPARATOR) continue;
         /* Visits in flight below u end in a child of u or are tries at u; both are visits that will come. */
-        double total = children + naive[u].in_flight, q = p->backup == BACKUP_MAX ? n->best : n->sum / n->visits;
+        double total = children + naive[u].in_flight, q = p->max_backup ? n->best : n->sum / n->visits;
         /* Multiplied in the order of mcts.c: where two scores are equal, rounding decides. */
         double explore = p->c_puct * sqrt(total > 1 ? total : 1) / naive[u].tries;
         double score = q + explore * n->multiplicity / (1 + n->visits + n->in_flight);
@@ -272,7 +279,7 @@ static void naive_back_up(const char *digits, double value) {
 }
 
 /* Gathers up to `want` tries; parents[i] of try i and its key. */
-static uint32_t naive_gather(const struct search_params *p, uint32_t want, uint32_t *parents, uint64_t *keys) {
+static uint32_t naive_gather(const struct naive_params *p, uint32_t want, uint32_t *parents, uint64_t *keys) {
     uint32_t n = 0;
     while (n < want) {
         uint32_t u = 0, path[TOY_MAX_DEPTH + 1], len = 0;
@@ -294,17 +301,17 @@ static uint32_t naive_gather(const struct search_params *p, uint32_t want, uint3
     return n;
 }
 
-static void naive_mcts(const struct toy_world *w, const struct search_params *p) {
+static void naive_mcts(const struct toy_world *w, const struct naive_params *p) {
     uint32_t parents[64];
     uint64_t keys[64];
     naive[0] = (struct naive_node){.key = p->seed};
     n_naive = 1;
-    for (uint64_t left = p->budget.simulations; left;) {
+    for (uint64_t left = p->simulations; left;) {
         uint32_t first_new = n_naive, n = naive_gather(p, left < p->batch ? (uint32_t)left : p->batch, parents, keys);
         for (uint32_t u = 0; u < first_new; u++) naive[u].in_flight = 0;
         for (uint32_t i = 0; i < n; i++) {
             struct naive_node x = {.chain = naive[parents[i]].chain, .key = keys[i], .multiplicity = 1};
-            naive_step(w, &x.chain, keys[i], p->temperature, p->max_depth);
+            naive_step(w, &x.chain, keys[i], 1, p->max_depth);
             uint32_t twin = 1;
             while (twin < n_naive && strcmp(naive[twin].chain.digits, x.chain.digits)) twin++;
             if (twin < n_naive) {
@@ -319,24 +326,27 @@ static void naive_mcts(const struct toy_world *w, const struct search_params *p)
     }
 }
 
-static void compare_mcts(const struct toy_world *w, const struct search_params *p) {
+static void compare_mcts(const struct toy_world *w, const struct naive_params *p) {
     fx_open("mcts", w);
-    fx.params = *p;
+    fx.common.seed = p->seed, fx.common.max_depth = p->max_depth, fx.common.budget.simulations = p->simulations;
+    fx_set("batch", p->batch), fx_set("c-puct", p->c_puct), fx_set("widen-c", p->widen_c);
+    fx_set("widen-alpha", p->widen_alpha), fx_set("backup", p->max_backup), fx_set("stop-value", 2);
     fx_run();
     naive_mcts(w, p);
     assert_int_equal(fx.status, OK);
     assert_int_equal(fx.res.why, WHY_SIMULATIONS);
-    assert_int_equal(fx.toy.ledger.simulations, p->budget.simulations);
-    assert_int_equal(fx.tree.nodes[0].visits, p->budget.simulations);
+    assert_int_equal(fx.toy.ledger.simulations, p->simulations);
+    const struct visits *v = tree_visits(&fx.tree);
+    assert_int_equal(v[0].n, p->simulations);
     for (uint32_t u = 0; u < n_naive && u < fx.tree.n; u++) {
         const struct node *n = &fx.tree.nodes[u];
         char digits[TOY_MAX_DEPTH + 1];
         fx_digits(u, digits);
         if (u && n->flags & NODE_DEAD) continue; /* a dead step has no text */
-        if (strcmp(digits, naive[u].chain.digits) || n->visits != naive[u].visits || n->tries != naive[u].tries ||
-            fabs(n->sum - naive[u].sum) > 1e-9)
+        if (strcmp(digits, naive[u].chain.digits) || v[u].n != naive[u].visits || n->tries != naive[u].tries ||
+            fabs(v[u].sum - naive[u].sum) > 1e-9)
             fail_msg("world %lu seed %lu batch %u, node %u: %s visits %u tries %u sum %g, naive %s %u %u %g",
-                     (unsigned long)w->seed, (unsigned long)p->seed, p->batch, u, digits, n->visits, n->tries, n->sum,
+                     (unsigned long)w->seed, (unsigned long)p->seed, p->batch, u, digits, v[u].n, n->tries, v[u].sum,
                      naive[u].chain.digits, naive[u].visits, naive[u].tries, naive[u].sum);
     }
     assert_int_equal(fx.tree.n, n_naive);
@@ -349,14 +359,16 @@ static void mcts_is_the_naive_mcts(void **state) {
     for (int i = 0; i < N_WORLDS; i++)
         for (int b = 0; b < 4; b++)
             for (uint64_t seed = 1; seed <= 4; seed++) {
-                struct search_params p = search_defaults("mcts");
-                p.seed = seed;
-                p.batch = batches[b];
-                p.budget.simulations = 150;
-                p.max_depth = 1000; /* no dive at the end: it has a test of its own */
-                p.stop_value = 2;
-                p.backup = seed % 2 ? BACKUP_MEAN : BACKUP_MAX;
-                if (seed > 2) p.c_puct = 0.6f, p.widen_c = 2, p.widen_alpha = 0.6f;
+                struct naive_params p = {
+                    .seed = seed,
+                    .batch = batches[b],
+                    .simulations = 150,
+                    .max_depth = 1000, /* no dive at the end: it has a test of its own */
+                    .c_puct = seed > 2 ? 0.6f : 0.2f,
+                    .widen_c = seed > 2 ? 2 : 1.5f,
+                    .widen_alpha = seed > 2 ? 0.6f : 0.5f,
+                    .max_backup = seed % 2 == 0,
+                };
                 if (worlds[i].p_dead > 0) continue; /* dead twins have no text to compare by */
                 compare_mcts(&worlds[i], &p);
             }
@@ -379,18 +391,19 @@ static void mcts_visits_two_arms_as_computed_by_hand(void **state) {
     while (toy_digit(&w, "", rng_fold(seed, 0), 1) == toy_digit(&w, "", rng_fold(seed, 1), 1)) seed++;
     for (uint32_t n = 2; n < 12; n++) {
         fx_open("mcts", &w);
-        fx.params.seed = seed;
-        fx.params.batch = 1;
-        fx.params.c_puct = 0.6f;
-        fx.params.widen_c = 2;
-        fx.params.widen_alpha = 0; /* exactly two tries a node */
-        fx.params.budget.simulations = n;
+        fx.common.seed = seed;
+        fx_set("batch", 1);
+        fx_set("c-puct", 0.6f);
+        fx_set("widen-c", 2);
+        fx_set("widen-alpha", 0); /* exactly two tries a node */
+        fx.common.budget.simulations = n;
         fx_run();
         const struct node *a = &fx.tree.nodes[1], *b = &fx.tree.nodes[2];
         if (a->text[0] != '0') a = &fx.tree.nodes[2], b = &fx.tree.nodes[1];
-        if (a->visits != want[n - 2] || b->visits != n - want[n - 2])
-            fail_msg("%u tries: visits %u and %u, by hand %u and %u", n, a->visits, b->visits, want[n - 2],
-                     n - want[n - 2]);
+        const struct visits *v = tree_visits(&fx.tree);
+        uint32_t n_a = v[a - fx.tree.nodes].n, n_b = v[b - fx.tree.nodes].n;
+        if (n_a != want[n - 2] || n_b != n - want[n - 2])
+            fail_msg("%u tries: visits %u and %u, by hand %u and %u", n, n_a, n_b, want[n - 2], n - want[n - 2]);
         assert_int_equal(fx.tree.nodes[0].tries, 2);
         fx_close();
     }
@@ -404,11 +417,11 @@ static void mcts_widens_by_its_formula(void **state) {
         uint32_t tries = 0;
         for (int n = 0; n < 200; n++) tries += tries < params[i][0] * pow(n > 1 ? n : 1, params[i][1]);
         fx_open("mcts", &w);
-        fx.params.batch = 1;
-        fx.params.widen_c = params[i][0];
-        fx.params.widen_alpha = params[i][1];
-        fx.params.max_depth = 1000;
-        fx.params.budget.simulations = 200;
+        fx_set("batch", 1);
+        fx_set("widen-c", params[i][0]);
+        fx_set("widen-alpha", params[i][1]);
+        fx.common.max_depth = 1000;
+        fx.common.budget.simulations = 200;
         fx_run();
         assert_int_equal(fx.tree.nodes[0].tries, tries);
         fx_close();
@@ -422,10 +435,10 @@ static void mcts_dives_when_nothing_is_finished(void **state) {
     for (uint32_t batch = 1; batch <= 16; batch *= 4)
         for (int dives = 0; dives < 2; dives++) {
             fx_open("mcts", &w);
-            fx.params.batch = batch;
-            fx.params.budget.simulations = 64;
-            fx.params.stop_value = 2;
-            fx.params.max_depth = dives ? 12 : 1000;
+            fx_set("batch", batch);
+            fx.common.budget.simulations = 64;
+            fx_set("stop-value", 2);
+            fx.common.max_depth = dives ? 12 : 1000;
             fx_run();
             assert_int_equal(fx.res.n_finished > 0, dives);
             assert_int_equal(fx.res.node != 0, dives);
@@ -438,10 +451,10 @@ static void visits_pick_walks_the_most_visited_path(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 8; seed++) {
         fx_open("mcts", &worlds[2]);
-        fx.params.seed = seed;
-        fx.params.pick = PICK_VISITS;
-        fx.params.stop_value = 2;
-        fx.params.budget.simulations = 300;
+        fx.common.seed = seed;
+        fx_set("pick", 3);
+        fx_set("stop-value", 2);
+        fx.common.budget.simulations = 300;
         fx_run();
         const struct node *n = fx.tree.nodes;
         assert_int_not_equal(fx.res.node, 0);
@@ -452,7 +465,7 @@ static void visits_pick_walks_the_most_visited_path(void **state) {
             while (n[x].depth > n[y].depth) x = n[x].parent;
             while (n[y].depth > n[x].depth) y = n[y].parent;
             while (n[x].parent != n[y].parent) x = n[x].parent, y = n[y].parent;
-            assert_true(n[x].visits >= n[y].visits);
+            assert_true(tree_visits(&fx.tree)[x].n >= tree_visits(&fx.tree)[y].n);
         }
         fx_close();
     }
@@ -470,9 +483,9 @@ static void the_best_chain_is_found(void **state) {
         for (uint64_t seed = 1; seed <= 5; seed++) {
             const struct toy_world *w = &worlds[i ? 0 : 2]; /* sampling alone does not find 1 of 1024 */
             fx_open(runs[i].strategy, w);
-            fx.params.seed = seed;
-            fx.params.budget.simulations = runs[i].simulations;
-            fx.params.beam_width = 4;
+            fx.common.seed = seed;
+            fx.common.budget.simulations = runs[i].simulations;
+            fx_set("beam-width", 4);
             fx_run();
             if (strcmp(fx.digits, w->best)) fail_msg("%s found %s only", runs[i].strategy, fx.digits);
             assert_true(fx.res.value == 1);
@@ -496,17 +509,66 @@ static void batches_do_not_change_the_tree(void **state) {
 
 static void same_seed_same_tree_other_seed_other_tree(void **state) {
     (void)state;
-    for (const struct strategy *s = strategy_table; s->name; s++) {
+    for (const struct strategy *const *at = strategy_table, *s; (s = *at); at++) {
         uint64_t first = fx_signature(s->name, &worlds[1], 40, 8);
         assert_true(fx_signature(s->name, &worlds[1], 40, 8) == first);
         fx_open(s->name, &worlds[1]);
-        fx.params.budget.simulations = 40;
-        fx.params.seed = 99;
+        fx.common.budget.simulations = 40;
+        fx.common.seed = 99;
         fx_run();
         if (strcmp(s->name, "greedy")) assert_true(fx.signature != first);
         else assert_true(fx.signature == first);
         fx_close();
     }
+}
+
+/* Strategies on one tree, one after the other -------------------------------------------------------------------- */
+
+/* Column values computed again from the tree alone: one visit for each try that gave a node, with the node's value, at the node and
+ * all above it.  Exact as long as no try gave a step twice after the first strategy. */
+static double sum_below(uint32_t u, uint32_t *n) {
+    const struct node *x = &fx.tree.nodes[u];
+    double sum = u ? (double)x->value * x->multiplicity : 0;
+    *n += u ? x->multiplicity : 0;
+    for (uint32_t c = x->first_child; c; c = fx.tree.nodes[c].next_sibling) sum += sum_below(c, n);
+    return sum;
+}
+
+static void mcts_goes_on_where_bon_ended(void **state) {
+    (void)state;
+    for (int keep = 0; keep < 2; keep++)
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            fx_open("bon", &worlds[0]);
+            fx.common.seed = seed, fx.common.budget.simulations = 12, fx.keep = keep;
+            fx_run();
+            assert_int_equal(fx.status, OK);
+            uint32_t n_bon = fx.tree.n, n_finished = fx.res.n_finished, below_bon = 0;
+            uint64_t policy = fx.toy.ledger.generated_tokens;
+            float value = fx.res.value;
+            fx.strategy = "mcts";
+            strategy_defaults(strategy_find("mcts"), false, &fx.params);
+            fx.common.budget.simulations = 100;
+            fx_set("stop-value", 2);
+            memset(fx.n_events, 0, sizeof fx.n_events);
+            fx.status = fx_search(fx_on_event, NULL);
+            assert_int_equal(fx.status, OK);
+            assert_int_equal(fx.res.why, WHY_SIMULATIONS);
+            if (!search_check(&fx.tree, &fx.error)) fail_msg("%s", fx.error.text);
+            /* What was paid for stays in use: the chains of bon are there, and its best one is at most beaten. */
+            assert_true(fx.res.n_finished >= n_finished && fx.res.value >= value);
+            assert_int_equal(fx.toy.ledger.generated_tokens, policy + 200);
+            /* The statistics are those of all steps, bon's and mcts' own. */
+            uint32_t n = 0;
+            double sum = sum_below(0, &n);
+            const struct visits *v = tree_visits(&fx.tree);
+            assert_int_equal(v[0].n, n);
+            if (n == fx.tree.n - 1) assert_true(fabs(v[0].sum - sum) < 1e-6);
+            for (uint32_t u = n_bon; u < fx.tree.n; u++)
+                below_bon += fx.tree.nodes[u].parent && fx.tree.nodes[u].parent < n_bon;
+            if (keep) assert_true(below_bon > 0); /* it went on below steps of bon */
+            else assert_int_equal(below_bon, 0);  /* whose branches are gone */
+            fx_close();
+        }
 }
 
 static void chain_text_is_cut_at_every_capacity(void **state) {
@@ -565,6 +627,7 @@ int main(void) {
         cmocka_unit_test(the_best_chain_is_found),
         cmocka_unit_test(batches_do_not_change_the_tree),
         cmocka_unit_test(same_seed_same_tree_other_seed_other_tree),
+        cmocka_unit_test(mcts_goes_on_where_bon_ended),
         cmocka_unit_test(chain_text_is_cut_at_every_capacity),
         cmocka_unit_test(the_most_promising_chain_without_an_end),
     };

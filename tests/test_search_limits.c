@@ -7,31 +7,31 @@
 static const struct toy_world world = {
     .seed = 2, .width = 4, .depth = 4, .best = "3031", .noise = 0.3f, .p_dead = 0.04f, .p_cut = 0.04f};
 
-#define FOR_EACH_STRATEGY for (const struct strategy *s = strategy_table; s->name; s++)
+#define FOR_EACH_STRATEGY for (const struct strategy *const *at = strategy_table, *s; (s = *at); at++)
 
 static void open_small(const char *strategy, const struct toy_world *w) {
     fx_open(strategy, w);
-    fx.params.budget.simulations = strcmp(strategy, "greedy") ? 24 : 1;
-    fx.params.batch = 6;
-    fx.params.stop_value = 2;
-    fx.params.max_nodes = 512;
+    fx.common.budget.simulations = strcmp(strategy, "greedy") ? 24 : 1;
+    fx_set("batch", 6);
+    fx_set("stop-value", 2);
+    fx.max_nodes = 512;
 }
 
 static void the_reason_is_the_limit_that_was_reached(void **state) {
     (void)state;
     FOR_EACH_STRATEGY {
         open_small(s->name, &world);
-        fx.params.budget.tokens = 3;
+        fx.common.budget.tokens = 3;
         fx_run();
         assert_int_equal(fx.res.why, WHY_TOKENS);
         fx_close();
         open_small(s->name, &world);
-        fx.params.budget.flops = 1;
+        fx.common.budget.flops = 1;
         fx_run();
         assert_int_equal(fx.res.why, WHY_FLOPS);
         fx_close();
         open_small(s->name, &world);
-        fx.params.budget.ns = 1;
+        fx.common.budget.ns = 1;
         fx_run();
         assert_int_equal(fx.res.why, WHY_TIME);
         assert_int_equal(fx.tree.n, 1);
@@ -54,7 +54,7 @@ static void tokens_bound_the_run_and_more_of_them_never_hurt(void **state) {
         full = fx.toy.ledger.generated_tokens + fx.toy.ledger.prm_tokens;
         for (uint64_t limit = 1; limit <= full + 8; limit += 1 + limit / 16) {
             open_small(s->name, &world);
-            fx.params.budget.tokens = limit;
+            fx.common.budget.tokens = limit;
             fx_run();
             uint64_t used = fx.toy.ledger.generated_tokens + fx.toy.ledger.prm_tokens;
             /* A batch: 6 steps of 2 tokens, and 6 chains of up to 4 steps that are scored. */
@@ -74,14 +74,14 @@ static void no_simulations_means_default_or_open(void **state) {
     (void)state;
     FOR_EACH_STRATEGY {
         open_small(s->name, &world);
-        fx.params.budget.simulations = 0;
+        fx.common.budget.simulations = 0;
         fx_run();
         assert_int_equal(fx.status, OK);
-        if (!strcmp(s->name, "mcts")) assert_int_equal(fx.toy.ledger.simulations, 64);
+        if (!strcmp(s->name, "mcts")) assert_int_equal(fx.toy.ledger.simulations, 256);
         if (!strcmp(s->name, "bon")) assert_int_equal(fx.toy.ledger.simulations, 16);
         fx_close();
         open_small(s->name, &world);
-        fx.params.budget = (struct budget){.tokens = 900};
+        fx.common.budget = (struct budget){.tokens = 900};
         fx_run();
         bool open = strcmp(s->name, "greedy") && strcmp(s->name, "beam");
         assert_int_equal(fx.res.why, open ? WHY_TOKENS : WHY_DONE);
@@ -93,14 +93,14 @@ static void smallest_sizes_work(void **state) {
     (void)state;
     FOR_EACH_STRATEGY for (int k = 0; k < 16; k++) {
         open_small(s->name, &world);
-        fx.params.budget.simulations = k & 1 ? 1 : 5;
-        fx.params.batch = k & 2 ? 1 : 3;
-        fx.params.beam_width = k & 4 ? 1 : 0;
-        fx.params.max_depth = k & 8 ? 1 : 3;
+        fx.common.budget.simulations = k & 1 ? 1 : 5;
+        fx_set("batch", k & 2 ? 1 : 3);
+        fx_set("beam-width", k & 4 ? 1 : 0);
+        fx.common.max_depth = k & 8 ? 1 : 3;
         fx_run();
         assert_int_equal(fx.status, OK);
         assert_int_equal(fx.res.node, 0); /* chains need 4 steps */
-        for (uint32_t u = 0; u < fx.tree.n; u++) assert_true(fx.tree.nodes[u].depth <= fx.params.max_depth);
+        for (uint32_t u = 0; u < fx.tree.n; u++) assert_true(fx.tree.nodes[u].depth <= fx.common.max_depth);
         fx_close();
     }
 }
@@ -109,7 +109,7 @@ static void the_arena_never_overflows(void **state) {
     (void)state;
     FOR_EACH_STRATEGY for (uint32_t cap = 2; cap < 70; cap++) {
         open_small(s->name, &world);
-        fx.params.max_nodes = cap;
+        fx.max_nodes = cap;
         fx_run();
         assert_int_equal(fx.status, OK);
         assert_true(fx.tree.n <= cap);
@@ -125,8 +125,8 @@ static void worthless_scores_are_harmless(void **state) {
         struct toy_world w = world;
         w.flat = k == 0, w.nan = k == 1;
         open_small(s->name, &w);
-        fx.params.budget.simulations = 400; /* in a flat world mcts goes down slowly */
-        fx.params.max_nodes = 4096;
+        fx.common.budget.simulations = 400; /* in a flat world mcts goes down slowly */
+        fx.max_nodes = 4096;
         fx_run();
         assert_int_equal(fx.status, OK);
         if (strcmp(s->name, "greedy")) assert_int_not_equal(fx.res.node, 0);
@@ -134,8 +134,8 @@ static void worthless_scores_are_harmless(void **state) {
         uint64_t first = fx.signature;
         fx_close();
         open_small(s->name, &w);
-        fx.params.budget.simulations = 400; /* in a flat world mcts goes down slowly */
-        fx.params.max_nodes = 4096;
+        fx.common.budget.simulations = 400; /* in a flat world mcts goes down slowly */
+        fx.max_nodes = 4096;
         fx_run();
         assert_true(fx.signature == first);
         fx_close();
@@ -233,7 +233,7 @@ static void no_branch_at_all_is_no_crash(void **state) {
 
 static uint64_t n_calls(const char *strategy, uint32_t batch) {
     open_small(strategy, &world);
-    fx.params.batch = batch;
+    fx_set("batch", batch);
     fx_run();
     uint64_t n = fx.toy.calls;
     fx_close();
@@ -247,7 +247,7 @@ static void one_full_call_changes_nothing_or_stops(void **state) {
         uint64_t calls = n_calls(s->name, batch), want = fx.signature;
         for (uint64_t k = 1; k <= calls; k++) {
             open_small(s->name, &world);
-            fx.params.batch = batch;
+            fx_set("batch", batch);
             fx.toy.full_at_call = k;
             fx_run();
             assert_int_equal(fx.status, OK);
@@ -302,8 +302,8 @@ static void every_allocation_may_fail(void **state) {
         for (;; k++) {
             open_small(s->name, &world);
             mem_fail_at(k, true);
-            enum status opened = search_open(&fx.tree, &fx.toy.ev, &fx.params, &fx.error), ran = OK;
-            if (!opened) ran = s->run(&fx.toy.ev, &fx.params, &fx.tree, fx_on_event, NULL, &fx.res, &fx.error);
+            enum status opened = search_open(&fx.tree, &fx.toy.ev, fx.common.seed, fx.max_nodes, &fx.error), ran = OK;
+            if (!opened) ran = fx_search(fx_on_event, NULL);
             mem_fail_at(0, false);
             if (!opened) assert_int_equal(fx.n_events[EVENT_DONE], 1);
             if (!opened && ran) assert_int_equal(fx.res.why, WHY_ERROR);
@@ -327,9 +327,9 @@ static void a_checked_chain_ends_every_search(void **state) {
         if (!strcmp(s->name, "greedy")) continue;
         open_small(s->name, &w);
         fx.toy.ev.check = toy_check;
-        fx.params.budget.simulations = 400; /* in a flat world mcts goes down slowly */
-        fx.params.max_nodes = 4096;
-        fx.params.beam_width = 8;
+        fx.common.budget.simulations = 400; /* in a flat world mcts goes down slowly */
+        fx.max_nodes = 4096;
+        fx_set("beam-width", 8);
         fx_run();
         assert_int_equal(fx.res.why, WHY_SOLVED);
         assert_string_equal(fx.digits, w.best);
@@ -350,9 +350,9 @@ static void stop_value_ends_the_search(void **state) {
         struct toy_world w = world;
         w.flat = true;
         open_small(names[i], &w);
-        fx.params.stop_value = 0.5f;
-        fx.params.budget.simulations = 400; /* in a flat world mcts goes down slowly */
-        fx.params.max_nodes = 4096;
+        fx_set("stop-value", 0.5f);
+        fx.common.budget.simulations = 400; /* in a flat world mcts goes down slowly */
+        fx.max_nodes = 4096;
         fx_run();
         assert_int_equal(fx.res.why, WHY_SOLVED);
         assert_true(fx.tree.n < 500);
@@ -360,28 +360,36 @@ static void stop_value_ends_the_search(void **state) {
     }
 }
 
+/* Common settings, and every parameter of the row just outside of its range. */
 static void wrong_params_are_refused(void **state) {
     (void)state;
-    FOR_EACH_STRATEGY for (int k = 0; k < 10; k++) {
-        open_small(s->name, &world);
-        struct search_params *p = &fx.params;
-        switch (k) {
-        case 0: p->temperature = NAN; break;
-        case 1: p->temperature = -1; break;
-        case 2: p->max_depth = 0; break;
-        case 3: p->batch = 0; break;
-        case 4: p->c_puct = NAN; break;
-        case 5: p->widen_c = 0; break;
-        case 6: p->widen_alpha = 1.5f; break;
-        case 7: p->stop_value = NAN; break;
-        case 8: p->max_nodes = 1; break;
-        case 9: p->max_nodes = UINT32_MAX; break;
+    FOR_EACH_STRATEGY {
+        for (int k = 0; k < 5; k++) {
+            open_small(s->name, &world);
+            if (k == 0) fx.common.temperature = NAN;
+            if (k == 1) fx.common.temperature = -1;
+            if (k == 2) fx.common.max_depth = 0;
+            if (k == 3) fx.max_nodes = 1;
+            if (k == 4) fx.max_nodes = UINT32_MAX;
+            fx_run();
+            assert_int_equal(fx.status, ERR_INPUT);
+            assert_true(strlen(fx.error.text) > 10);
+            assert_int_equal(fx.toy.calls, 0);
+            fx_close();
         }
-        fx_run();
-        assert_int_equal(fx.status, ERR_INPUT);
-        assert_true(strlen(fx.error.text) > 10);
-        assert_int_equal(fx.toy.calls, 0);
-        fx_close();
+        for (const struct param *p = s->params; p && p->flag; p++)
+            for (int k = 0; k < 3; k++) {
+                double wrong[] = {p->low - 1, p->high + 1 + p->high / 1e6, NAN};
+                if (p->kind == PARAM_CHOICE || p->kind == PARAM_YES) continue;
+                if (p->kind == PARAM_COUNT && (k == 2 || wrong[k] < 0 || wrong[k] > UINT32_MAX)) continue;
+                open_small(s->name, &world);
+                fx_set(p->flag, wrong[k]);
+                fx_run();
+                assert_int_equal(fx.status, ERR_INPUT);
+                assert_non_null(strstr(fx.error.text, p->flag));
+                assert_int_equal(fx.toy.calls, 0);
+                fx_close();
+            }
     }
 }
 
@@ -389,9 +397,9 @@ static void without_a_reward_model(void **state) {
     (void)state;
     FOR_EACH_STRATEGY {
         open_small(s->name, &world);
-        fx.toy.ev.score = NULL;
+        fx.toy.ev.score = NULL, fx.toy.ev.can &= ~(unsigned)CAN_VALUE;
         fx_run();
-        assert_int_equal(fx.status, s->needs_prm ? ERR_INPUT : OK);
+        assert_int_equal(fx.status, s->needs & CAN_VALUE ? ERR_INPUT : OK);
         fx_close();
     }
 }

@@ -11,12 +11,16 @@
 
 #include <cmocka.h>
 
+#include "search/strategy.h"
 #include "tests/toy_eval.h"
 
 /* The world and the params may be changed between fx_open and fx_run. */
 static struct fixture {
     struct toy toy;
-    struct search_params params;
+    struct search_params common;
+    struct params params;
+    uint32_t max_nodes;
+    bool keep;
     const char *strategy;
     struct tree tree;
     struct search_result res;
@@ -31,9 +35,23 @@ static void fx_open(const char *strategy, const struct toy_world *world) {
     memset(&fx, 0, sizeof fx);
     toy_open(&fx.toy, world);
     fx.strategy = strategy;
-    fx.params = search_defaults(strategy);
-    fx.params.cancel = &fx.toy.cancel;
-    fx.params.max_nodes = 8192;
+    strategy_defaults(strategy_find(strategy), false, &fx.params);
+    fx.common = (struct search_params){.seed = 1,
+                                       .budget = {.simulations = strategy_find(strategy)->simulations[0]},
+                                       .temperature = 1,
+                                       .max_depth = 16,
+                                       .cancel = &fx.toy.cancel};
+    fx.max_nodes = 8192;
+}
+
+/* A parameter of the strategy, if it has one of this name. */
+__attribute__((unused)) static void fx_set(const char *flag, double value) {
+    const struct param *p = strategy_param(strategy_find(fx.strategy), flag, strlen(flag));
+    unsigned char *field = fx.params.bytes + (p ? p->offset : 0);
+    if (!p) return;
+    if (p->kind == PARAM_REAL) *(float *)(void *)field = (float)value;
+    else if (p->kind == PARAM_YES) *(bool *)field = value != 0;
+    else *(uint32_t *)(void *)field = (uint32_t)value;
 }
 
 /* Digits of the chain that ends in node u. */
@@ -56,16 +74,24 @@ static void fx_on_event(void *arg, const struct event *event) {
     if (event->kind == EVENT_FINISHED) assert_true(event->tree->nodes[event->node].flags & NODE_FINISHED);
 }
 
+/* Is the answer another one than the chain of the largest value? */
+static bool fx_votes(void) {
+    const struct param *pick = strategy_param(strategy_find(fx.strategy), "pick", 4);
+    return !strcmp(fx.strategy, "maj") || !strcmp(fx.strategy, "weighted") ||
+           (pick && param_get(pick, fx.params.bytes) != 0);
+}
+
 /* What holds after every run, also after failed ones. */
 static void fx_check_promises(void) {
     const struct tree *t = &fx.tree;
+    const struct visits *v = tree_visits(t);
     uint32_t finished = 0;
     float best = 0;
     if (!search_check(t, &fx.error)) fail_msg("%s: %s", fx.strategy, fx.error.text);
     for (uint32_t u = 1; u < t->n; u++) {
         const struct node *n = &t->nodes[u];
         assert_false(n->flags & NODE_BUSY);
-        assert_int_equal(n->in_flight, 0);
+        assert_int_equal(v ? v[u].in_flight : 0, 0);
         if ((n->flags & NODE_TERMINAL) && n->branch && !fx.status)
             fail_msg("%s: node %u keeps a branch", fx.strategy, u);
         if (!(n->flags & NODE_FINISHED)) continue;
@@ -79,16 +105,20 @@ static void fx_check_promises(void) {
     assert_int_equal(fx.n_events[EVENT_DONE], 1);
     if (!fx.status) assert_int_equal(fx.n_events[EVENT_FINISHED], finished);
     if (fx.res.node) assert_true(t->nodes[fx.res.node].flags & NODE_FINISHED);
-    bool votes = !strcmp(fx.strategy, "maj") || !strcmp(fx.strategy, "weighted") || fx.params.pick != PICK_BEST;
-    if (!votes && fx.res.value != best)
+    if (!fx_votes() && fx.res.value != best)
         fail_msg("%s: answer has value %g, best is %g", fx.strategy, fx.res.value, best);
 }
 
+/* One strategy on the open tree. */
+static enum status fx_search(event_fn *on_event, void *arg) {
+    struct search on = {
+        .ev = &fx.toy.ev, .tree = &fx.tree, .common = fx.common, .on_event = on_event, .arg = arg, .keep = fx.keep};
+    return search_run(strategy_find(fx.strategy), &on, fx.params.bytes, &fx.res, &fx.error);
+}
+
 static void fx_run(void) {
-    const struct strategy *s = strategy_find(fx.strategy);
-    assert_non_null(s);
-    if ((fx.status = search_open(&fx.tree, &fx.toy.ev, &fx.params, &fx.error))) return;
-    fx.status = s->run(&fx.toy.ev, &fx.params, &fx.tree, fx_on_event, NULL, &fx.res, &fx.error);
+    if ((fx.status = search_open(&fx.tree, &fx.toy.ev, fx.common.seed, fx.max_nodes, &fx.error))) return;
+    fx.status = fx_search(fx_on_event, NULL);
     fx_check_promises();
     fx.signature = search_signature(&fx.tree, &fx.res);
     fx_digits(fx.res.node, fx.digits);
@@ -106,8 +136,8 @@ static void fx_close(void) {
 __attribute__((unused)) static uint64_t fx_signature(const char *strategy, const struct toy_world *world,
                                                      uint64_t simulations, uint32_t batch) {
     fx_open(strategy, world);
-    fx.params.budget.simulations = simulations;
-    fx.params.batch = batch;
+    fx.common.budget.simulations = simulations;
+    fx_set("batch", batch);
     fx_run();
     fx_close();
     assert_int_equal(fx.status, OK);

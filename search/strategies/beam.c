@@ -7,7 +7,13 @@
 #include "base/mem.h"
 #include "search/search_internal.h"
 
-enum { DEFAULT_BEAMS = 16 };
+struct beam_params {
+    uint32_t batch, beam_width; /* width 0: about sqrt(N) */
+    uint32_t pick;
+    float stop_value;
+};
+
+extern const struct strategy strategy_beam;
 
 /* A slot is a beam that was kept: at first the prompt; later open beams, which are extended, and finished ones, which
  * keep their slot and compete, but are not extended any more. */
@@ -19,11 +25,14 @@ struct beams {
     uint32_t n_beams; /* N: tries of one round, shared by the slots */
 };
 
-static enum status open_beams(struct run *r, struct beams *b) {
-    uint64_t n = r->p->budget.simulations ? r->p->budget.simulations : DEFAULT_BEAMS;
+/* Without a number of its own a round has the default one, whatever else ends the search. */
+static uint64_t beams_wanted(uint64_t simulations) { return simulations ? simulations : strategy_beam.simulations[0]; }
+
+static enum status open_beams(struct run *r, struct beams *b, uint32_t width) {
+    uint64_t n = beams_wanted(r->simulations);
     *b = (struct beams){.n_slots = 1};
     b->n_beams = n < r->t->cap ? (uint32_t)n : r->t->cap;
-    b->keep = r->p->beam_width ? r->p->beam_width : (uint32_t)lround(sqrt(b->n_beams));
+    b->keep = width ? width : (uint32_t)lround(sqrt(b->n_beams));
     if (b->keep > b->n_beams) b->keep = b->n_beams;
     b->slots = mem_new(b->keep, sizeof *b->slots);
     b->candidates = mem_new((size_t)b->n_beams + b->keep, sizeof *b->candidates);
@@ -96,18 +105,51 @@ static void keep_best(struct run *r, struct beams *b) {
     }
 }
 
-enum status beam_run(struct evaluator *ev, const struct search_params *p, struct tree *t, event_fn *on_event, void *arg,
-                     struct search_result *res, struct error *e) {
-    struct run r;
+static struct search_room beam_room(const struct search_params *common, const void *params) {
+    const struct beam_params *p = params;
+    uint64_t n = beams_wanted(common->budget.simulations);
+    uint32_t nodes = room_for_chains(common, n), batch = n < p->batch ? (uint32_t)n : p->batch;
+    uint64_t branches = 2 * n + batch + 2; /* slots, their candidates, and the batch under way */
+    return (struct search_room){nodes, branches < nodes ? (uint32_t)branches : nodes, batch};
+}
+
+static enum status beam_run(struct run *r, const void *params) {
+    const struct beam_params *p = params;
     struct beams b = {0};
-    enum status s = run_begin(&r, &(struct run_args){ev, p, t, on_event, arg, res, e}, UINT64_MAX, true);
-    r.merge = true;
-    if (!s) s = open_beams(&r, &b);
-    while (!s && any_open(&r, &b) && run_go(&r)) {
-        s = extend_slots(&r, &b);
-        if (!s && !r.stopped) keep_best(&r, &b);
+    enum status s = open_beams(r, &b, p->beam_width);
+    r->merge = true;
+    r->pick = p->pick;
+    r->stop_value = p->stop_value;
+    while (!s && any_open(r, &b) && run_go(r)) {
+        s = extend_slots(r, &b);
+        if (!s && !r->stopped) keep_best(r, &b);
     }
     mem_free(b.slots);
     mem_free(b.candidates);
-    return run_end(&r, s);
+    return s;
 }
+
+/* clang-format off */
+static const struct param beam_params[] = {
+    {"beam-width", "beams that go on after each round; 0 = about sqrt(N)", PARAM_COUNT, offsetof(struct beam_params, beam_width), 0, 1e6, NULL},
+    PARAM_BATCH(struct beam_params),
+    PARAM_PICK(struct beam_params),
+    PARAM_STOP_VALUE(struct beam_params),
+    {0},
+};
+/* clang-format on */
+static const struct beam_params defaults = {.batch = BATCH, .pick = PICK_BEST, .stop_value = NEVER};
+
+const struct strategy strategy_beam = {
+    .name = "beam",
+    .summary = "step beam search: N candidates a round, the best sqrt(N) go on",
+    .source = "Snell et al. 2024, arXiv 2408.03314",
+    .unit = "candidates a round",
+    .needs = CAN_VALUE,
+    .simulations = {16, 8},
+    .params = beam_params,
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .room = beam_room,
+    .run = beam_run,
+};

@@ -4,7 +4,10 @@
 #include "base/mem.h"
 #include "search/search_internal.h"
 
-enum { DEFAULT_CHAINS = 16 };
+struct bon_params {
+    uint32_t batch;
+    float stop_value;
+};
 
 /* The window: tips of the chains under way, oldest first.  Chain i's stream is rng_fold(seed, i), so neither the window's
  * width nor N changes a chain: best-of-16 is the beginning of best-of-64. */
@@ -13,11 +16,6 @@ struct window {
     uint32_t n, width;
     uint64_t n_chains; /* to start in all */
 };
-
-static uint64_t chains_wanted(const struct search_params *p) {
-    if (p->budget.simulations) return p->budget.simulations;
-    return budget_is_open(&p->budget) ? DEFAULT_CHAINS : UINT64_MAX; /* else tokens, FLOPs or time end it */
-}
 
 /* Fills the window up with new chains: tips at the prompt. */
 static void refill(struct run *r, struct window *w) {
@@ -47,8 +45,8 @@ static void narrow(struct run *r, struct window *w) {
     run_unplan(r, r->n_made);
 }
 
-static enum status sample(struct run *r) {
-    struct window w = {.width = r->cap, .n_chains = chains_wanted(r->p)};
+static enum status sample(struct run *r, uint32_t width) {
+    struct window w = {.width = width, .n_chains = r->simulations ? r->simulations : UINT64_MAX};
     w.tips = mem_new(r->cap, sizeof *w.tips);
     if (!w.tips) return error_set(r->e, ERR_MEMORY, "no memory for %u chains", r->cap);
     enum status s = OK;
@@ -65,26 +63,82 @@ static enum status sample(struct run *r) {
     return s;
 }
 
-static enum status sample_run(const struct run_args *a, enum pick pick, enum score_when score) {
-    struct run r;
-    enum status s = run_begin(&r, a, chains_wanted(a->p), score != SCORE_NONE);
-    r.pick = pick;
-    r.score = score;
-    if (!s) s = sample(&r);
-    return run_end(&r, s);
+static struct search_room sample_room(const struct search_params *common, const void *params) {
+    const struct bon_params *p = params;
+    uint64_t chains = common->budget.simulations;
+    uint32_t batch = chains && chains < p->batch ? (uint32_t)chains : p->batch;
+    return (struct search_room){room_for_chains(common, chains), batch + 1, batch};
 }
 
-enum status bon_run(struct evaluator *ev, const struct search_params *p, struct tree *t, event_fn *on_event, void *arg,
-                    struct search_result *res, struct error *e) {
-    return sample_run(&(struct run_args){ev, p, t, on_event, arg, res, e}, PICK_BEST, SCORE_FINISHED);
+static enum status bon_run(struct run *r, const void *params) {
+    const struct bon_params *p = params;
+    r->score = SCORE_FINISHED;
+    r->stop_value = p->stop_value;
+    return sample(r, r->cap);
 }
 
-enum status weighted_run(struct evaluator *ev, const struct search_params *p, struct tree *t, event_fn *on_event,
-                         void *arg, struct search_result *res, struct error *e) {
-    return sample_run(&(struct run_args){ev, p, t, on_event, arg, res, e}, PICK_WEIGHTED, SCORE_FINISHED);
+static enum status weighted_run(struct run *r, const void *params) {
+    r->pick = PICK_WEIGHTED;
+    return bon_run(r, params);
 }
 
-enum status maj_run(struct evaluator *ev, const struct search_params *p, struct tree *t, event_fn *on_event, void *arg,
-                    struct search_result *res, struct error *e) {
-    return sample_run(&(struct run_args){ev, p, t, on_event, arg, res, e}, PICK_MAJORITY, SCORE_NONE);
+static enum status maj_run(struct run *r, const void *params) {
+    (void)params;
+    r->score = SCORE_NONE;
+    r->pick = PICK_MAJORITY;
+    return sample(r, r->cap);
 }
+
+/* clang-format off */
+static const struct param scored_params[] = {
+    PARAM_BATCH(struct bon_params),
+    PARAM_STOP_VALUE(struct bon_params),
+    {0},
+};
+static const struct param maj_params[] = {
+    PARAM_BATCH(struct bon_params),
+    {0},
+};
+/* clang-format on */
+static const struct bon_params defaults = {.batch = BATCH, .stop_value = NEVER};
+
+const struct strategy strategy_bon = {
+    .name = "bon",
+    .summary = "best of N sampled chains by the reward model",
+    .source = "Cobbe et al. 2021, arXiv 2110.14168",
+    .unit = "chains",
+    .needs = CAN_VALUE,
+    .simulations = {16, 8},
+    .params = scored_params,
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .room = sample_room,
+    .run = bon_run,
+};
+
+const struct strategy strategy_weighted = {
+    .name = "weighted",
+    .summary = "N sampled chains vote, weighted by the reward model",
+    .source = "Li et al. 2023, arXiv 2206.02336",
+    .unit = "chains",
+    .needs = CAN_VALUE,
+    .simulations = {16, 8},
+    .params = scored_params,
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .room = sample_room,
+    .run = weighted_run,
+};
+
+const struct strategy strategy_maj = {
+    .name = "maj",
+    .summary = "N sampled chains vote (self-consistency), no reward model",
+    .source = "Wang et al. 2023, arXiv 2203.11171",
+    .unit = "chains",
+    .simulations = {16, 8},
+    .params = maj_params,
+    .defaults = &defaults,
+    .size = sizeof defaults,
+    .room = sample_room,
+    .run = maj_run,
+};
