@@ -36,12 +36,38 @@ static enum status read_all(FILE *f, const char *name, char **text, size_t *size
     return error_set(e, ERR_MEMORY, "%s: no memory for its text", name);
 }
 
-enum status input_read(const char *path, char **text, size_t *size, struct error *e) {
-    FILE *f = path ? fopen(path, "rb") : stdin;
+const char *input_name(const char *path) { return path && strcmp(path, "-") ? path : "standard input"; }
+
+FILE *input_open(const char *path, struct error *e) {
+    FILE *f = path && strcmp(path, "-") ? fopen(path, "rb") : stdin;
+    if (!f) error_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+    return f;
+}
+
+void input_close(FILE *f) {
+    if (f != stdin) fclose(f);
+}
+
+enum status input_read_bytes(const char *path, char **text, size_t *size, struct error *e) {
     *text = NULL, *size = 0;
-    if (!f) return error_set(e, ERR_IO, "%s: %s", path, strerror(errno));
-    enum status s = read_all(f, path ? path : "standard input", text, size, e);
-    if (path) fclose(f);
+    FILE *f = input_open(path, e);
+    if (!f) return ERR_IO;
+    enum status s = read_all(f, input_name(path), text, size, e);
+    input_close(f);
+    return s;
+}
+
+size_t input_unix_lines(char *text, size_t size) {
+    size_t n = 0;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] != '\r' || i + 1 == size || text[i + 1] != '\n') text[n++] = text[i];
+    if (n < size) text[n] = 0;
+    return n;
+}
+
+enum status input_read(const char *path, char **text, size_t *size, struct error *e) {
+    enum status s = input_read_bytes(path, text, size, e);
+    if (!s) *size = input_unix_lines(*text, *size);
     return s;
 }
 

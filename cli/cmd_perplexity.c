@@ -10,12 +10,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/input.h"
 #include "base/mem.h"
+#include "base/terminal.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
-#include "base/input.h"
 #include "solve/session.h"
-#include "base/terminal.h"
 
 enum { DEFAULT_CTX = 512, ROWS = 64 }; /* ROWS: logits held at once; a whole chunk of a large vocabulary is too much */
 
@@ -115,7 +115,7 @@ static enum status read_text(struct text *t, struct error *e) {
     uint32_t ctx = t->session.ctx;
     char *text;
     size_t size;
-    enum status s = input_read(strcmp(t->o->file, "-") ? t->o->file : NULL, &text, &size, e);
+    enum status s = input_read_bytes(t->o->file, &text, &size, e);
     if (s) return s;
     if (size && text[size - 1] == '\n') size--;
     s = tok_encode(tok, text, size, false, tok_adds_bos(tok), NULL, 0, &t->n_ids, e);

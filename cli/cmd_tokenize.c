@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/input.h"
 #include "base/mem.h"
 #include "cli/args.h"
 #include "cli/command.h"
-#include "base/input.h"
 #include "solve/session.h"
 #include "tokenizer/tok.h"
 
 struct options {
     const char *model, *prompt, *file;
-    bool from_stdin, special, bos;
+    bool from_stdin, special, bos, no_escape;
 };
 
 #define VOCABULARY_FLAGS                                                                                               \
@@ -25,11 +25,15 @@ struct options {
 
 static const struct flag tokenize_flags[] = {
     VOCABULARY_FLAGS,
-    {"prompt", "p", FLAG_TEXT, offsetof(struct options, prompt), NULL, 0, 0, "TEXT", "the text"},
-    {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE", "a file with the text"},
+    {"prompt", "p", FLAG_TEXT, offsetof(struct options, prompt), NULL, 0, 0, "TEXT",
+     "the text; \\n, \\t, \\xHH and the like become their characters"},
+    {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE",
+     "a file with the text; -: standard input"},
     {"stdin", NULL, FLAG_YES, offsetof(struct options, from_stdin), NULL, 0, 0, NULL, "the text is standard input"},
     {"special", "sp", FLAG_YES, offsetof(struct options, special), NULL, 0, 0, NULL,
      "the names of control tokens in the text become those tokens"},
+    {"no-escape", NULL, FLAG_YES, offsetof(struct options, no_escape), NULL, 0, 0, NULL,
+     "\\n, \\t and the like in --prompt are taken as they are"},
     {"bos", NULL, FLAG_YES, offsetof(struct options, bos), NULL, 0, 0, NULL,
      "begin with the token that begins a text (fails if the model has none)"},
     {0},
@@ -83,9 +87,10 @@ int cmd_tokenize(int argc, char **argv) {
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; the text comes with --prompt", a.rest[0]);
     if ((o.prompt != NULL) + (o.file != NULL) + o.from_stdin != 1)
         return args_wrong(&a, "give one of --prompt TEXT, --file FILE and --stdin");
+    if (o.prompt && !o.no_escape) input_unescape((char *)o.prompt);
     size_t size = o.prompt ? strlen(o.prompt) : 0;
     enum status s = open_vocabulary(&o, &tok, &e);
-    if (!s && !o.prompt) s = input_read(o.file, &read, &size, &e);
+    if (!s && !o.prompt) s = input_read_bytes(o.file, &read, &size, &e);
     if (!s) s = print_ids(&o, tok, o.prompt ? o.prompt : read, size, &e);
     code = s ? args_failed(&a, e.text) : EXIT_GOOD;
     mem_free(read);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/input.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -23,7 +24,7 @@ static enum status add(struct problems *out, size_t *cap, const struct problem *
     return OK;
 }
 
-static enum status read_all(FILE *f, const char *path, const struct task *t, uint64_t limit, struct problems *out,
+static enum status read_all(FILE *f, const char *name, const struct task *t, uint64_t limit, struct problems *out,
                             struct error *e) {
     char *line = NULL;
     size_t line_cap = 0, cap = 0;
@@ -34,25 +35,38 @@ static enum status read_all(FILE *f, const char *path, const struct task *t, uin
         struct error why;
         const char *first = line + strspn(line, " \t\r\n");
         if (!*first || *first == '#') continue;
-        if (strlen(line) != (size_t)size) s = error_set(e, ERR_INPUT, "%s: line %ld: holds a NUL byte", path, number);
-        else if ((s = t->parse(t, line, number, &p, &why))) error_set(e, s, "%s: %s", path, why.text);
+        size = (ssize_t)input_unix_lines(line, (size_t)size);
+        if (strlen(line) != (size_t)size) s = error_set(e, ERR_INPUT, "%s: line %ld: holds a NUL byte", name, number);
+        else if ((s = t->parse(t, line, number, &p, &why))) error_set(e, s, "%s: %s", name, why.text);
         else if ((s = add(out, &cap, &p, e))) problem_free(&p);
+        else if (*first != '{' || !strstr(line, "\"id\"")) out->items[out->n - 1].id_is_line = true;
     }
-    if (!s && ferror(f)) s = error_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+    if (!s && ferror(f)) s = error_set(e, ERR_IO, "%s: %s", name, strerror(errno));
     free(line);
     return s;
 }
 
-/* Results are found again by id: two problems must not share one. */
-static enum status check_ids(const struct problems *p, const char *path, struct error *e) {
-    enum status s = OK;
-    json_t *ids = json_object();
-    for (uint32_t i = 0; i < p->n && !s; i++) {
-        if (json_object_get(ids, p->items[i].id))
-            s = error_set(e, ERR_INPUT, "%s: two problems have the id \"%s\"", path, p->items[i].id);
-        else if (json_object_set_new(ids, p->items[i].id, json_true()))
-            s = error_set(e, ERR_MEMORY, "%s: no memory for its ids", path);
+/* Results are found again by id: two problems must not share one.  Given ids come first; a line without one whose
+ * number is another's id becomes "line 2". */
+static enum status take_ids(struct problems *p, bool given, json_t *ids, const char *name, struct error *e) {
+    for (uint32_t i = 0; i < p->n; i++) {
+        struct problem *x = &p->items[i];
+        char number[sizeof x->id];
+        if (x->id_is_line == given) continue;
+        memcpy(number, x->id, sizeof number);
+        if (x->id_is_line && json_object_get(ids, x->id)) snprintf(x->id, sizeof x->id, "line %.50s", number);
+        if (json_object_get(ids, x->id))
+            return error_set(e, ERR_INPUT, "%s: two problems have the id \"%s\"", name, x->id);
+        if (json_object_set_new(ids, x->id, json_true()))
+            return error_set(e, ERR_MEMORY, "%s: no memory for its ids", name);
     }
+    return OK;
+}
+
+static enum status check_ids(struct problems *p, const char *name, struct error *e) {
+    json_t *ids = json_object();
+    enum status s = take_ids(p, true, ids, name, e);
+    if (!s) s = take_ids(p, false, ids, name, e);
     json_decref(ids);
     return s;
 }
@@ -77,12 +91,13 @@ static uint64_t hash_text(uint64_t h, const char *text) {
 enum status problems_read(const char *path, const struct task *t, uint64_t limit, uint64_t sample, uint64_t seed,
                           struct problems *out, struct error *e) {
     *out = (struct problems){.hash = 0xcbf29ce484222325u};
-    FILE *f = fopen(path, "r");
-    if (!f) return error_set(e, ERR_IO, "%s: %s", path, strerror(errno));
-    enum status s = read_all(f, path, t, limit, out, e);
-    fclose(f);
-    if (!s && !out->n) s = error_set(e, ERR_INPUT, "%s: holds no problem", path);
-    if (!s) s = check_ids(out, path, e);
+    const char *name = input_name(path);
+    FILE *f = input_open(path, e);
+    if (!f) return ERR_IO;
+    enum status s = read_all(f, name, t, limit, out, e);
+    input_close(f);
+    if (!s && !out->n) s = error_set(e, ERR_INPUT, "%s: holds no problem", name);
+    if (!s) s = check_ids(out, name, e);
     if (!s && sample && sample < out->n) keep_sample(out, sample, seed);
     for (uint32_t i = 0; !s && i < out->n; i++) {
         const struct problem *p = &out->items[i];

@@ -12,8 +12,9 @@ struct problems {
     uint64_t hash; /* of every id, text and known answer, in order */
 };
 
-/* Reads plain lines or JSONL (empty lines and lines that begin with # are passed over); errors name file and line.  Then keeps
- * the first `limit` (0: all), then a random `sample` of those (0: all) drawn with `seed`. */
+/* Reads plain lines or JSONL from a file or, path "-", from standard input (empty lines and lines that begin with #
+ * are passed over); errors name file and line.  Then keeps the first `limit` (0: all), then a random `sample` of
+ * those (0: all) drawn with `seed`. */
 enum status problems_read(const char *path, const struct task *t, uint64_t limit, uint64_t sample, uint64_t seed,
                           struct problems *out, struct error *e);
 void problems_free(struct problems *p);

@@ -14,7 +14,7 @@ static const int64_t fixed_date = 1735689600; /* 2025-01-01 */
 enum status prompter_open(struct prompter *r, const struct session *session, struct error *e) {
     const struct gguf *file = session->policy.model->file;
     r->tok = session->tok;
-    if (r->raw || !gguf_has(file, "tokenizer.chat_template")) {
+    if (r->raw || !chat_in_file(file)) {
         if (!r->system) return OK;
         return error_set(e, ERR_INPUT, "--system-prompt: %s",
                          r->raw ? "--raw leaves no place for it" : "the model has no chat template");

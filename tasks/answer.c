@@ -1,10 +1,6 @@
 /* answer.c: see answer.h: where in a text its answer stands.
  * Not what the answer means: answer_canonical.c.
- * Next: answer_canonical.c. */
-#include "tasks/answer.h"
-
-#include <string.h>
-
+ * Next: answer_sentence.c. */
 #include "tasks/answer_internal.h"
 
 enum { MAX_BRACES = 64 };
@@ -16,8 +12,7 @@ static struct answer_span part(const char *from, const char *to) {
 }
 
 static bool starts(const char *at, const char *end, const char *word) {
-    size_t n = strlen(word);
-    return (size_t)(end - at) >= n && !memcmp(at, word, n);
+    return span_starts((struct answer_span){at, (size_t)(end - at)}, word);
 }
 
 static bool starts_any_case(const char *at, const char *end, const char *word) {
@@ -35,6 +30,8 @@ static const char *skip_blanks(const char *at, const char *end) {
     while (at < end && (*at == ' ' || *at == '\t')) at++;
     return at;
 }
+
+static bool joins(char c) { return is_letter(c) || is_digit(c) || c == '_'; }
 
 /* -- \boxed -- */
 
@@ -71,16 +68,18 @@ static struct answer_span find_boxed(const char *text, const char *end) {
 
 /* -- #### -- */
 
-static bool is_number(struct answer_span s) {
-    char out[ANSWER_CAP];
-    size_t n = answer_canonical(s.at, s.size, out), sign = out[0] == '-';
-    if (n <= sign) return false;
-    for (size_t i = sign; i < n; i++)
-        if (!is_digit(out[i]) && out[i] != '/') return false;
-    return true;
+/* "Step 2", "2. Multiply": headings.  Of what begins otherwise a blank makes none: "(1, 2)", "3 \text{ or } 5". */
+static bool is_heading(struct answer_span s) {
+    size_t digits = 0;
+    if (!memchr(s.at, ' ', s.size)) return false;
+    while (digits < s.size && is_digit(s.at[digits])) digits++;
+    if (digits && digits + 1 < s.size && strchr(".):", s.at[digits]) && s.at[digits + 1] == ' ') return true;
+    return is_letter(*s.at) || *s.at == '*';
 }
 
-/* A heading may look like an answer; a number, a word, or what the text ends with is one.  strict: a number. */
+/* Behind a number that is marked so the answer is given: what follows is the next problem of a model that only
+ * continues texts.  Else the last mark counts that is no heading; words of several are one unless the text ends with
+ * them.  strict: a number. */
 static struct answer_span find_hashes(const char *text, const char *end, bool strict) {
     struct answer_span found = nowhere;
     for (const char *at = text; (at = memchr(at, '#', (size_t)(end - at)));) {
@@ -89,71 +88,8 @@ static struct answer_span find_hashes(const char *text, const char *end, bool st
         if (at - from != 4) continue;
         const char *stop = line_end(at, end);
         struct answer_span s = part(at, stop);
-        bool taken = !strict && (!part(stop, end).size || !memchr(s.at, ' ', s.size));
-        if (s.size && (taken || is_number(s))) found = s;
-        at = stop;
-    }
-    return found;
-}
-
-/* -- the last number -- */
-
-/* A fraction's {12} or its one digit at `at`; its end, NULL: none. */
-static const char *number_argument(const char *at, const char *end) {
-    if (at < end && is_digit(*at)) return at + 1;
-    if (at >= end || *at != '{') return NULL;
-    at++;
-    if (at < end && *at == '-') at++;
-    size_t n = answer_number_size(at, (size_t)(end - at));
-    return n && at + n < end && at[n] == '}' ? at + n + 1 : NULL;
-}
-
-/* The end of the unsigned number at `at`, NULL: none begins here. */
-static const char *number_end(const char *at, const char *end) {
-    if (*at == '\\') {
-        static const char *const commands[] = {"\\frac", "\\dfrac", "\\tfrac"};
-        for (int i = 0; i < 3; i++)
-            if (starts(at, end, commands[i])) {
-                const char *a = number_argument(at + strlen(commands[i]), end);
-                return a ? number_argument(a, end) : NULL;
-            }
-        return NULL;
-    }
-    size_t n = answer_number_size(at, (size_t)(end - at));
-    if (!n) return NULL;
-    at += n;
-    size_t below = at + 1 < end && *at == '/' ? answer_number_size(at + 1, (size_t)(end - at - 1)) : 0;
-    return at + (below ? 1 + below : 0);
-}
-
-static bool joins(char c) { return is_letter(c) || is_digit(c) || c == '_'; }
-
-/* Does this fraction follow a whole number, as in 1\frac{1}{2} and 1 1/2? */
-static bool is_mixed(struct answer_span whole, const char *from, const char *stop) {
-    const char *after = whole.at + whole.size;
-    for (size_t i = 0; i < whole.size; i++)
-        if (!is_digit(whole.at[i]) && (i || whole.at[i] != '-')) return false;
-    if (!whole.size) return false;
-    return (*from == '\\' && after == from) ||
-           (after + 1 == from && *after == ' ' && is_digit(*from) && memchr(from, '/', (size_t)(stop - from)));
-}
-
-static struct answer_span find_number(const char *text, const char *end) {
-    struct answer_span found = nowhere;
-    for (const char *at = text; at < end;) {
-        if (joins(*at) && !is_digit(*at)) { /* a word, its digits too: x2 */
-            while (at < end && joins(*at)) at++;
-            continue;
-        }
-        const char *stop = is_digit(*at) || *at == '.' || *at == '\\' ? number_end(at, end) : NULL;
-        if (!stop) {
-            at++;
-            continue;
-        }
-        const char *from = at;
-        if (is_mixed(found, from, stop)) from = found.at;
-        else if (from > text && from[-1] == '-' && !(from - 1 > text && (joins(from[-2]) || from[-2] == ')'))) from--;
-        found = (struct answer_span){from, (size_t)(stop - from)};
+        if (s.size && answer_is_number(s) && !is_heading(s)) return s;
+        if (s.size && !strict && (!part(stop, end).size || !is_heading(s))) found = s;
         at = stop;
     }
     return found;
@@ -161,53 +97,126 @@ static struct answer_span find_number(const char *text, const char *end) {
 
 /* -- answer: -- */
 
-/* What follows the word "answer" here, behind ":" or "is"; NULL when something else does. */
-static const char *after_marker(const char *at, const char *end) {
-    const char *word = at;
-    while (at < end && (*at == '*' || *at == '_' || *at == ' ')) at++;
-    bool colon = at < end && *at == ':';
-    bool is = at > word && starts_any_case(at, end, "is") && (end - at == 2 || !joins(at[2]));
-    if (!colon && !is) return NULL;
-    at += colon ? 1 : 2;
-    while (at < end && strchr(" \t*_:", *at) && *at) at++;
-    if (at < end && (*at == '\n' || *at == '\r'))
-        while (at < end && is_space(*at)) at++; /* on the next line */
+/* clang-format off */
+/* How an answer is announced: a word, then one of the links. */
+static const char *const markers[] = {"answer", "ans"};
+static const struct link {
+    const char *text;
+    bool word; /* no letter may follow */
+} links[] = {
+    {":", false}, {"=>", false}, {"=", false}, {"->", false}, {"\xE2\x86\x92", false}, {"\xE2\x87\x92", false},
+    {"\\rightarrow", true}, {"\\Rightarrow", true},
+    {">", false}, {"]", false}, /* <answer>, [ANSWER] */
+    {"is", true}, {"are", true}, {"was", true}, {"equals", true}, {"comes to", true}, {"comes out to", true},
+    {"should be", true}, {"would be", true}, {"will be", true}, {"must be", true},
+};
+/* What may stand between a link and the answer. */
+static const char *const fillers[] = {
+    "therefore", "thus", "hence", "then", "simply", "just", "only", "now", "indeed", "clearly", "exactly", "about",
+    "approximately", "around", "roughly", "nearly", "equal to", "a total of", "given by", "option"};
+/* clang-format on */
+
+static const char *skip_link(const char *at, const char *end) {
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        const char *next = at + strlen(links[i].text);
+        if (starts_any_case(at, end, links[i].text) && !(links[i].word && next < end && joins(*next))) return next;
+    }
+    return NULL;
+}
+
+/* Marks of bold and slanted type, those too that end it before a blank. */
+static const char *skip_type(const char *at, const char *end) {
+    const char *stop = at;
+    while (stop < end && (*stop == '*' || *stop == '_')) stop++;
+    return stop == end || is_space(*stop) || *stop == ':' ? stop : at;
+}
+
+static const char *skip_fillers(const char *at, const char *end) {
+    for (size_t i = 0; i < sizeof fillers / sizeof *fillers; i++) {
+        const char *next = at + strlen(fillers[i]);
+        if (!starts_any_case(at, end, fillers[i]) || (next < end && joins(*next))) continue;
+        while (next < end && (*next == ' ' || *next == ',' || *next == ':')) next++;
+        at = next, i = (size_t)-1; /* and perhaps another one */
+    }
     return at;
 }
 
-/* The end of the sentence: a period before a blank, or the end of the line. */
+/* Is the line up to `at` only a heading: "**Final", "## The"? */
+static bool begins_line(const char *text, const char *at) {
+    static const char *const before[] = {"final", "the", "correct", "my"};
+    while (at > text && at[-1] != '\n') {
+        const char *word = at;
+        while (word > text && is_letter(word[-1])) word--;
+        size_t i = 0, n = (size_t)(at - word);
+        while (n && i < 4 && !(strlen(before[i]) == n && starts_any_case(word, at, before[i]))) i++;
+        if (i == 4 || (!n && !strchr(" \t*_#>", at[-1]))) return false;
+        at = n ? word : at - 1;
+    }
+    return true;
+}
+
+/* Behind the link in "answer to the question is": not across the end of a clause.  NULL: there is none. */
+static const char *find_link(const char *at, const char *end) {
+    enum { CLAUSE = 60 };
+    const char *stop = end - at > CLAUSE ? at + CLAUSE : end, *from = at;
+    for (bool is_begin = true; at < stop; at++) {
+        const char *next = is_begin ? skip_link(at, end) : NULL;
+        bool glued = at == from; /* <answer>, answer: */
+        if (next && (*at != '>' || glued) && (*at != ']' || glued)) return next;
+        if (strchr(".,;!?()\n", *at) && *at) return NULL;
+        is_begin = !joins(*at);
+    }
+    return NULL;
+}
+
+/* The answer's begin behind the marker that ends at `at`; NULL when something else follows. */
+static const char *after_marker(const char *text, const char *word, const char *at, const char *end) {
+    const char *stop = skip_blanks(skip_type(at, end), end);
+    bool heading = stop < end && *stop == '\n' && begins_line(text, word);
+    if (heading) at = stop;
+    else if (!(at = find_link(at, end))) return NULL;
+    at = skip_blanks(at, end);
+    if (at < end && *at == ':') at++; /* "the answer is: 5" */
+    at = skip_blanks(skip_type(skip_blanks(at, end), end), end);
+    if (at < end && (*at == '\n' || *at == '\r'))
+        while (at < end && is_space(*at)) at++; /* on the next line */
+    return skip_fillers(at, end);
+}
+
+/* The end of the sentence: a period before a blank, a closing tag, or the end of the line. */
 static const char *sentence_end(const char *at, const char *end) {
     const char *stop = line_end(at, end);
-    for (; at < stop; at++)
+    for (; at < stop; at++) {
         if ((*at == '.' || *at == '!' || *at == '?') && at + 1 < stop && is_space(at[1])) return at;
+        if (starts(at, stop, "</") || starts(at, stop, "[/")) return at;
+    }
     return stop;
 }
 
-/* A sentence in words has its last number as answer, a formula or a name is one. */
-static struct answer_span of_sentence(struct answer_span s) {
-    bool words = false;
-    if (is_number(s)) return s;
-    for (size_t i = 0; i < s.size; i++) {
-        if (strchr("\\^=+_({[/<>", s.at[i]) && s.at[i]) return s;
-        words |= s.at[i] == ' ';
+static size_t marker_size(const char *text, const char *at, const char *end) {
+    if (at > text && (joins(at[-1]) || at[-1] == '/')) return 0; /* </answer> ends one */
+    for (size_t i = 0; i < sizeof markers / sizeof *markers; i++) {
+        size_t n = strlen(markers[i]);
+        if (starts_any_case(at, end, markers[i]) && !(at + n < end && joins(at[n]))) return n;
     }
-    struct answer_span number = words ? find_number(s.at, s.at + s.size) : nowhere;
-    return number.size ? number : s;
+    return 0;
 }
 
 static struct answer_span find_marked(const char *text, const char *end) {
     struct answer_span found = nowhere;
-    for (const char *at = text; end - at >= 7; at++) {
-        if (lower(*at) != 'a' || !starts_any_case(at, end, "answer") || (at > text && joins(at[-1]))) continue;
-        const char *from = after_marker(at + 6, end);
+    for (const char *at = text; at < end; at++) {
+        size_t marker = lower(*at) == 'a' ? marker_size(text, at, end) : 0;
+        const char *from = marker ? after_marker(text, at, at + marker, end) : NULL;
         if (!from) continue;
         const char *stop = sentence_end(from, end);
         struct answer_span s = part(from, stop);
         if (s.size) found = s;
         at = stop > at ? stop - 1 : at;
     }
-    return found.size ? of_sentence(found) : nowhere;
+    return found.size ? answer_of_sentence(found) : nowhere;
 }
+
+/* -- together -- */
 
 struct answer_span answer_find(const char *text, size_t size) {
     struct answer_span all = span_trim((struct answer_span){text, size});
@@ -216,7 +225,7 @@ struct answer_span answer_find(const char *text, size_t size) {
     struct answer_span s = find_boxed(text, end);
     if (!s.size) s = find_hashes(text, end, false);
     if (!s.size) s = find_marked(text, end);
-    if (!s.size) s = find_number(text, end);
+    if (!s.size) s = answer_last_number(all);
     return s;
 }
 

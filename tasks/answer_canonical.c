@@ -1,363 +1,268 @@
-/* answer_canonical.c: an answer without its clothes: LaTeX, spacing, brackets; then as a number, a list or a text.
- * Not a parser of LaTeX: unknown commands stay as words.
+/* answer_canonical.c: plain text as a number, a list or a text.
+ * Not LaTeX any more: answer_latex.c has made it plain.
  * Next: answer_number.c.
  *
- *   raw -> tidy (spacing, \text, unicode signs) -> fractions and roots -> braces -> number? list? text */
+ *   put_value: a list ? its elements, each a value : a number ? in lowest terms : a text */
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "tasks/answer_internal.h"
 
-/* A text under work.  What does not fit is noted: the answer is then compared by a hash of the raw text. */
-struct work {
-    size_t n;
-    bool over;
-    char s[ANSWER_WORK];
-};
+enum { MAX_NESTED = 4 }; /* lists inside lists; deeper ones are texts */
 
-static void start(struct work *w) { w->n = 0, w->over = false; }
+/* -- edges -- */
 
-static void put(struct work *w, const char *text, size_t size) {
-    if (w->n + size > sizeof w->s) {
-        w->over = true;
-        return;
-    }
-    memcpy(w->s + w->n, text, size);
-    w->n += size;
-}
+static bool is_edge(char c) { return is_space(c) || (c && strchr("*_\"'.,;:", c)); }
 
-static void put_char(struct work *w, char c) { put(w, &c, 1); }
-
-/* Replaces w->s[from, to) by `with`. */
-static void splice(struct work *w, size_t from, size_t to, const struct work *with) {
-    if (w->n - (to - from) + with->n > sizeof w->s) {
-        w->over = true;
-        return;
-    }
-    memmove(w->s + from + with->n, w->s + to, w->n - to);
-    memcpy(w->s + from, with->s, with->n);
-    w->n = w->n - (to - from) + with->n;
-}
-
-/* -- tidy -- */
-
-/* \{ and \} while braces are at work: bytes that no UTF-8 text has. */
-static const char SET_OPEN = (char)0xFE, SET_CLOSE = (char)0xFF;
-
-static const struct {
-    const char *from, *to;
-} tidy_rules[] = {
-    {"\\left", ""},
-    {"\\right", ""},
-    {"\\bigl", ""},
-    {"\\bigr", ""},
-    {"\\big", ""},
-    {"\\Big", ""},
-    {"\\dfrac", "\\frac"},
-    {"\\tfrac", "\\frac"},
-    {"\\cfrac", "\\frac"},
-    {"\\displaystyle", ""},
-    {"\\quad", " "},
-    {"\\qquad", " "},
-    {"\\cdot", "*"},
-    {"\\times", "*"},
-    {"\\div", "/"},
-    {"\\approx", "="},
-    {"\\boxed", ""},
-    {"\\fbox", ""},
-    {"^\\circ", ""},
-    {"^{\\circ}", ""},
-    {"\\degree", ""},
-    {"^\\degree", ""},
-    {"^\\prime", "'"},
-    {"\\!", ""},
-    {"\\,", ""},
-    {"\\;", " "},
-    {"\\:", " "},
-    {"\\ ", " "},
-    {"\\\n", " "},
-    {"\\%", "%"},
-    {"\\$", ""},
-    {"$", ""},
-    {"\\(", ""},
-    {"\\)", ""},
-    {"\\[", ""},
-    {"\\]", ""},
-    {"\\#", "#"},
-    {"\\&", "&"},
-    {"\\_", "_"},
-    {"\\{", "\xFE"},
-    {"\\}", "\xFF"},
-    {"{,}", ","},
-    {"~", " "},
-    {"**", ""},
-    {"`", ""},
-    {"\xE2\x88\x92", "-"} /* minus */,
-    {"\xE2\x80\x93", "-"} /* en dash */,
-    {"\xC2\xA0", " "} /* no-break space */,
-    {"\xE2\x80\x89", " "} /* thin space */,
-    {"\xE2\x80\xAF", " "} /* narrow space */,
-    {"\xC2\xB0", ""} /* degree */,
-    {"\xC2\xA3", ""} /* pound */,
-    {"\xE2\x82\xAC", ""} /* euro */,
-    {"\xE2\x89\x88", "="} /* almost equal */,
-    {"\xC3\x97", "*"} /* times */,
-};
-static const char *const text_commands[] = {"\\text",   "\\textbf", "\\textit", "\\textrm",       "\\mathrm",
-                                            "\\mathbf", "\\mathit", "\\mbox",   "\\operatorname", "\\mathsf"};
-
-static bool starts(struct answer_span s, const char *word) {
-    size_t n = strlen(word);
-    return s.size >= n && !memcmp(s.at, word, n);
-}
-
-/* Like starts; of \name the whole name must be there: \left is not the beginning of \leftarrow. */
-static bool starts_rule(struct answer_span s, const char *word) {
-    size_t n = strlen(word);
-    return starts(s, word) && !(strchr(word, '\\') && is_letter(word[n - 1]) && s.size > n && is_letter(s.at[n]));
-}
-
-/* Size of "\text {" and its like at s, 0: another text. */
-static size_t text_command(struct answer_span s) {
-    for (size_t i = 0; i < sizeof text_commands / sizeof *text_commands; i++) {
-        if (!starts_rule(s, text_commands[i])) continue;
-        size_t n = strlen(text_commands[i]);
-        while (n < s.size && is_space(s.at[n])) n++;
-        return n < s.size && s.at[n] == '{' ? n + 1 : 0;
-    }
-    return 0;
-}
-
-static void tidy(struct answer_span raw, struct work *w) {
-    uint8_t is_text[ANSWER_WORK]; /* open braces: does this one belong to \text? */
-    size_t depth = 0;
-    start(w);
-    while (raw.size && !w->over) {
-        size_t skip = text_command(raw), rule = 0, n_rules = sizeof tidy_rules / sizeof *tidy_rules;
-        char c = *raw.at;
-        if (skip || c == '{') {
-            bool comma = !skip && starts(raw, "{,}");
-            if (comma) put_char(w, ','), skip = 3;
-            else if (depth == sizeof is_text) w->over = true;
-            else {
-                is_text[depth++] = skip > 0;
-                put_char(w, skip ? ' ' : '{');
-            }
-            skip += !skip;
-        } else if (c == '}' && depth) {
-            put_char(w, is_text[--depth] ? ' ' : '}');
-            skip = 1;
-        } else {
-            while (rule < n_rules && !starts_rule(raw, tidy_rules[rule].from)) rule++;
-            if (rule < n_rules) put(w, tidy_rules[rule].to, strlen(tidy_rules[rule].to));
-            else put_char(w, is_space(c) ? ' ' : c);
-            skip = rule < n_rules ? strlen(tidy_rules[rule].from) : 1;
-        }
-        raw.at += skip, raw.size -= skip;
-    }
-}
-
-/* -- fractions, roots, braces -- */
-
-/* The argument of a command at *at: {...} or one character.  False: there is none. */
-static bool take_argument(const struct work *w, size_t *at, struct answer_span *argument) {
-    size_t depth = 0, i = *at;
-    while (i < w->n && w->s[i] == ' ') i++;
-    if (i >= w->n || strchr("}[\\", w->s[i])) return false;
-    size_t start = i;
-    do {
-        if (w->s[i] == '{') depth++;
-        if (w->s[i] == '}') depth--;
-        i++;
-    } while (depth && i < w->n);
-    if (depth) return false;
-    bool braces = w->s[start] == '{';
-    *argument = span_trim((struct answer_span){w->s + start + braces, i - start - 2 * braces});
-    *at = i;
-    return true;
-}
-
-/* One number, one word, or a function of something: what needs no parentheses below a fraction line. */
-static bool is_factor(struct answer_span part) {
-    size_t digits = 0, letters = 0;
-    while (digits < part.size && (is_digit(part.at[digits]) || strchr(".,", part.at[digits]))) digits++;
-    if (digits) return digits == part.size;
-    letters = part.size && part.at[0] == '\\';
-    while (letters < part.size && is_letter(part.at[letters])) letters++;
-    return letters && (letters == part.size || (part.at[letters] == '(' && part.at[part.size - 1] == ')'));
-}
-
-/* Without signs and blanks outside of brackets: what needs none above it. */
-static bool is_product(struct answer_span part) {
-    size_t depth = 0;
-    for (size_t i = 0; i < part.size; i++) {
-        char c = part.at[i];
-        if (c == '(' || c == '{') depth++;
-        if ((c == ')' || c == '}') && depth) depth--;
-        if (!depth && c && strchr("+-/= ", c) && !(c == '-' && !i)) return false;
-    }
-    return part.size > 0;
-}
-
-static void put_part(struct work *out, struct answer_span part, bool bare) {
-    if (!bare) put_char(out, '(');
-    put(out, part.at, part.size);
-    if (!bare) put_char(out, ')');
-}
-
-/* The command at `at` as a/b or sqrt(a).  Damaged ones, and roots with an index, stay as words. */
-static void unfold_one(struct work *w, size_t at, bool is_fraction) {
-    struct work out;
-    struct answer_span a, b;
-    size_t end = at + 5; /* behind \frac, \sqrt */
-    start(&out);
-    if (!take_argument(w, &end, &a) || (is_fraction && !take_argument(w, &end, &b))) {
-        put(&out, is_fraction ? "frac" : "sqrt", 4);
-        end = at + 5;
-    } else if (is_fraction) {
-        if (at && is_digit(w->s[at - 1])) put_char(&out, ' '); /* a mixed number */
-        put_part(&out, a, is_product(a));
-        put_char(&out, '/');
-        put_part(&out, b, is_factor(b) || (b.size > 1 && b.at[0] == '-' && is_digit(b.at[1])));
-    } else {
-        put(&out, "sqrt", 4);
-        put_part(&out, a, false);
-    }
-    w->over |= out.over;
-    splice(w, at, end, &out);
-}
-
-/* The last command first: it has no other inside it. */
-static void unfold(struct work *w) {
-    for (size_t at = w->n; at-- > 0 && !w->over;) {
-        struct answer_span s = {w->s + at, w->n - at};
-        if (starts(s, "\\frac")) unfold_one(w, at, true);
-        else if (starts(s, "\\sqrt")) unfold_one(w, at, false);
-    }
-}
-
-/* {5} and {10} lose their braces, other ones become parentheses. */
-static void unbrace(struct work *w) {
-    uint8_t dropped[ANSWER_WORK];
-    size_t depth = 0, n = 0;
-    for (size_t i = 0; i < w->n; i++) {
-        char c = w->s[i];
-        if (c == '{') {
-            size_t digits = 0, rest = w->n - i - 1;
-            const char *inner = w->s + i + 1;
-            while (digits < rest && is_digit(inner[digits])) digits++;
-            bool one = rest > 1 && inner[1] == '}', number = digits && digits < rest && inner[digits] == '}';
-            dropped[depth++] = one || number || (rest && inner[0] == '}');
-            if (!dropped[depth - 1]) w->s[n++] = '(';
-        } else if (c == '}' && depth) {
-            if (!dropped[--depth]) w->s[n++] = ')';
-        } else if (c != '}') w->s[n++] = c;
-    }
-    w->n = n;
-}
-
-/* -- what is left: a number, a list or a text -- */
-
-static bool is_edge(char c) { return is_space(c) || (c && strchr("*_\"'.,;:!", c)); }
-
-/* Without blanks and punctuation at both ends; a point before a digit is part of a number, and a ' a prime. */
+/* Without blanks and punctuation at both ends.  A point before a digit is part of a number, a ' a prime, and a !
+ * behind anything but a word a factorial. */
 static struct answer_span peel(struct answer_span s) {
+    if (s.size > 2 && s.at[s.size - 1] == '!' && is_letter(s.at[s.size - 2]) && is_letter(s.at[s.size - 3])) s.size--;
     while (s.size && is_edge(s.at[s.size - 1]) && s.at[s.size - 1] != '\'') s.size--;
-    while (s.size && is_edge(s.at[0]) && !(s.at[0] == '.' && s.size > 1 && is_digit(s.at[1]))) s.at++, s.size--;
+    while (s.size && is_edge(s.at[0]) && !(s.at[0] == '.' && s.size > 1 && is_digit(s.at[1]))) s = span_skip(s, 1);
     if (s.size && s.at[s.size - 1] == '\'' && (s.size == 1 || is_space(s.at[s.size - 2]))) s.size--;
     return s;
 }
 
-static bool opens(char c) { return c == '(' || c == '[' || c == SET_OPEN; }
-static bool closes(char c) { return c == ')' || c == ']' || c == SET_CLOSE; }
+/* -- equations -- */
 
-/* The first comma outside of brackets, s.size: none.  *closed: the bracket that begins s ends with s. */
-static size_t find_comma(struct answer_span s, bool *closed) {
-    size_t depth = 0, comma = s.size;
-    *closed = s.size > 1 && opens(s.at[0]);
-    for (size_t i = 0; i < s.size; i++) {
-        if (opens(s.at[i])) depth++;
-        if (closes(s.at[i]) && depth && --depth == 0 && i + 1 < s.size) *closed = false;
-        if (s.at[i] == ',' && !depth && comma == s.size) comma = i;
-    }
-    if (depth) *closed = false;
-    return comma;
-}
-
-/* "x = 5" is 5; so is "5 + 3 = 5 * 1 + 3 ..." with one sign and a number behind it.  Inequalities stay. */
-static struct answer_span right_side(struct answer_span s) {
-    const char *sign = memchr(s.at, '=', s.size);
+static bool is_number(struct answer_span s) {
     char number[ANSWER_WORK + 16];
     size_t n;
-    if (!sign || sign == s.at || strchr("<>!=:", sign[-1])) {
-        if (!sign || sign != s.at) return s;
-    }
-    struct answer_span left = span_trim((struct answer_span){s.at, (size_t)(sign - s.at)}), right;
-    right = peel((struct answer_span){sign + 1, s.size - (size_t)(sign + 1 - s.at)});
-    if (!right.size || memchr(right.at, '=', right.size)) return s;
-    bool name = left.size <= 2;
-    for (size_t i = 0; i < left.size; i++) name = name && (is_letter(left.at[i]) || (i && is_digit(left.at[i])));
-    return name || answer_number(right, number, &n) ? right : s;
+    return answer_number(s, number, &n);
 }
 
-static bool is_word(char c) { return is_letter(c) || is_digit(c); }
+/* x, x1, x_1, \theta, f(x), f'(x): what an equation defines. */
+static bool is_name(struct answer_span s) {
+    bool command = s.size && *s.at == '\\';
+    size_t n = command;
+    while (n < s.size && is_letter(s.at[n])) n++;
+    if (n != 1 && !command) return false;
+    if (n < s.size && s.at[n] == '_') n++;
+    while (n < s.size && (is_digit(s.at[n]) || s.at[n] == '\'')) n++;
+    if (n + 2 < s.size && s.at[n] == '(' && is_letter(s.at[n + 1])) n += 2 + (s.at[n + 2] == ')');
+    return s.size && n == s.size;
+}
+
+/* "x = 5" is 5, so is "m + n = 3 + 4 = 7": behind the last sign, where a number stands there or a name before the
+ * only one.  Of "2/3 \approx 0.67" the exact side counts.  Inequalities stay, and equations like x^2 + y^2 = 1. */
+static struct answer_span right_side(struct answer_span s) {
+    size_t n_signs = 0, first = 0, last = 0, near = s.size;
+    for (size_t i = 0; i < s.size; i++) {
+        if (s.at[i] == '<' || s.at[i] == '>' || (s.at[i] == '!' && i + 1 < s.size && s.at[i + 1] == '=')) return s;
+        if (s.at[i] == '~') near = near == s.size ? i : near;
+        else if (s.at[i] == '=' && !n_signs++) first = i;
+        if (s.at[i] == '=') last = i;
+    }
+    struct answer_span left = peel((struct answer_span){s.at, near});
+    if (near < s.size && (!left.size || is_name(left))) return peel(span_skip(s, near + 1));
+    if (near < s.size) return right_side(left);
+    if (!n_signs) return s;
+    struct answer_span name = peel((struct answer_span){s.at, first}), right = peel(span_skip(s, last + 1));
+    bool defined = n_signs == 1 && (!name.size || is_name(name));
+    return right.size && (defined || is_number(right)) ? right : s;
+}
+
+/* -- lists -- */
+
+static bool opens(char c) { return c && strchr("([{" SET_OPEN_S MATRIX_OPEN_S, c); }
+static bool closes(char c) { return c && strchr(")]}" SET_CLOSE_S MATRIX_CLOSE_S, c); }
+
+/* clang-format off */
+static const struct separator {
+    const char *text, *shown;
+} separators[] = {
+    {",", ","}, {";", ","}, {"&", ","}, {ROW_END_S, ";"}, {"\\cup ", " cup "}, {"\\cup", " cup "},
+};
+/* clang-format on */
+
+/* A span up to its first separator outside of brackets; found NULL: there is none. */
+struct cut {
+    size_t size;
+    const struct separator *found;
+    bool closed; /* the bracket that begins the span ends with it */
+};
+
+static bool is_spaced(struct answer_span s) {
+    for (size_t i = 1; i < s.size; i++)
+        if (s.at[i] == ' ' && s.at[i - 1] == ',') return true;
+    return false;
+}
+
+/* groups: commas between groups of digits part nothing, as in "1,000" and "1,200, 300"; in "(1,000)" they do. */
+static struct cut cut_list(struct answer_span s, bool groups) {
+    struct cut c = {s.size, NULL, s.size > 1 && opens(s.at[0])};
+    size_t depth = 0;
+    for (size_t i = 0; i < s.size; i++) {
+        struct answer_span rest = span_skip(s, i);
+        if (opens(s.at[i])) depth++;
+        if (closes(s.at[i]) && depth && --depth == 0 && i + 1 < s.size) c.closed = false;
+        for (size_t k = 0; k < sizeof separators / sizeof *separators && !depth && !c.found; k++)
+            if (span_starts(rest, separators[k].text)) c.size = i, c.found = &separators[k];
+        size_t number = groups && is_digit(s.at[i]) ? answer_number_size(rest.at, rest.size) : 0;
+        if (number) i += number - 1;
+    }
+    if (depth) c.closed = false;
+    return c;
+}
+
+/* -- texts -- */
+
+static bool is_word(char c) {
+    return is_letter(c) || is_digit(c) || ((unsigned char)c >= 0x80 && !opens(c) && !closes(c));
+}
+
+/* Is the letter at i of s part of a word, not a name of its own? */
+static bool in_word(struct answer_span s, size_t i) {
+    return (i && is_letter(s.at[i - 1])) || (i + 1 < s.size && is_letter(s.at[i + 1]));
+}
+
+/* Does a blank between s[i - 1] and s[k] part two words or two numbers? */
+static bool parts(struct answer_span s, size_t i, size_t k) {
+    if (!i || k >= s.size || !is_word(s.at[i - 1]) || !is_word(s.at[k])) return false;
+    if (is_digit(s.at[i - 1]) || is_digit(s.at[k])) return is_digit(s.at[i - 1]) && is_digit(s.at[k]);
+    return in_word(s, i - 1) || in_word(s, k) || (unsigned char)s.at[k] >= 0x80;
+}
+
+static void put_byte(struct work *out, char c) {
+    switch ((unsigned char)c) {
+    case SET_OPEN: put_char(out, '{'); break;
+    case SET_CLOSE: put_char(out, '}'); break;
+    case MATRIX_OPEN: put_string(out, "[["); break;
+    case MATRIX_CLOSE: put_string(out, "]]"); break;
+    case ROW_END: put_char(out, ';'); break;
+    default: put_char(out, c);
+    }
+}
+
+/* The name of a command keeps its case and stays apart from letters: "r pi", "pi r".  Its size with the backslash. */
+static size_t put_command(struct answer_span s, struct work *out) {
+    size_t n = 1;
+    while (n < s.size && is_letter(s.at[n])) n++;
+    if (out->n && is_letter(out->s[out->n - 1])) put_char(out, ' ');
+    put(out, s.at + 1, n - 1);
+    size_t next = n;
+    while (next < s.size && is_space(s.at[next])) next++;
+    if (next < s.size && is_letter(s.at[next])) put_char(out, ' ');
+    return next;
+}
+
+/* Does a product sign at i say nothing: 2*x, 3*(...)? */
+static bool is_silent(struct answer_span s, size_t i) {
+    if (!i || i + 1 == s.size || !(is_word(s.at[i - 1]) || closes(s.at[i - 1]))) return false;
+    return is_letter(s.at[i + 1]) || s.at[i + 1] == '\\' || s.at[i + 1] == '(';
+}
 
 /* Blanks between words become one, all others go; words get lower case, single letters are names and keep theirs. */
 static void put_text(struct answer_span s, struct work *out) {
-    for (size_t i = 0; i < s.size; i++) {
+    for (size_t i = 0, size; i < s.size; i += size) {
         char c = s.at[i];
+        size = 1;
         if (is_space(c)) {
-            size_t next = i;
-            while (next < s.size && is_space(s.at[next])) next++;
-            bool between = out->n && is_word(out->s[out->n - 1]) && next < s.size && is_word(s.at[next]);
-            if (between) put_char(out, ' ');
-            i = next - 1;
-            continue;
+            while (i + size < s.size && is_space(s.at[i + size])) size++;
+            if (parts(s, i, i + size)) put_char(out, ' ');
+        } else if (c == '\\' && i + 1 < s.size && is_letter(s.at[i + 1])) size = put_command(span_skip(s, i), out);
+        else if (c != '*' || !is_silent(s, i)) put_byte(out, is_letter(c) && in_word(s, i) ? lower(c) : c);
+    }
+}
+
+/* Without the unit behind a formula in digits or commands: "2\sqrt(3) cm", "10\pi square meters". */
+static struct answer_span without_unit(struct answer_span s) {
+    size_t end = s.size;
+    bool formula = false;
+    while (end && (is_letter(s.at[end - 1]) || s.at[end - 1] == ' ' || strchr("^23", s.at[end - 1]))) end--;
+    while (end < s.size && s.at[end] != ' ') end++;
+    for (size_t i = 0; i < end; i++) {
+        if (s.at[i] == ' ') return s; /* a sentence */
+        formula |= is_digit(s.at[i]) || s.at[i] == '\\';
+    }
+    return formula && end < s.size && answer_is_unit(span_skip(s, end)) ? (struct answer_span){s.at, end} : s;
+}
+
+/* -- values -- */
+
+static void put_value(struct answer_span s, int depth, struct work *out);
+
+/* Moves the element that begins at `at`, the last one of a set that begins at `from`, to its place: sets have no
+ * order. */
+static void sort_in(struct work *out, size_t from, size_t at) {
+    char last[ANSWER_WORK];
+    size_t size = out->n - at, to = from, next;
+    memcpy(last, out->s + at, size);
+    for (; to < at; to = next) {
+        struct cut c = cut_list((struct answer_span){out->s + to, at - 1 - to}, false);
+        size_t n = c.size < size ? c.size : size;
+        int order = memcmp(out->s + to, last, n);
+        next = to + c.size + 1;
+        if (order > 0 || (order == 0 && c.size > size)) break;
+    }
+    if (to >= at) return;
+    memmove(out->s + to + size + 1, out->s + to, at - 1 - to); /* its comma moves with it */
+    memcpy(out->s + to, last, size);
+    out->s[to + size] = ',';
+}
+
+/* The elements of s, each a value; empty ones, as of "1, 2, and 3" or behind the last row, are none. */
+static void put_list(struct answer_span s, bool groups, bool is_set, int depth, struct work *out) {
+    size_t from = out->n;
+    const struct separator *before = NULL;
+    for (bool more = true; more && !out->over;) {
+        struct cut c = cut_list(s, groups);
+        struct answer_span element = peel((struct answer_span){s.at, c.size});
+        more = c.found != NULL;
+        if (element.size) {
+            if (before) put_string(out, before->shown);
+            size_t at = out->n;
+            put_value(element, depth, out);
+            if (is_set && !out->over) sort_in(out, from, at);
+            before = c.found;
         }
-        bool beside = (i && is_letter(s.at[i - 1])) || (i + 1 < s.size && is_letter(s.at[i + 1]));
-        if (c == '\\' && i + 1 < s.size && is_letter(s.at[i + 1])) continue;
-        put_char(out, c == SET_OPEN ? '{' : c == SET_CLOSE ? '}' : beside ? lower(c) : c);
+        if (more) s = span_skip(s, c.size + strlen(c.found->text));
     }
 }
 
-static void put_element(struct answer_span s, struct work *out) {
-    char number[ANSWER_WORK + 16];
-    size_t n;
-    bool closed;
-    s = right_side(peel(s));
-    while (find_comma(s, &closed) == s.size && closed && s.at[0] == '(') {
-        struct answer_span inner = {s.at + 1, s.size - 2};
-        bool nested;
-        if (s.at[s.size - 1] != ')' || find_comma(inner, &nested) < inner.size) break; /* a point, an interval */
-        s = peel(inner);
-    }
-    if (answer_number(s, number, &n)) put(out, number, n);
-    else put_text(s, out);
-}
-
-/* Elements between commas, each for itself.  Of an interval like [0, 1) the brackets differ, and stay. */
-static void put_all(struct answer_span s, struct work *out) {
-    char number[ANSWER_WORK + 16];
-    size_t n;
-    bool closed;
-    s = right_side(peel(s));
-    size_t comma = find_comma(s, &closed);
+/* s, a bracket that closes at its end: as a list with its brackets (of an interval like [0, 1) they differ); false:
+ * it has no elements. */
+static bool put_bracketed(struct answer_span s, int depth, struct work *out) {
     struct answer_span inner = {s.at + 1, s.size - 2};
-    bool nested, listed = closed && find_comma(inner, &nested) < inner.size;
-    if (answer_number(s, number, &n) || (comma == s.size && !listed)) {
-        put_element(s, out);
-        return;
+    bool groups = is_spaced(inner);
+    if (depth == MAX_NESTED || !cut_list(inner, groups).found) return false;
+    put_byte(out, s.at[0]);
+    put_list(inner, groups, s.at[0] == (char)SET_OPEN, depth + 1, out);
+    put_byte(out, s.at[s.size - 1]);
+    return true;
+}
+
+/* Takes off, one after the other: "x =", and parentheses around all of it.  False: there were none. */
+static bool undress(struct answer_span *s, bool closed) {
+    struct answer_span right = right_side(*s);
+    if (right.size < s->size) {
+        *s = right;
+        return true;
     }
-    if (listed) put_char(out, s.at[0] == SET_OPEN ? '{' : s.at[0]);
-    for (struct answer_span rest = listed ? inner : s;;) {
-        comma = find_comma(rest, &nested);
-        put_element((struct answer_span){rest.at, comma}, out);
-        if (comma == rest.size) break;
-        put_char(out, ',');
-        rest.at += comma + 1, rest.size -= comma + 1;
-    }
-    if (listed) put_char(out, s.at[s.size - 1] == SET_CLOSE ? '}' : s.at[s.size - 1]);
+    if (!closed || s->at[0] != '(' || s->at[s->size - 1] != ')') return false;
+    *s = (struct answer_span){s->at + 1, s->size - 2};
+    return true;
+}
+
+static void put_value(struct answer_span s, int depth, struct work *out) {
+    char number[ANSWER_WORK + 16];
+    size_t n;
+    struct cut whole;
+    do {
+        s = peel(s);
+        whole = cut_list(s, true);
+        if (answer_number(s, number, &n)) {
+            put(out, number, n);
+            return;
+        }
+        if (whole.found && depth < MAX_NESTED) {
+            put_list(s, true, false, depth + 1, out);
+            return;
+        }
+        if (whole.closed && put_bracketed(s, depth, out)) return;
+    } while (undress(&s, whole.closed));
+    put_text(without_unit(s), out);
 }
 
 /* -- together -- */
@@ -376,15 +281,12 @@ static size_t put_hash(struct answer_span s, char *out) {
 
 size_t answer_canonical(const char *text, size_t size, char *out) {
     struct answer_span raw = span_trim((struct answer_span){text, size});
-    struct work w, done;
+    struct work plain, done = {0};
     *out = 0;
-    start(&done);
     if (raw.size >= ANSWER_WORK) return put_hash(raw, out);
-    tidy(raw, &w);
-    unfold(&w);
-    if (!w.over) unbrace(&w);
-    if (!w.over) put_all((struct answer_span){w.s, w.n}, &done);
-    if (w.over || done.over) return put_hash(raw, out);
+    answer_plain(raw, &plain);
+    if (!plain.over) put_value((struct answer_span){plain.s, plain.n}, 0, &done);
+    if (plain.over || done.over) return put_hash(raw, out);
     if (done.n >= ANSWER_CAP) return put_hash((struct answer_span){done.s, done.n}, out);
     memcpy(out, done.s, done.n);
     out[done.n] = 0;

@@ -2,7 +2,6 @@
  * Not floating point: 0.1 is 1/10.
  * Next: nat.c. */
 #include <stdint.h>
-#include <string.h>
 
 #include "tasks/answer_internal.h"
 #include "tasks/nat.h"
@@ -40,7 +39,16 @@ size_t answer_number_size(const char *s, size_t n) {
     return i ? i + exponent_size(s + i, n - i) : 0;
 }
 
-/* An unsigned decimal: value = digits * 10^exponent.  Without leading and trailing zeros, so that equal ones are equal. */
+size_t answer_minus_size(const char *s, size_t n) {
+    static const char *const signs[] = {"-",           "\xE2\x88\x92", "\xE2\x80\x93", "\xE2\x80\x90", "\xE2\x80\x91",
+                                        "\xE2\x80\x92"};
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (span_starts((struct answer_span){s, n}, signs[i])) return strlen(signs[i]);
+    return 0;
+}
+
+/* An unsigned decimal: value = digits * 10^exponent.  Without leading and trailing zeros, so that equal ones are
+ * equal. */
 struct decimal {
     char digits[ANSWER_WORK]; /* [n], n = 0: the value 0 */
     size_t n;
@@ -115,44 +123,77 @@ static bool add(struct fraction *f, const struct fraction *g) {
 
 /* -- units -- */
 
-static bool is_one_of(const char *list, const char *word, size_t size) {
-    for (const char *at = list; *at;) {
-        size_t n = strcspn(at, " ");
-        size_t i = 0;
-        while (i < n && n == size && at[i] == lower(word[i])) i++;
-        if (n == size && i == n) return true;
-        at += n + (at[n] == ' ');
-    }
-    return false;
+/* clang-format off */
+/* Words behind a number that are no mere unit. */
+static const struct number_word {
+    const char *word;
+    enum { FACTOR, NEVER, NOT_FIRST } kind; /* a factor, if first; no unit anywhere; none right behind the number */
+    unsigned times, power;                  /* FACTOR: times * 10^power */
+} number_words[] = {
+    {"hundred", FACTOR, 1, 2}, {"thousand", FACTOR, 1, 3}, {"million", FACTOR, 1, 6}, {"billion", FACTOR, 1, 9},
+    {"trillion", FACTOR, 1, 12}, {"dozen", FACTOR, 12, 0}, {"dozens", FACTOR, 12, 0}, {"gross", FACTOR, 144, 0},
+    {"below", NEVER, 1, 0}, {"than", NEVER, 1, 0}, {"itself", NEVER, 1, 0},
+    {"under", NOT_FIRST, 1, 0}, {"half", NOT_FIRST, 1, 0}, {"halves", NOT_FIRST, 1, 0}, {"thirds", NOT_FIRST, 1, 0},
+    {"fourths", NOT_FIRST, 1, 0}, {"fifths", NOT_FIRST, 1, 0}, {"sixths", NOT_FIRST, 1, 0},
+    {"sevenths", NOT_FIRST, 1, 0}, {"eighths", NOT_FIRST, 1, 0}, {"ninths", NOT_FIRST, 1, 0},
+    {"tenths", NOT_FIRST, 1, 0}, {"hundredths", NOT_FIRST, 1, 0}, {"thousandths", NOT_FIRST, 1, 0},
+    {"hundreds", NOT_FIRST, 1, 0}, {"thousands", NOT_FIRST, 1, 0}, {"millions", NOT_FIRST, 1, 0},
+    {"billions", NOT_FIRST, 1, 0}, {"double", NOT_FIRST, 1, 0}, {"doubled", NOT_FIRST, 1, 0},
+    {"tripled", NOT_FIRST, 1, 0}, {"halved", NOT_FIRST, 1, 0}, {"sqrt", NOT_FIRST, 1, 0}, {"sin", NOT_FIRST, 1, 0},
+    {"cos", NOT_FIRST, 1, 0}, {"tan", NOT_FIRST, 1, 0}, {"cot", NOT_FIRST, 1, 0}, {"log", NOT_FIRST, 1, 0},
+    {"exp", NOT_FIRST, 1, 0}, {"mod", NOT_FIRST, 1, 0}, {"modulo", NOT_FIRST, 1, 0}, {"choose", NOT_FIRST, 1, 0},
+    {"over", NOT_FIRST, 1, 0}, {"raised", NOT_FIRST, 1, 0}, {"to", NOT_FIRST, 1, 0}, {"divided", NOT_FIRST, 1, 0},
+    {"multiplied", NOT_FIRST, 1, 0}, {"frac", NOT_FIRST, 1, 0},
+};
+/* clang-format on */
+
+static bool is_word(const char *is, const char *word, size_t size) {
+    size_t i = 0;
+    while (i < size && is[i] && is[i] == lower(word[i])) i++;
+    return i == size && !is[i];
+}
+
+static const struct number_word *find_number_word(const char *word, size_t size) {
+    for (size_t i = 0; i < sizeof number_words / sizeof *number_words; i++)
+        if (is_word(number_words[i].word, word, size)) return &number_words[i];
+    return NULL;
 }
 
 /* May stand right behind the number; all other units need a blank, and three letters: 2ab is no number. */
-static bool is_short_unit(const char *word, size_t size) {
-    return is_one_of("cm mm km kg mg ml mi ft in lb lbs oz hr hrs yd am pm mb gb mph kmh min mins sec secs th st nd rd "
-                     "deg usd",
-                     word, size);
+static const char *const short_units[] = {"cm",   "mm",  "km",   "kg", "mg", "ml", "mi", "ft",  "in",  "lb",  "lbs",
+                                          "oz",   "hr",  "hrs",  "yd", "am", "pm", "mb", "gb",  "mph", "kmh", "min",
+                                          "mins", "sec", "secs", "th", "st", "nd", "rd", "deg", "usd"};
+static const char *const letter_units[] = {"m", "g", "s", "l", "h", "c", "f"}; /* behind a blank */
+
+static bool is_one_of(const char *const *list, size_t n, const char *word, size_t size) {
+    size_t i = 0;
+    while (i < n && !is_word(list[i], word, size)) i++;
+    return i < n;
+}
+#define IS_ONE_OF(list, word, size) is_one_of(list, sizeof(list) / sizeof *(list), word, size)
+
+static bool is_word_byte(char c) {
+    return is_letter(c) || ((unsigned char)c >= 0x80 && (unsigned char)c < SET_OPEN) || c == '\'' || c == '-';
 }
 
-static bool is_no_unit(const char *word, size_t size) {
-    return is_one_of("and sqrt sin cos tan cot sec log exp mod infty choose plus minus over frac", word, size);
+struct unit {
+    unsigned times, power; /* the number counts times * 10^power of them */
+};
+
+/* One word of a unit, the first one or not. */
+static bool is_unit_word(const char *word, size_t size, bool first, bool spaced, struct unit *u) {
+    const struct number_word *w = find_number_word(word, size);
+    if (w && (w->kind == NEVER || (w->kind == NOT_FIRST && first))) return false;
+    if (!first) return true;
+    if (w && spaced) *u = (struct unit){w->times, w->power};
+    return IS_ONE_OF(short_units, word, size) || (spaced && (size >= 3 || IS_ONE_OF(letter_units, word, size)));
 }
 
-/* A factor in words: the power of ten, 0 when it is none. */
-static int power_of_word(const char *word, size_t size) {
-    return is_one_of("hundred", word, size)    ? 2
-           : is_one_of("thousand", word, size) ? 3
-           : is_one_of("million", word, size)  ? 6
-           : is_one_of("billion", word, size)  ? 9
-           : is_one_of("trillion", word, size) ? 12
-                                               : 0;
-}
-
-static bool is_word_byte(char c) { return is_letter(c) || (unsigned char)c >= 0x80 || c == '\'' || c == '-'; }
-
-/* Is all of this a unit?  *power: of ten, from words like "million". */
-static bool is_unit(struct answer_span s, int *power) {
+/* Is all of this a unit? */
+static bool is_unit(struct answer_span s, struct unit *u) {
     size_t i = 0;
     bool spaced = s.size && is_space(s.at[0]);
+    *u = (struct unit){1, 0};
     for (int words = 0; i < s.size;) {
         char c = s.at[i];
         if (is_space(c) || c == '.' || c == '%' || c == '/') { /* "miles / hour", "sq. ft" */
@@ -167,15 +208,15 @@ static bool is_unit(struct answer_span s, int *power) {
         }
         size_t size = 0;
         while (i + size < s.size && is_word_byte(s.at[i + size])) size++;
-        const char *word = s.at + i;
-        if (!size || !is_word_byte(c) || c == '-' || ++words > 10) return false;
-        bool single = size == 1 && is_one_of("m g s l h", word, 1);
-        if (words == 1 && !is_short_unit(word, size) && !(spaced && (size >= 3 || single))) return false;
-        if (words == 1 && is_no_unit(word, size)) return false;
-        if (words == 1 && spaced) *power = power_of_word(word, size);
+        if (!size || c == '-' || ++words > 10 || !is_unit_word(s.at + i, size, words == 1, spaced, u)) return false;
         i += size;
     }
     return true;
+}
+
+bool answer_is_unit(struct answer_span text) {
+    struct unit u;
+    return is_unit(text, &u) && u.times == 1 && u.power == 0;
 }
 
 /* -- the whole text -- */
@@ -274,21 +315,27 @@ static bool take_fraction(struct reader *r, const struct decimal *first, struct 
     return true;
 }
 
+/* f *= times * 10^power */
+static bool count_units(struct fraction *f, const struct unit *u) {
+    bool fits = nat_scale(&f->num, u->times, 0) && scale_ten(&f->num, (int)u->power);
+    if (fits) nat_reduce(&f->num, &f->den);
+    return fits;
+}
+
 bool answer_number(struct answer_span text, char *out, size_t *n_out) {
     struct reader r = {text.at, text.at + text.size};
     struct decimal first, other;
     struct fraction f;
+    struct unit u;
     bool negative = false;
-    int power = 0;
     take_sign(&r, &negative);
     if (!take_decimal(&r, &first)) return false;
     take_power(&r, &first);
     struct answer_span rest = {r.at, (size_t)(r.end - r.at)};
-    bool plain = is_unit(rest, &power);
-    if (plain) first.exponent += first.n ? power : 0;
-    bool fits = from_decimal(&first, &f);
-    if (!fits) {
-        if (!plain) return false;
+    bool plain = is_unit(rest, &u);
+    if (!from_decimal(&first, &f)) {
+        if (!plain || u.times != 1) return false;
+        first.exponent += (int)u.power;
         *n_out = print_digits(negative, &first, out);
         return true;
     }
@@ -296,9 +343,9 @@ bool answer_number(struct answer_span text, char *out, size_t *n_out) {
     if (!plain) {
         if (!take_fraction(&r, &first, &other, &f, &negative)) return false;
         rest = (struct answer_span){r.at, (size_t)(r.end - r.at)};
-        if (!is_unit(rest, &power) || !scale_ten(&f.num, power)) return false;
-        nat_reduce(&f.num, &f.den);
+        if (!is_unit(rest, &u)) return false;
     }
+    if (!count_units(&f, &u)) return false;
     *n_out = print(negative, &f, out);
     return true;
 }

@@ -12,6 +12,7 @@ struct task;
 struct problem {
     const struct task *task;
     char id[64];
+    bool id_is_line; /* nobody gave an id: it is the number of the line */
     uint32_t max_depth;    /* no right chain has more steps; 0: not known */
     char *text;            /* owned (problem_free): what a policy reads */
     const char *reference; /* tasks in words: the right answer, canonical; "" when nobody gave one.  Lives with text */

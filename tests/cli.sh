@@ -487,6 +487,32 @@ t_tokenize_and_back() {
     expect 0 "$ponder" detokenize -m tiny.gguf $ids && has out " 4 7 8 8 -> 24" || return 1
     refuses 1 'no.gguf' "$ponder" tokenize -m no.gguf -p x
 }
+t_tokenize_reads_escapes_like_run() {
+    tiny_file || return 1
+    "$ponder" tokenize -m tiny.gguf -p $' 1\n 2' >real </dev/null
+    expect 0 "$ponder" tokenize -m tiny.gguf -p ' 1\n 2' && same out real || return 1
+    expect 0 "$ponder" tokenize -m tiny.gguf -p ' 1\x0a 2' && same out real || return 1
+    printf ' 1\n 2' | "$ponder" tokenize -m tiny.gguf -f - >out && same out real || return 1
+    "$ponder" tokenize -m tiny.gguf --no-escape -p ' 1\n 2' >out 2>err </dev/null # this vocabulary has no backslash
+    ! cmp -s out real || { say "--no-escape changed nothing"; return 1; }
+}
+t_eval_reads_pipes_and_line_ends_of_all_kinds() {
+    printf '4 7 8 8\n1 2 3 4\n' >unix
+    printf '4 7 8 8\r\n\r\n1 2 3 4\r\n' >dos
+    local f
+    expect 0 "$ponder" eval -i unix --search greedy --json && counts out >want || return 1
+    for f in unix dos; do
+        "$ponder" eval -i - --search greedy --json <$f >out 2>err || { cat err; return 1; }
+        counts out >got && same want got || return 1
+    done
+    expect 0 "$ponder" eval -i dos --search greedy --json && counts out >got && same want got
+}
+t_eval_ids_of_lines_give_way_to_given_ones() {
+    printf '%s\n' '{"id":"2","problem":"4 7 8 8"}' '{"problem":"1 2 3 4"}' >ids
+    expect 0 "$ponder" eval -i ids --search greedy -o r.jsonl && has r.jsonl '"id":"2"' && has r.jsonl '"id":"line 2"' || return 1
+    printf '%s\n' '{"id":"2","problem":"4 7 8 8"}' '{"id":"2","problem":"1 2 3 4"}' >ids
+    refuses 1 'two problems have the id "2"' "$ponder" eval -i ids --search greedy
+}
 t_quantize_and_run() {
     tiny_file || return 1
     expect 0 "$ponder" quantize tiny.gguf q.gguf Q8_0 && expect 0 "$ponder" inspect -m q.gguf && has out Q8_0 || return 1

@@ -242,6 +242,50 @@ static void test_fall_backs(void **state) {
     close_fixture(&f);
 }
 
+/* A template that does not say what was said is none, whatever else it writes. */
+static void test_deaf_templates(void **state) {
+    (void)state;
+    static const char *const deaf[] = {"{{ bos_token }}hello", "{% for m in messages %}{{ m.role }}{% endfor %}",
+                                       "{% if false %}{{ messages[0].content }}{% endif %}"};
+    struct fixture f;
+    struct error e;
+    for (size_t i = 0; i < COUNT(deaf); i++) {
+        assert_int_equal(open_fixture(&f, deaf[i], NULL, false, &e), ERR_INPUT);
+        if (!strstr(e.text, "nothing of the conversation") || !strstr(e.text, "--chat-template"))
+            fail_msg("%s", e.text);
+        close_fixture(&f);
+    }
+    for (int blank = 0; blank < 2; blank++) {
+        assert_int_equal(open_fixture(&f, blank ? " \n" : "", NULL, false, &e), ERR_INPUT);
+        if (!strstr(e.text, "brings no chat template")) fail_msg("%s", e.text);
+        close_fixture(&f);
+    }
+    assert_int_equal(open_fixture(&f, "<|im_start|>{{ messages[0].role }}", NULL, false, &e),
+                     OK); /* it looks like one */
+    assert_non_null(strstr(chat_note(f.chat), "\"chatml\""));
+    close_fixture(&f);
+}
+
+/* Some templates know content as a list of parts only; texts become such lists, lists stay. */
+static void test_content_parts(void **state) {
+    (void)state;
+    static const char parts[] = "{% for m in messages %}[{{ m.role }}:{% for p in m.content %}{% if p.type == 'text' %}"
+                                "{{ p.text }}{% endif %}{% endfor %}]{% endfor %}";
+    static const char first[] = "{% for m in messages %}[{{ m.content[0]['text'] }}]{% endfor %}";
+    static const char picky[] =
+        "{% for m in messages %}{% if m.content is string %}{{ raise_exception('parts') }}{% endif %}"
+        "({{ m.content[0].text }}){% endfor %}";
+    static const char either[] = "{% for m in messages %}{% if m.content is string %}s:{{ m.content }};{% else %}"
+                                 "p:{{ m.content[0].text }};{% endif %}{% endfor %}";
+    static const char given[] =
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": "
+        "[{\"type\": \"text\", \"text\": \"b\"}]}]}";
+    renders("parts", parts, NULL, given, "[user:a][assistant:b]");
+    renders("first part", first, NULL, given, "[a][b]");
+    renders("parts or an exception", picky, NULL, given, "(a)(b)");
+    renders("either", either, NULL, given, "s:a;p:b;");
+}
+
 /* ---- tokens ---- */
 
 /* Bytes as themselves, control tokens as {id}. */
@@ -411,9 +455,11 @@ static void test_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_styles),         cmocka_unit_test(test_named),  cmocka_unit_test(test_fall_backs),
-        cmocka_unit_test(test_control_tokens), cmocka_unit_test(test_bos),    cmocka_unit_test(test_continuation),
-        cmocka_unit_test(test_stream),         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_styles),        cmocka_unit_test(test_named),
+        cmocka_unit_test(test_fall_backs),    cmocka_unit_test(test_deaf_templates),
+        cmocka_unit_test(test_content_parts), cmocka_unit_test(test_control_tokens),
+        cmocka_unit_test(test_bos),           cmocka_unit_test(test_continuation),
+        cmocka_unit_test(test_stream),        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,6 +123,8 @@ static void test_filters_and_methods(void **state) {
         {"{{ 'abc'.startswith('ab') }}{{ 'abc'.endswith(('x', 'c')) }} {{ 'aaa'.replace('a', 'b', 2) }} {{ 'aXa' | "
          "replace('X', '-') }}",
          "TrueTrue bba a-a"},
+        {"{{ \"don't\" | title }} {{ 'x.y z' | title }} {{ 'a-b (c [d {e <f' | title }}", "Don't X.y Z A-B (C [D {E <F"},
+        {"{{ \"don't\".title() }} {{ 'x.y z'.title() }}", "Don'T X.Y Z"},
         {"{{ 'hello wORLD' | title }} {{ 'hello World' | capitalize }} {{ 'a\\n\\nb' | indent(2) }} {{ '5' | int + 1 "
          "}} {{ -3 | abs }} {{ 2.567 | round(1) }}",
          "Hello World Hello world a\n\n  b 6 3 2.6"},

@@ -17,6 +17,7 @@ struct chat {
     const struct tok *tok;
     struct jinja *template;
     json_t *trusted; /* bos_token, eos_token */
+    bool parts;      /* the template wants content as a list: [{"type": "text", "text": ...}] */
     char note[700];
 };
 
@@ -53,29 +54,86 @@ static bool add_token(json_t *object, const char *key, const struct tok *t, int3
     return json_object_set_new(object, key, text ? text : json_string("")) == 0;
 }
 
-/* Does it run at all?  One short conversation tells what parsing cannot: unknown methods and functions.  That the
- * template refuses it (raise_exception) is no defect. */
-static enum status try_template(const struct chat *c, struct error *e) {
-    json_t *given =
-        json_pack("{s:[{s:s,s:s}],s:b}", "messages", "role", "user", "content", "x", "add_generation_prompt", 1);
-    struct jinja_input in = {.trusted = c->trusted, .given = given};
-    struct jinja_text text;
-    bool raised = false;
-    json_t *none = given ? json_null() : NULL;
-    if (!none || json_object_set(given, "tools", none) || json_object_set(given, "documents", none)) {
-        json_decref(given);
-        return error_set(e, ERR_MEMORY, "no memory for a conversation");
+static enum status no_conversation(struct error *e) { return error_set(e, ERR_MEMORY, "no memory for a conversation"); }
+
+/* Replaces content that is a text by a list of one part.  False: no memory. */
+static bool make_parts(json_t *messages) {
+    size_t i;
+    json_t *m, *whole;
+    json_array_foreach(messages, i, m) {
+        json_t *content = json_object_get(m, "content");
+        if (!json_is_string(content)) continue;
+        json_t *copy = json_copy(m); /* the caller's message stays */
+        whole = json_pack("[{s:s,s:O}]", "type", "text", "text", content);
+        if (!copy || !whole || json_object_set(copy, "content", whole)) {
+            json_decref(copy), json_decref(whole);
+            return false;
+        }
+        json_decref(whole);
+        if (json_array_set_new(messages, i, copy)) return false;
     }
-    enum status s = jinja_render(c->template, &in, &text, &raised, e);
+    return true;
+}
+
+/* `given` with what all templates may ask for, a new object; NULL: no memory. */
+static json_t *complete(const json_t *given, bool parts) {
+    json_t *all = json_copy((json_t *)given), *messages = json_copy(json_object_get(given, "messages")); /* shallow */
+    bool good = all != NULL;
+    if (good && !json_object_get(all, "tools")) good = !json_object_set_new(all, "tools", json_null());
+    if (good && !json_object_get(all, "documents")) good = !json_object_set_new(all, "documents", json_null());
+    if (good && parts && messages) good = make_parts(messages) && !json_object_set(all, "messages", messages);
+    json_decref(messages);
+    if (!good) json_decref(all);
+    return good ? all : NULL;
+}
+
+/* One short conversation tells what parsing cannot: unknown methods and functions, and whether the text holds what
+ * was said. That the template refuses it (raise_exception) is no defect. */
+static enum status try_once(const struct chat *c, bool parts, bool *heard, bool *raised, struct error *e) {
+    static const char said[] = "Hear me";
+    struct jinja_text text = {0};
+    json_t *talk =
+        json_pack("{s:[{s:s,s:s}],s:b}", "messages", "role", "user", "content", said, "add_generation_prompt", 1);
+    json_t *given = talk ? complete(talk, parts) : NULL;
+    struct jinja_input in = {.trusted = c->trusted, .given = given};
+    enum status s = given ? jinja_render(c->template, &in, &text, raised, e) : no_conversation(e);
+    *heard = !s && text.size && memmem(text.text, text.size, said, sizeof said - 1);
     jinja_text_free(&text);
-    json_decref(given);
-    return raised ? OK : s;
+    json_decref(talk), json_decref(given);
+    return s;
+}
+
+static enum status try_template(struct chat *c, struct error *e) {
+    bool heard = false, raised = false;
+    struct error why;
+    enum status s = try_once(c, false, &heard, &raised, e);
+    if (heard || s == ERR_MEMORY) return s;
+    enum status again = try_once(c, true, &heard, &(bool){false}, &why);
+    c->parts = heard;
+    if (heard || raised) return OK;
+    if (again == ERR_MEMORY) return error_set(e, again, "%s", why.text);
+    return s ? s : error_set(e, ERR_INPUT, "the text that the chat template makes holds nothing of the conversation");
+}
+
+bool chat_in_file(const struct gguf *g) {
+    struct gguf_string text;
+    struct error why;
+    if (!gguf_has(g, KEY) || gguf_get_string(g, KEY, &text, &why)) return gguf_has(g, KEY);
+    while (text.size && strchr(" \t\r\n", text.data[text.size - 1])) text.size--;
+    return text.size > 0;
+}
+
+static enum status open_from_text(struct chat *c, const struct chat_source *from, struct error *e) {
+    struct error why;
+    enum status s = jinja_open(from->text, from->size, from->text_name, &c->template, e);
+    if (!s && (s = try_template(c, &why))) error_set(e, s, "%s: %s", from->text_name, why.text);
+    return s;
 }
 
 static enum status open_from_file(struct chat *c, const struct gguf *g, struct error *e) {
     struct gguf_string text;
     struct error why;
-    if (!gguf_has(g, KEY))
+    if (!chat_in_file(g))
         return error_set(e, ERR_INPUT, "%s: the file brings no chat template; give --chat-template NAME (%s)",
                          gguf_name(g), chat_names());
     enum status s = gguf_get_string(g, KEY, &text, e);
@@ -84,6 +142,7 @@ static enum status open_from_file(struct chat *c, const struct gguf *g, struct e
     if (!s) s = try_template(c, &why);
     if (s != ERR_INPUT) return s ? error_set(e, s, "%s", why.text) : OK;
     jinja_close(&c->template);
+    c->parts = false;
     const char *name = chat_guess(text.data, text.size);
     if (!name)
         return error_set(e, ERR_INPUT, "%s: %s; it looks like none of the known ones: give --chat-template NAME (%s)",
@@ -104,7 +163,7 @@ enum status chat_open(const struct gguf *g, const struct tok *t, const struct ch
         !add_token(c->trusted, "eos_token", t, tok_eos(t)))
         s = error_set(e, ERR_MEMORY, "no memory for a chat template");
     else if (from && from->name) s = open_named(c, from->name, e);
-    else if (from && from->text) s = jinja_open(from->text, from->size, from->text_name, &c->template, e);
+    else if (from && from->text) s = open_from_text(c, from, e);
     else s = open_from_file(c, g, e);
     *out = c;
     if (s) chat_close(out);
@@ -126,13 +185,10 @@ const char *chat_note(const struct chat *c) { return c->note; }
 enum status chat_render(const struct chat *c, const json_t *given, int64_t now, struct jinja_text *out,
                         struct error *e) {
     *out = (struct jinja_text){0};
-    json_t *all = json_copy((json_t *)given); /* shallow */
-    bool good = all != NULL;
-    if (good && !json_object_get(all, "tools")) good = !json_object_set_new(all, "tools", json_null());
-    if (good && !json_object_get(all, "documents")) good = !json_object_set_new(all, "documents", json_null());
+    json_t *all = complete(given, c->parts);
+    if (!all) return no_conversation(e);
     struct jinja_input in = {.trusted = c->trusted, .given = all, .now = now};
-    enum status s =
-        good ? jinja_render(c->template, &in, out, NULL, e) : error_set(e, ERR_MEMORY, "no memory for a conversation");
+    enum status s = jinja_render(c->template, &in, out, NULL, e);
     json_decref(all);
     return s;
 }

@@ -14,8 +14,10 @@
 struct chat;
 
 /* Where the template comes from: `name` a named one (see chat_names), else `text` (the content of a template file),
- * else the file's tokenizer.chat_template.  Of the latter, if it cannot be run, the named template that its text looks
- * like, and chat_note says so; ERR_INPUT when there is none.  g and t are borrowed; g only until return. */
+ * else the file's tokenizer.chat_template.  A trial conversation of one message tells whether it runs, whether its
+ * text holds what was said, and whether it wants content as a list of parts.  Of the file's, if it fails, the named
+ * template that its text looks like, and chat_note says so; ERR_INPUT when there is none.  g and t are borrowed; g
+ * only until return. */
 struct chat_source {
     const char *name; /* or NULL */
     const char *text; /* [size] or NULL */
@@ -26,13 +28,17 @@ enum status chat_open(const struct gguf *g, const struct tok *t, const struct ch
                       struct error *e);
 void chat_close(struct chat **c);
 
+/* Does the file bring a template?  A blank one is none. */
+bool chat_in_file(const struct gguf *g);
+
 const char *chat_note(const struct chat *c); /* one line for the user, "" when there is nothing to say */
 const char *chat_names(void);                /* "chatml, llama3, ..." */
 /* The named template that a template's text looks like; NULL: none. */
 const char *chat_guess(const char *text, size_t size);
 
-/* given: {"messages": [{"role", "content", ...}, ...], "add_generation_prompt": bool, "tools": ..., ...}; what else it has
- * becomes variables too (enable_thinking ...).  tools and documents are none unless given.  now: for the date. */
+/* given: {"messages": [{"role", "content", ...}, ...], "add_generation_prompt": bool, "tools": ..., ...}; what else
+ * it has becomes variables too (enable_thinking ...).  tools and documents are none unless given.  now: for the
+ * date. */
 enum status chat_render(const struct chat *c, const json_t *given, int64_t now, struct jinja_text *out,
                         struct error *e);
 

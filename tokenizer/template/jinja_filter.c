@@ -27,9 +27,10 @@ static struct jval filter_lower(struct jrun *r, struct jval v, const struct jarg
     (void)a;
     return jstr_case(&r->w, jval_text(&r->w, v), 'l');
 }
+/* Unlike the method, which begins a word behind everything that is no letter: "don't" is "Don't". */
 static struct jval filter_title(struct jrun *r, struct jval v, const struct jargs *a) {
     (void)a;
-    return jstr_case(&r->w, jval_text(&r->w, v), 't');
+    return jstr_case(&r->w, jval_text(&r->w, v), 'w');
 }
 static struct jval filter_capitalize(struct jrun *r, struct jval v, const struct jargs *a) {
     (void)a;

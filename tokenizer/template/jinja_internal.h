@@ -332,7 +332,9 @@ bool jval_method(struct jrun *r, struct jval self, struct jstr name, const struc
 /* Text: jinja_method.c. */
 enum { STRIP_LEFT = 1, STRIP_RIGHT = 2 };
 struct jstr jstr_strip(struct jstr s, const struct jstr *characters, int sides); /* NULL: white space */
-struct jval jstr_case(struct jwork *w, struct jstr s, char how);                 /* 'u' 'l' 't' 'c' */
+/* how: 'u' upper, 'l' lower, 'c' the first letter, 't' letters behind no letter, 'w' letters behind blanks and - ( [
+ * { < */
+struct jval jstr_case(struct jwork *w, struct jstr s, char how);
 struct jval jstr_replace(struct jwork *w, struct jstr s, struct jstr old, struct jstr new_text, int64_t most);
 
 #endif

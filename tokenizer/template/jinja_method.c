@@ -61,7 +61,9 @@ struct jval jstr_case(struct jwork *w, struct jstr s, char how) {
         bool up = how == 'u' || (how != 'l' && begins);
         if (small && up) b.text[i] = (char)(c - 32);
         if (large && !up) b.text[i] = (char)(c + 32);
-        begins = how == 't' && !small && !large && (unsigned char)c < 0x80;
+        begins = how == 't'   ? !small && !large && (unsigned char)c < 0x80
+                 : how == 'w' ? c && strchr("-([{< \t\n\v\f\r", c) != NULL
+                              : false;
     }
     return jbuf_value(&b);
 }
