@@ -13,6 +13,10 @@ prm         : model tokenizer weights base
 tasks       : base
 search      : base
 search/eval_model : prm model tokenizer base
+search/eval_internal : prm model tokenizer base
+search/eval_branch : prm model tokenizer base
+search/eval_write : prm model tokenizer base
+search/eval_put : prm model tokenizer base
 train       : tasks prm search model tokenizer weights ops base
 solve       : search/eval_model.h search tasks prm model tokenizer weights ops base cli/args.h cli/cancel.h
 '

@@ -16,6 +16,6 @@ bench_part bench_look; /* without a part: argv[0] is "bench" */
 /* One row of forking a branch of n tokens in a cache of the model's shape. */
 struct bench_out;
 struct model;
-enum status bench_fork_row(struct bench_out *out, const struct model *m, uint32_t n, int rounds, struct error *e);
+enum status bench_fork_row(struct bench_out *out, struct model *m, uint32_t n, int rounds, struct error *e);
 
 #endif

@@ -8,6 +8,7 @@
 #include "bench/bench.h"
 #include "bench/bench_out.h"
 #include "bench/probe.h"
+#include "search/eval_model.h"
 #include "solve/session.h"
 #include "model/kv.h"
 
@@ -72,12 +73,67 @@ static enum status time_copies(struct forking *f, struct error *e) {
     return s;
 }
 
-enum status bench_fork_row(struct bench_out *out, const struct model *m, uint32_t n, int rounds, struct error *e) {
+/* The same through the evaluator of a search, on a prompt of n tokens that was read: what a strategy pays for a branch. */
+struct forking_whole {
+    struct team *team;
+    struct engine *engine;
+    struct tok *tok;
+    struct eval_model *model;
+    struct evaluator ev;
+    int32_t *prompt; /* [n] */
+    branch_id branches[FORKS];
+    struct samples fork, drop;
+};
+
+static enum status open_whole(struct forking_whole *f, struct model *m, uint32_t n, struct error *e) {
+    struct engine_params ep = {
+        .n_pages = n / KV_PAGE + 2, .n_seqs = FORKS + 2, .max_tokens = n + KV_PAGE, .max_rows = 256};
+    *f = (struct forking_whole){.prompt = mem_new(n, sizeof *f->prompt)};
+    if (!f->prompt) return error_set(e, ERR_MEMORY, "no memory for a prompt of %u tokens", n);
+    for (uint32_t i = 0; i < n; i++) f->prompt[i] = (int32_t)(i % 11);
+    enum status s = tok_open(m->file, &f->tok, e);
+    if (!s) s = team_new(cpu_count(), &f->team, e);
+    if (!s) s = engine_new(m, f->team, &ep, &f->engine, e);
+    struct eval_params p = {.policy = f->engine,
+                            .verifier = VERIFIER_LOGPROB,
+                            .tok = f->tok,
+                            .sampling = {.top_p = 1},
+                            .max_step_tokens = 1,
+                            .max_tokens = n + 1,
+                            .max_branches = FORKS + 1,
+                            .max_batch = 1,
+                            .separator = -1,
+                            .prompt_tokens = f->prompt,
+                            .n_prompt_tokens = n};
+    return s ? s : eval_model_open(&p, NULL, &f->model, &f->ev, e);
+}
+
+static enum status time_whole(struct forking_whole *f, struct error *e) {
+    enum status s = OK;
+    uint64_t start = clock_ns();
+    for (int i = 0; i < FORKS && !s; i++) s = f->ev.fork(f->ev.self, f->ev.root, &f->branches[i], e);
+    uint64_t middle = clock_ns();
+    for (int i = 0; i < FORKS; i++) f->ev.drop(f->ev.self, &f->branches[i]);
+    samples_add(&f->fork, (double)(middle - start) / FORKS);
+    samples_add(&f->drop, (double)(clock_ns() - middle) / FORKS);
+    return s;
+}
+
+static void close_whole(struct forking_whole *f) {
+    eval_model_close(&f->model);
+    engine_free(&f->engine), team_free(&f->team), tok_close(&f->tok);
+    mem_free(f->prompt);
+}
+
+enum status bench_fork_row(struct bench_out *out, struct model *m, uint32_t n, int rounds, struct error *e) {
     static struct forking f;
+    static struct forking_whole whole;
     enum status s = open_forking(&f, &m->config, n, e);
+    if (!s) s = open_whole(&whole, m, n, e);
     for (int r = 0; !s && r < rounds; r++) {
         time_forks(&f);
         s = time_copies(&f, e);
+        if (!s) s = time_whole(&whole, e);
     }
     if (!s) {
         json_t *row = json_object();
@@ -86,12 +142,15 @@ enum status bench_fork_row(struct bench_out *out, const struct model *m, uint32_
         json_object_set_new(row, "ctx", json_integer(n));
         json_object_set_new(row, "threads", json_integer(1));
         bench_metric(row, "ns_per_fork", &f.fork);
+        json_object_set_new(row, "ns_evaluator_fork", json_real(samples_median(&whole.fork)));
+        json_object_set_new(row, "ns_evaluator_drop", json_real(samples_median(&whole.drop)));
         json_object_set_new(row, "ns_per_drop", json_real(samples_median(&f.drop)));
         json_object_set_new(row, "ns_first_token_room", json_real(samples_median(&f.copy)));
         json_object_set_new(row, "page_bytes", json_integer((json_int_t)kv_page_bytes(f.kv)));
         bench_row(out, row);
     }
     kv_free(&f.kv);
+    close_whole(&whole);
     return s;
 }
 
@@ -107,7 +166,7 @@ int bench_fork(int argc, char **argv) {
                      .options = &o,
                      .about = "Nanoseconds of forking a branch, of dropping it, and of the room for its first own "
                               "token, in a KV cache of\n"
-                              "the model's shape.\n"};
+                              "the model's shape; and of forking and dropping through the evaluator of a search.\n"};
     int code = bench_parse(&a, argc, argv);
     if (code == ARGS_GO_ON) code = bench_list(&a, "ctx", o.contexts, 1, 1 << 20, &contexts);
     if (code != ARGS_GO_ON) return code;

@@ -1,18 +1,15 @@
-/* eval_model.h: real models behind the seam of search: a policy engine, a reward engine, a tokenizer, and what the task knows.
- * Not a strategy, and not how a reward model is asked: prm/reader.h.
+/* eval_model.h: real models behind the seam of search: a policy, a judge, a tokenizer, and what the task knows.
+ * Not a strategy, and not how chains are judged: prm/judge.h.
  * Next: eval_model.c.
  *
- *   branch = tokens + policy sequence + PRM tokens + PRM sequence + running PRM aggregate, forked together
- *   tokens     : [prompt ............ step 1 \n step 2 \n]
- *   policy     : [....................................]     all but the last token: it is read when the branch is extended
- *   PRM tokens : [prompt for it ..... step 1 x step 2 x]    the same, or what its protocol makes of the text; x: outputs
- *   PRM        : [...........................__________]    read up to the newest scored step */
+ *   branch = tokens + policy sequence + draft sequence + what the judge keeps of the chain, forked together
+ *   tokens : [prompt ............ step 1 \n step 2 \n]    shared with other branches: base/trail.h
+ *   policy : [....................................]       all but the last token: it is read when tokens follow */
 #ifndef PONDER_EVAL_MODEL_H
 #define PONDER_EVAL_MODEL_H
 
 #include "model/sample.h"
-#include "prm/ptrue.h"
-#include "prm/reader.h"
+#include "prm/judge.h"
 #include "search/search.h"
 #include "tokenizer/tok.h"
 
@@ -21,11 +18,14 @@ enum verifier {
     VERIFIER_PRM,     /* the reward model, if there is one */
     VERIFIER_PTRUE,   /* the policy's own P(True), asked on a fork: prm/ptrue.h */
     VERIFIER_LOGPROB, /* exp(mean log-probability of the chain's tokens) */
+    VERIFIER_JUDGE,   /* the policy judges in words, on the task's prompt to judge: prm/judge_writes.c */
+    VERIFIER_CHECK,   /* the task's checker */
     VERIFIER_NONE,
 };
 
 struct eval_params {
     struct engine *policy;
+    struct engine *draft; /* writes the steps that say so; the same vocabulary.  NULL: none */
     enum verifier verifier;
     struct engine *prm;              /* NULL: no reward model */
     const struct prm_reader *reader; /* how it is asked; NULL: prm_value_reader() */
@@ -39,8 +39,8 @@ struct eval_params {
     uint32_t max_branches;
     uint32_t max_batch; /* branches of one extend call; larger calls are cut */
     int32_t separator;  /* token that ends a step */
-    /* Text that ends a step instead, NULL: the separator does.  A step ends with the token that completes it, wherever in
-     * its tokens it begins and ends; blanks or delimiters before any other text do not end it. */
+    /* Text that ends a step instead, NULL: the separator does.  A step ends with the token that completes it, wherever
+     * in its tokens it begins and ends; blanks or delimiters before any other text do not end it. */
     const char *delimiter;
     const int32_t *prompt_tokens; /* [n_prompt_tokens] read instead of the prompt's text; NULL: the text is read */
     size_t n_prompt_tokens;
@@ -48,11 +48,18 @@ struct eval_params {
     const volatile int *cancel; /* NULL: none */
     const char *problem; /* what a reward model is told the task is; NULL: the prompt */
     /* What the task knows, given the text after the prompt; each may be NULL. */
-    int (*check)(void *arg, const char *text);                            /* only if the user allows it during search */
+    /* The reward in [0,1], 1: right; and why, at most cap bytes with the NUL.  Returns by the deadline (of clock_ns, 0:
+     * none). Only if the user allows it during search. */
+    float (*check)(void *arg, const char *text, uint64_t deadline_ns, char *reason, size_t cap);
+    uint64_t (*state)(void *arg, const char *text); /* key of what the chain has reached; 0: unknown */
+    /* The prompt of each enum ask in the set `asks` (1 << ask) about a chain (text "": none yet), ids for mem_free. */
+    enum status (*prompt)(void *arg, enum ask ask, const char *text, const char *note, int32_t **ids, size_t *n,
+                          struct error *e);
+    unsigned asks;
     size_t (*answer)(void *arg, const char *text, char *out, size_t cap); /* canonical answer */
     float (*oracle)(void *arg, const char *text);                         /* --prm oracle: replaces the reward model */
-    /* Does this step state the final answer?  Then it is the chain's last one, whatever the model would go on with.  NULL: only the
-     * end token ends a chain. */
+    /* Does this step state the final answer?  Then it is the chain's last one, whatever the model would go on with.
+     * NULL: only the end token ends a chain. */
     bool (*complete)(void *arg, const char *step);
     void *arg;
 };
@@ -64,10 +71,10 @@ enum status eval_model_open(const struct eval_params *p, const char *prompt, str
                             struct evaluator *ev, struct error *e);
 void eval_model_close(struct eval_model **m);
 
-/* Tokens of a live branch, prompt included; and what the reward model was or will be given for it, with 1 in *scored where
- * a step's value is read. */
-const int32_t *eval_model_tokens(const struct eval_model *m, branch_id b, uint32_t *n);
-const int32_t *eval_model_prm_tokens(const struct eval_model *m, branch_id b, uint32_t *n, const uint8_t **scored);
+/* Tokens of a live branch, prompt included; and what the reward model was or will be given for it, with 1 in *scored
+ * where a step's value is read.  Owned by the evaluator until its next call. */
+const int32_t *eval_model_tokens(struct eval_model *m, branch_id b, uint32_t *n);
+const int32_t *eval_model_prm_tokens(struct eval_model *m, branch_id b, uint32_t *n, const uint8_t **scored);
 
 /* Text after the prompt of a live branch, NUL-terminated, owned by the evaluator until its next call. */
 const char *eval_model_text(struct eval_model *m, branch_id b);

@@ -1,4 +1,5 @@
-/* evaluator.c: what can be said of any evaluator: what it lacks for a strategy, and whether a limit of the run is reached.
+/* evaluator.c: what can be said of any evaluator: what it lacks for a strategy, and whether a limit of the run is
+ * reached.
  * Not an evaluator: eval_model.c, and tests/toy_eval.h.
  * Next: eval_model.h. */
 #include "base/clock.h"
@@ -22,9 +23,12 @@ const char *evaluator_lacks(const struct evaluator *ev, unsigned needs) {
     return NULL;
 }
 
+bool limits_stopped(const struct limits *l) {
+    return (l->cancel && *l->cancel) || (l->deadline_ns && clock_ns() >= l->deadline_ns);
+}
+
 bool limits_reached(const struct limits *l, const struct ledger *cost) {
     if (!l) return false;
-    return (l->cancel && *l->cancel) || (l->max_tokens && cost->generated_tokens + cost->prm_tokens >= l->max_tokens) ||
-           (l->max_flops && cost->policy_flops + cost->prm_flops >= l->max_flops) ||
-           (l->deadline_ns && clock_ns() >= l->deadline_ns);
+    return limits_stopped(l) || (l->max_tokens && cost->generated_tokens + cost->prm_tokens >= l->max_tokens) ||
+           (l->max_flops && cost->policy_flops + cost->prm_flops >= l->max_flops);
 }

@@ -23,8 +23,9 @@ enum step_end {
 };
 
 /* Tokens to make on one branch, in place: the rest of its step, up to max_tokens of them, or all steps to the chain's
- * end.  Token i of a step is draw i of the stream `key`, so a step made in parts, each with the same key, is bit for bit the
- * step made at once.  With to_end the chain's step s (0 is the first behind the prompt) has the stream rng_fold(key, s). */
+ * end.  Token i of a step is draw i of the stream `key`, so a step made in parts, each with the same key, is bit for
+ * bit the step made at once.  With to_end the chain's step s (0 is the first behind the prompt) has the stream
+ * rng_fold(key, s). */
 struct step {
     branch_id branch;    /* in */
     uint64_t key;        /* in: random stream of this step (base/rng.h); equal keys and chains give equal steps */
@@ -33,12 +34,12 @@ struct step {
     bool to_end;         /* in: go on with further steps until the chain ends (rollouts) */
     uint32_t max_steps;  /* in: with to_end, of this call; 0: as many as it takes */
     bool draft;          /* in: the draft model writes; needs CAN_DRAFT */
-    const char *text; /* out: what this call added, NUL-terminated, owned by the evaluator until its close; without what
-                            ended the last step.  The parts of an open step are joined without anything between */
-    uint32_t n_tokens; /* out: tokens that this call added, separator or end token included */
-    uint32_t n_steps;  /* out: steps that came to an end in this call */
-    float logprob;     /* out: sum of log p(token) at temperature 1, by the model that wrote */
-    enum step_end end; /* out */
+    const char *text;    /* out: what this call added, without what ended the last step; NUL-terminated, owned by the
+                            evaluator until its close.  The parts of an open step are joined with nothing between */
+    uint32_t n_tokens;   /* out: tokens that this call added, separator or end token included */
+    uint32_t n_steps;    /* out: steps that came to an end in this call */
+    float logprob;       /* out: sum of log p(token) at temperature 1, by the model that wrote */
+    enum step_end end;   /* out */
 };
 
 /* Cost of a search so far.  Written by evaluators (model cost) and strategies (simulations). */
@@ -52,9 +53,9 @@ struct ledger {
     uint64_t ns; /* wall time of the runs; written by strategies */
 };
 
-/* Given tokens become the branch's newest ones as if the policy had written them: "Wait", the end of a thought, a critique,
- * steps of a draft.  They are `tokens`, or what the branch `from` has beyond this one, or `text`.  A finished chain may go on
- * that way. */
+/* Given tokens become the branch's newest ones as if the policy had written them: "Wait", the end of a thought, a
+ * critique, steps of a draft.  They are `tokens`, or what the branch `from` has beyond this one, or `text`.  A finished
+ * chain may go on that way. */
 struct put {
     branch_id branch;
     const int32_t *tokens; /* [n_tokens]; NULL: see from */
@@ -89,13 +90,13 @@ struct asking {
 
 /* What a checker says of a finished chain. */
 struct feedback {
-    float reward; /* in [0,1]; 1: right */
-    const char
-        *reason; /* for people, and for a model that revises; "": none.  Owned by the evaluator until its close */
+    float reward;       /* in [0,1]; 1: right */
+    const char *reason; /* for people, and for a model that revises; "": none.  The evaluator's until its close */
 };
 
-/* What a run hands to its evaluator before its first call.  Every verb obeys it within one pass of a model: extend then gives
- * the steps as far as they are, marked STEP_TRUNCATED; the others return ERR_CANCELLED and have done nothing. */
+/* What a run hands to its evaluator before its first call.  Every verb obeys it within one pass of a model: extend then
+ * gives the steps as far as they are, marked STEP_TRUNCATED; the others return ERR_CANCELLED and have done nothing.
+ * score obeys the deadline and cancel only: what was written within the other limits is valued. */
 struct limits {
     uint64_t deadline_ns;         /* of clock_ns; 0: none */
     const volatile int *cancel;   /* non-zero: stop; NULL: nobody cancels */
@@ -104,7 +105,8 @@ struct limits {
     bool (*make_room)(void *arg); /* KV is short: evicts what is needed least; false: there is nothing.  May be NULL */
     void *arg;
 };
-bool limits_reached(const struct limits *l, const struct ledger *cost); /* l may be NULL */
+bool limits_reached(const struct limits *l, const struct ledger *cost); /* any of them; l may be NULL */
+bool limits_stopped(const struct limits *l);                            /* the deadline or a cancel */
 
 /* Verbs of an evaluator that not every one has.  A strategy says which it needs and is refused before it starts. */
 enum capability {
@@ -119,8 +121,8 @@ enum capability {
     CAN_ALL = (CAN_ASK << N_ASKS) - 1,
 };
 
-/* What an evaluator offers; in batch form where a pass is shared.  ERR_FULL: KV pages or branches are used up and nothing of
- * that call has been done (all or nothing).  A verb that `can` does not name is NULL. */
+/* What an evaluator offers; in batch form where a pass is shared.  ERR_FULL: KV pages or branches are used up and
+ * nothing of that call has been done (all or nothing).  A verb that `can` does not name is NULL. */
 struct evaluator {
     void *self;
     branch_id root;                                    /* the prompt, already read; owned by the evaluator */
@@ -262,8 +264,8 @@ void search_close(struct tree *t, const struct evaluator *ev);
 /* Text of the chain from the first step to `node`, steps joined by '\n'.  Returns the length, cut at cap. */
 size_t search_chain_text(const struct tree *t, uint32_t node, char *text, size_t cap);
 
-/* The most promising of the chains that came to no end, for readers only: the last step with an evaluation decides, then the
- * number of tokens, then the likelihood.  0: there is none. */
+/* The most promising of the chains that came to no end, for readers only: the last step with an evaluation decides,
+ * then the number of tokens, then the likelihood.  0: there is none. */
 uint32_t search_unfinished(const struct tree *t);
 
 /* Invariants: links, depths, visit sums, no branch held twice.  True when they hold; else e says which and where. */

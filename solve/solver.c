@@ -162,8 +162,9 @@ enum status solver_parse(const struct task *t, const char *text, struct problem 
 
 /* ---- what the task knows, as the evaluator asks for it ---- */
 
-static int check_chain(void *arg, const char *text) {
+static float check_chain(void *arg, const char *text, uint64_t deadline_ns, char *reason, size_t cap) {
     const struct problem *p = arg;
+    (void)deadline_ns, (void)reason, (void)cap;
     return p->task->check(p, text) == VERDICT_RIGHT;
 }
 

@@ -466,7 +466,10 @@ static void long_steps_and_chains_are_truncated(void **state) {
     close_world();
 }
 
-static int check_text(void *arg, const char *text) { return arg == &w && strlen(text) % 2 == 0; }
+static float check_text(void *arg, const char *text, uint64_t deadline_ns, char *reason, size_t cap) {
+    snprintf(reason, cap, "%zu bytes by %llu", strlen(text), (unsigned long long)deadline_ns);
+    return arg == &w && strlen(text) % 2 == 0;
+}
 static size_t answer_text(void *arg, const char *text, char *out, size_t cap) {
     (void)arg;
     return (size_t)snprintf(out, cap, "<%s>", text);

@@ -1,6 +1,6 @@
 /* toy_eval.h: a world of digits with a known best chain behind the seam of search, with faults on demand.
- * Not a model: policy, values, dead ends and answers are pure functions of the digits so far, so tests can compute every
- * search again by other means.  It watches its callers: leaks, double drops and use after drop are misuse.
+ * Not a model: policy, values, dead ends and answers are pure functions of the digits so far, so tests can compute
+ * every search again by other means.  It watches its callers: leaks, double drops and use after drop are misuse.
  * Next: test_search.c. */
 #ifndef PONDER_TOY_EVAL_H
 #define PONDER_TOY_EVAL_H
@@ -193,7 +193,7 @@ static enum status toy_reserve(struct toy *y, uint32_t missing, struct error *e)
     return OK;
 }
 
-/* One token at the end of a branch: a digit, or the end of a step, which the digits decide.  False: not allowed here. */
+/* One token at the end of a branch: a digit, or the end of a step, as the digits decide.  False: not allowed here. */
 static bool toy_append(struct toy *y, struct toy_branch *b, int32_t token, enum step_end *end) {
     *end = STEP_OPEN;
     if (!b->open) {
