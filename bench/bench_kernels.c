@@ -78,7 +78,9 @@ static enum status fill_pages(struct attention *a, enum kv_type type, struct err
     enum status s = kv_new(shape, a->n_cells / KV_PAGE, 1, a->n_cells, &a->kv, e);
     if (s) return s;
     float k[HEAD_DIM_MAX], v[HEAD_DIM_MAX];
-    const struct kv_need need = {kv_seq_new(a->kv), a->n_cells};
+    struct kv_holder *h = kv_holder_new(a->kv);
+    if (!h) return error_set(e, ERR_MEMORY, "no memory for a holder of pages");
+    const struct kv_need need = {kv_seq_new(a->kv, h), a->n_cells};
     if ((s = kv_reserve(a->kv, &need, 1, e))) return s;
     a->pages = kv_table(a->kv, need.seq);
     for (uint32_t i = 0; i < a->n_cells; i++) {

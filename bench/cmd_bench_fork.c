@@ -46,7 +46,9 @@ static enum status open_forking(struct forking *f, const struct model_config *c,
     *f = (struct forking){0};
     enum status s = kv_new(shape, n / KV_PAGE + 2 + 2 * COPIES, FORKS + 1, n + KV_PAGE, &f->kv, e);
     if (s) return s;
-    f->trunk = kv_seq_new(f->kv);
+    struct kv_holder *h = kv_holder_new(f->kv);
+    if (!h) return error_set(e, ERR_MEMORY, "no memory for a holder of pages");
+    f->trunk = kv_seq_new(f->kv, h);
     struct kv_need need = {f->trunk, n};
     if ((s = kv_reserve(f->kv, &need, 1, e))) return s;
     kv_advance(f->kv, f->trunk, n);

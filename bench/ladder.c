@@ -304,7 +304,9 @@ static enum status pages_new(struct cells *a, enum kv_type type, struct kv **out
     const uint32_t n = (uint32_t)a->n_cells;
     enum status s = kv_new((struct kv_shape){1, KV_HEADS, HEAD_DIM, type}, n / KV_PAGE, 1, n, out, e);
     if (s) return s;
-    const struct kv_need need = {a->seq = kv_seq_new(*out), n};
+    struct kv_holder *h = kv_holder_new(*out);
+    if (!h) return error_set(e, ERR_MEMORY, "no memory for a holder of pages");
+    const struct kv_need need = {a->seq = kv_seq_new(*out, h), n};
     if ((s = kv_reserve(*out, &need, 1, e))) return s;
     for (uint32_t head = 0; head < KV_HEADS; head++)
         for (uint32_t t = 0; t < n; t++) {

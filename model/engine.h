@@ -14,7 +14,7 @@ struct engine_params {
     uint32_t n_seqs;     /* live branches */
     uint32_t max_tokens; /* context of one branch */
     uint32_t max_rows;   /* rows of one pass; longer requests are cut into several passes */
-    bool always_share;   /* threads share every pass, also where one alone was faster lately (model/pace.h): for tests */
+    bool always_share;   /* threads share every pass, also where one alone was faster (model/pace.h): for tests */
     bool exact;          /* f32 activations also for quantised weights: slow, for comparisons */
     enum kv_type kv_type; /* 0: i16; f16: as large; f32: twice the memory, for comparisons; q8_0: about half */
 };
@@ -36,25 +36,27 @@ uint32_t engine_n_out(const struct engine *en); /* outputs per row: n_vocab, or 
 
 /* ---- clients ----
  *
- * A client is one search, one chat or one request: whoever needs KV memory of its own to go on.  Sequences belong to a client,
- * so that its pages can be counted. */
+ * A client is one search, one chat or one request: whoever needs KV memory of its own to go on.  Sequences belong to a
+ * client, so that its pages can be counted. */
 struct client;
 struct client_params {
-    /* Admission: so many pages can be had at any time by this client, whatever others do.  Enough for the smallest thing it does
-     * at once (one step of one chain); more than the engine has counts as all of them.  0: none are kept for it. */
+    /* Admission: so many pages can be had at any time by this client, whatever others do.  Should be enough for the
+     * smallest thing it does at once (one step of one chain), and must be when its thread has clients of several
+     * engines.  More than the engine has counts as all of them.  0: none are kept for it. */
     uint32_t min_pages;
     uint32_t priority;          /* higher ones are admitted and read before others that wait */
     uint64_t deadline_ns;       /* of clock_ns; 0: none */
     const volatile int *cancel; /* non-zero: give up; may be NULL */
-    /* Gives back KV of what the client needs least, about n_pages pages; returns 0 when there is nothing to give.  Called on the
-     * thread and from inside of an engine_run of this client; may drop, cut and fork sequences that are not in that call.
-     * NULL: nothing. */
+    /* Gives back KV of what the client needs least, about n_pages pages; returns 0 when there is nothing to give. 
+     * Called on the thread and from inside of an engine_run of this client; may drop, cut and fork sequences that are
+     * not in that call. NULL: nothing. */
     uint32_t (*reclaim)(void *arg, uint32_t n_pages);
     void *arg;
 };
 
 /* Blocks until min_pages can be promised.  ERR_CANCELLED while waiting; ERR_MEMORY.  p NULL: all zero.
- * A thread that needs clients of several engines makes them in the same order as everybody else: policy, reward model, draft. */
+ * A thread that needs clients of several engines makes them in the same order as everybody else: policy, reward model,
+ * draft. */
 enum status engine_client_new(struct engine *en, const struct client_params *p, struct client **out, struct error *e);
 /* Drops its sequences too. */
 void engine_client_free(struct client **c);
@@ -70,7 +72,8 @@ uint32_t engine_fork(struct client *c, uint32_t seq);
 void engine_drop(struct client *c, uint32_t *seq);
 void engine_truncate(struct client *c, uint32_t seq, uint32_t len);
 uint32_t engine_len(struct client *c, uint32_t seq);
-/* kv_adopt: on an empty sequence, tokens of n that need no computation, at most n - 1; and kv_remember, after they were run. */
+/* kv_adopt: on an empty sequence, tokens of n that need no computation, at most n - 1; and kv_remember, after they were
+ * run. */
 uint32_t engine_prefix(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n);
 void engine_remember(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n);
 
@@ -94,8 +97,8 @@ struct span {
  * Bitwise promise: the outputs of a row depend on its own tokens only. */
 enum status engine_run(struct client *c, const struct span *spans, size_t n, uint64_t *pages_copied, struct error *e);
 
-/* A text into an empty sequence: takes over what is remembered of it, waits for what another call reads just now, computes the
- * rest, and remembers it for others. */
+/* A text into an empty sequence: takes over what is remembered of it, waits for what another call reads just now,
+ * computes the rest, and remembers it for others. */
 struct reading {
     uint32_t seq, n;       /* n >= 1 */
     const int32_t *tokens; /* [n] */

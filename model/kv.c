@@ -15,31 +15,40 @@
  * taken by this sequence and a fork leaves them out, so they are never shared. */
 struct sequence {
     uint32_t len, n_pages;
-    bool live;
+    struct kv_holder *holder; /* NULL: the sequence is free */
+};
+
+/* Two counts stand behind a page, so that forking touches one of them only: how many table entries of each holder name it,
+ * and how many holders do. */
+struct kv_holder {
+    uint32_t *ref;                 /* [n_pages] entries of its tables that name this page */
+    uint32_t n_held;               /* pages with a count */
+    struct kv_holder *next, *prev; /* in the list of all */
 };
 
 struct kv {
     /* constant after kv_new */
     struct kv_shape shape;
     uint32_t n_pages, n_seqs, max_tokens, cap_pages; /* cap_pages: entries of one table */
-    size_t page_bytes, head_bytes; /* of a page, and of K (or V) of one head of it */
+    size_t page_bytes, head_bytes;                   /* of a page, and of K (or V) of one head of it */
     size_t data_bytes;
     char *data;       /* [n_pages][page_bytes] */
     uint32_t *tables; /* [n_seqs][cap_pages] */
 
     struct sequence *seqs;            /* [n_seqs + 1], 0 unused */
-    uint32_t *ref;                    /* [n_pages] entries of live tables that name this page */
+    struct kv_holder *holders;        /* list */
+    uint32_t *ref;                    /* [n_pages] holders that name this page */
     struct prefix *prefix;            /* remembered pages; with count 0 they are idle: neither used nor on the stack */
     uint32_t *free_pages, *free_seqs; /* stacks */
     uint32_t n_free_pages, n_free_seqs;
-    uint32_t *recount; /* [n_pages] for kv_check */
+    uint32_t *recount, *recount_holders; /* [n_pages] for kv_check */
     struct kv_stats stats;
 };
 
 static uint32_t pages_of(uint64_t n_tokens) { return (uint32_t)((n_tokens + KV_PAGE - 1) / KV_PAGE); }
 
 static struct sequence *sequence(const struct kv *kv, uint32_t seq) {
-    assert(seq >= 1 && seq <= kv->n_seqs && kv->seqs[seq].live);
+    assert(seq >= 1 && seq <= kv->n_seqs && kv->seqs[seq].holder);
     return &kv->seqs[seq];
 }
 
@@ -52,41 +61,51 @@ static char *page_data(const struct kv *kv, uint32_t page) {
 
 /* Pages: */
 
-static void hold_page(struct kv *kv, uint32_t page) {
+/* One more entry of the holder's tables. */
+static void hold_page(struct kv *kv, struct kv_holder *h, uint32_t page) {
+    if (h->ref[page]++) return;
+    h->n_held++;
     if (kv->ref[page]++) return;
     kv->stats.pages_used++;
     if (kv->stats.pages_used > kv->stats.pages_peak) kv->stats.pages_peak = kv->stats.pages_used;
 }
 
 /* The content is what the last owner left.  Idle pages go when there are no others. */
-static uint32_t take_page(struct kv *kv) {
+static uint32_t take_page(struct kv *kv, struct kv_holder *h) {
     kv->stats.pages_evicted += !kv->n_free_pages;
     uint32_t page = kv->n_free_pages ? kv->free_pages[--kv->n_free_pages] : prefix_evict(kv->prefix);
-    hold_page(kv, page);
+    hold_page(kv, h, page);
     return page;
 }
 
 /* Zeroed: kernels read cells past the length too (and drop what comes of it), and zeros are never slow. */
-static uint32_t take_zeroed_page(struct kv *kv) {
-    uint32_t page = take_page(kv);
+static uint32_t take_zeroed_page(struct kv *kv, struct kv_holder *h) {
+    uint32_t page = take_page(kv, h);
     memset(page_data(kv, page), 0, kv_page_bytes(kv));
     return page;
 }
 
-static void release_page(struct kv *kv, uint32_t page) {
-    assert(kv->ref[page] > 0);
+static void release_page(struct kv *kv, struct kv_holder *h, uint32_t page) {
+    assert(h->ref[page] > 0);
+    if (--h->ref[page]) return;
+    h->n_held--;
     if (--kv->ref[page]) return;
     kv->stats.pages_used--;
     if (prefix_has(kv->prefix, page)) prefix_let_go(kv->prefix, page);
     else kv->free_pages[kv->n_free_pages++] = page;
 }
 
+/* Only this table entry names the page. */
+static bool is_only_entry(const struct kv *kv, const struct kv_holder *h, uint32_t page) {
+    return h->ref[page] == 1 && kv->ref[page] == 1;
+}
+
 /* All of copy-on-write: would another reader see it?  The last owner writes in place, but not into what is remembered. */
-static void make_writable(struct kv *kv, uint32_t *entry) {
-    if (kv->ref[*entry] == 1 && !prefix_has(kv->prefix, *entry)) return;
-    uint32_t copy = take_page(kv);
+static void make_writable(struct kv *kv, struct kv_holder *h, uint32_t *entry) {
+    if (is_only_entry(kv, h, *entry) && !prefix_has(kv->prefix, *entry)) return;
+    uint32_t copy = take_page(kv, h);
     memcpy(page_data(kv, copy), page_data(kv, *entry), kv_page_bytes(kv));
-    release_page(kv, *entry);
+    release_page(kv, h, *entry);
     *entry = copy;
     kv->stats.pages_copied++;
 }
@@ -120,8 +139,10 @@ static bool allocate(struct kv *kv, size_t n_entries) {
     kv->free_pages = mem_new(kv->n_pages, sizeof *kv->free_pages);
     kv->free_seqs = mem_new(kv->n_seqs, sizeof *kv->free_seqs);
     kv->recount = mem_new(kv->n_pages, sizeof *kv->recount);
+    kv->recount_holders = mem_new(kv->n_pages, sizeof *kv->recount_holders);
     kv->prefix = prefix_new(kv->n_pages, kv->n_pages);
-    if (!kv->tables || !kv->seqs || !kv->ref || !kv->free_pages || !kv->free_seqs || !kv->recount || !kv->prefix)
+    if (!kv->tables || !kv->seqs || !kv->ref || !kv->free_pages || !kv->free_seqs || !kv->recount ||
+        !kv->recount_holders || !kv->prefix)
         return false;
     /* Address space only: the system backs a page when it is first written. */
     void *data = mmap(NULL, kv->data_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -161,34 +182,65 @@ enum status kv_new(struct kv_shape shape, uint32_t n_pages, uint32_t n_seqs, uin
 void kv_free(struct kv **kvp) {
     struct kv *kv = *kvp;
     if (!kv) return;
+    for (struct kv_holder *h = kv->holders; h; h = kv->holders) kv_holder_free(kv, &h);
     if (kv->data) munmap(kv->data, kv->data_bytes);
     mem_free(kv->tables);
     mem_free(kv->seqs);
     mem_free(kv->ref);
     mem_free(kv->free_pages);
     mem_free(kv->free_seqs);
-    mem_free(kv->recount);
+    mem_free(kv->recount), mem_free(kv->recount_holders);
     prefix_free(&kv->prefix);
     mem_free(kv);
     *kvp = NULL;
 }
 
+/* Holders: */
+
+struct kv_holder *kv_holder_new(struct kv *kv) {
+    struct kv_holder *h = mem_new(1, sizeof *h);
+    if (!h || !(h->ref = mem_new(kv->n_pages, sizeof *h->ref))) {
+        mem_free(h);
+        return NULL;
+    }
+    if ((h->next = kv->holders)) h->next->prev = h;
+    return kv->holders = h;
+}
+
+void kv_holder_free(struct kv *kv, struct kv_holder **hp) {
+    struct kv_holder *h = *hp;
+    if (!h) return;
+    for (uint32_t seq = 1; seq <= kv->n_seqs; seq++) {
+        uint32_t mine = seq;
+        if (kv->seqs[seq].holder == h) kv_drop(kv, &mine);
+    }
+    assert(h->n_held == 0);
+    if (h->next) h->next->prev = h->prev;
+    if (h->prev) h->prev->next = h->next;
+    else kv->holders = h->next;
+    mem_free(h->ref);
+    mem_free(h);
+    *hp = NULL;
+}
+
+uint32_t kv_held(const struct kv_holder *h) { return h->n_held; }
+
 /* Sequences: */
 
-uint32_t kv_seq_new(struct kv *kv) {
+uint32_t kv_seq_new(struct kv *kv, struct kv_holder *h) {
     if (!kv->n_free_seqs) return 0;
     uint32_t seq = kv->free_seqs[--kv->n_free_seqs];
-    kv->seqs[seq] = (struct sequence){.live = true};
+    kv->seqs[seq] = (struct sequence){.holder = h};
     return seq;
 }
 
 uint32_t kv_fork(struct kv *kv, uint32_t seq) {
     const struct sequence *parent = sequence(kv, seq);
-    uint32_t child = kv_seq_new(kv);
+    uint32_t child = kv_seq_new(kv, parent->holder);
     if (!child) return 0;
     uint32_t n = pages_of(parent->len);
     const uint32_t *restrict from = table(kv, seq);
-    uint32_t *restrict to = table(kv, child), *restrict ref = kv->ref;
+    uint32_t *restrict to = table(kv, child), *restrict ref = parent->holder->ref;
     memcpy(to, from, n * sizeof *to);
     for (uint32_t i = 0; i < n; i++) ref[from[i]]++;
     kv->seqs[child].len = parent->len;
@@ -201,14 +253,14 @@ void kv_truncate(struct kv *kv, uint32_t seq, uint32_t len) {
     struct sequence *s = sequence(kv, seq);
     assert(len <= s->len);
     const uint32_t *pages = table(kv, seq);
-    while (s->n_pages > pages_of(len)) release_page(kv, pages[--s->n_pages]);
+    while (s->n_pages > pages_of(len)) release_page(kv, s->holder, pages[--s->n_pages]);
     s->len = len;
 }
 
 void kv_drop(struct kv *kv, uint32_t *seq) {
     if (!*seq) return;
     kv_truncate(kv, *seq, 0);
-    kv->seqs[*seq].live = false;
+    kv->seqs[*seq].holder = NULL;
     kv->free_seqs[kv->n_free_seqs++] = *seq;
     *seq = 0;
 }
@@ -222,7 +274,7 @@ static uint32_t *partial_page(const struct kv *kv, uint32_t seq) {
 /* Pages that a reserve will take.  Forks of one partial page give up their claims one after the other, as
  * make_writable will do it, so that the last owner is not counted (unless the page is remembered); then the claims are
  * put back. */
-static uint64_t pages_needed(struct kv *kv, const struct kv_need *needs, size_t n) {
+uint64_t kv_pages_needed(struct kv *kv, const struct kv_need *needs, size_t n) {
     uint64_t pages = 0;
     for (size_t i = 0; i < n; i++) {
         const struct sequence *s = sequence(kv, needs[i].seq);
@@ -230,12 +282,12 @@ static uint64_t pages_needed(struct kv *kv, const struct kv_need *needs, size_t 
         if (after > s->n_pages) pages += after - s->n_pages;
         uint32_t *entry = needs[i].n_tokens ? partial_page(kv, needs[i].seq) : NULL;
         if (!entry) continue;
-        assert(kv->ref[*entry] > 0); /* fails when a sequence is named twice */
-        if (kv->ref[*entry]-- > 1 || prefix_has(kv->prefix, *entry)) pages++;
+        assert(s->holder->ref[*entry] > 0); /* fails when a sequence is named twice */
+        if (s->holder->ref[*entry]-- > 1 || kv->ref[*entry] > 1 || prefix_has(kv->prefix, *entry)) pages++;
     }
     for (size_t i = 0; i < n; i++) {
         uint32_t *entry = needs[i].n_tokens ? partial_page(kv, needs[i].seq) : NULL;
-        if (entry) kv->ref[*entry]++;
+        if (entry) kv->seqs[needs[i].seq].holder->ref[*entry]++;
     }
     return pages;
 }
@@ -247,7 +299,7 @@ enum status kv_reserve(struct kv *kv, const struct kv_need *needs, size_t n, str
             return error_set(e, ERR_FULL, "context: %u tokens and %u more, at most %u", len, needs[i].n_tokens,
                              kv->max_tokens);
     }
-    uint64_t pages = pages_needed(kv, needs, n);
+    uint64_t pages = kv_pages_needed(kv, needs, n);
     if (pages > kv_pages_free(kv))
         return error_set(e, ERR_FULL, "KV cache: %llu pages needed, %u of %u free", (unsigned long long)pages,
                          kv_pages_free(kv), kv->n_pages);
@@ -255,9 +307,9 @@ enum status kv_reserve(struct kv *kv, const struct kv_need *needs, size_t n, str
         uint32_t *pages_of_seq = table(kv, needs[i].seq);
         struct sequence *s = sequence(kv, needs[i].seq);
         uint32_t *entry = needs[i].n_tokens ? partial_page(kv, needs[i].seq) : NULL;
-        if (entry) make_writable(kv, entry);
+        if (entry) make_writable(kv, s->holder, entry);
         uint32_t after = pages_of((uint64_t)s->len + needs[i].n_tokens);
-        while (s->n_pages < after) pages_of_seq[s->n_pages++] = take_zeroed_page(kv);
+        while (s->n_pages < after) pages_of_seq[s->n_pages++] = take_zeroed_page(kv, s->holder);
     }
     return OK;
 }
@@ -267,7 +319,7 @@ void kv_advance(struct kv *kv, uint32_t seq, uint32_t n_tokens) {
     assert((uint64_t)s->len + n_tokens <= (uint64_t)s->n_pages * KV_PAGE);
     /* Else a shared page was written: not reserved, or forked between reserve and advance. */
     assert(!n_tokens || !partial_page(kv, seq) ||
-           (kv->ref[*partial_page(kv, seq)] == 1 && !prefix_has(kv->prefix, *partial_page(kv, seq))));
+           (is_only_entry(kv, s->holder, *partial_page(kv, seq)) && !prefix_has(kv->prefix, *partial_page(kv, seq))));
     s->len += n_tokens;
 }
 
@@ -283,11 +335,18 @@ uint32_t kv_adopt(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n
         page = prefix_find(kv->prefix, page, tokens + s->len);
         if (page == PREFIX_NONE) break;
         if (!kv->ref[page]) prefix_hold(kv->prefix, page);
-        hold_page(kv, page);
+        hold_page(kv, s->holder, page);
         table(kv, seq)[s->n_pages++] = page;
     }
     kv->stats.prefix_tokens_hit += s->len;
     return s->len;
+}
+
+uint32_t kv_known(const struct kv *kv, const int32_t *tokens, uint32_t n) {
+    uint32_t len = 0, page = PREFIX_NONE;
+    for (; len + KV_PAGE < n; len += KV_PAGE)
+        if ((page = prefix_find(kv->prefix, page, tokens + len)) == PREFIX_NONE) break;
+    return len;
 }
 
 /* Who holds a remembered page must hold its parent (prefix.h).  So a page of another sequence with the same text takes the
@@ -302,11 +361,11 @@ void kv_remember(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n)
         if (prefix_has(kv->prefix, pages[i])) return; /* under other tokens: the caller errs */
         if (known != PREFIX_NONE) {
             if (!kv->ref[known]) prefix_hold(kv->prefix, known);
-            hold_page(kv, known);
-            release_page(kv, pages[i]);
+            hold_page(kv, s->holder, known);
+            release_page(kv, s->holder, pages[i]);
             pages[i] = known;
         } else {
-            if (kv->ref[pages[i]] > 1) return;
+            if (!is_only_entry(kv, s->holder, pages[i])) return;
             prefix_add(kv->prefix, parent, tokens + (size_t)i * KV_PAGE, pages[i]);
         }
     }
@@ -389,7 +448,7 @@ uint32_t kv_pages_owned(const struct kv *kv, uint32_t seq) {
     const struct sequence *s = sequence(kv, seq);
     const uint32_t *pages = table(kv, seq);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < s->n_pages; i++) n += kv->ref[pages[i]] == 1;
+    for (uint32_t i = 0; i < s->n_pages; i++) n += is_only_entry(kv, s->holder, pages[i]);
     return n;
 }
 
@@ -403,7 +462,7 @@ static bool recount_sequence(const struct kv *kv, uint32_t seq, struct error *e)
     for (uint32_t i = 0; i < s->n_pages; i++) {
         uint32_t page = table(kv, seq)[i];
         bool known = page < kv->n_pages && prefix_has(kv->prefix, page);
-        if (page >= kv->n_pages || (i >= pages_of(s->len) && (kv->ref[page] != 1 || known))) {
+        if (page >= kv->n_pages || (i >= pages_of(s->len) && (!is_only_entry(kv, s->holder, page) || known))) {
             error_set(e, ERR_INPUT, "sequence %u: entry %u is page %u, out of range or reserved and shared", seq, i,
                       page);
             return false;
@@ -417,19 +476,37 @@ static bool recount_sequence(const struct kv *kv, uint32_t seq, struct error *e)
     return true;
 }
 
-bool kv_check(const struct kv *kv, struct error *e) {
+/* The entries of one holder's tables against its counts; adds its pages to recount_holders. */
+static bool recount_holder(const struct kv *kv, const struct kv_holder *h, uint32_t *n_live, struct error *e) {
+    uint32_t n_held = 0;
     memset(kv->recount, 0, kv->n_pages * sizeof *kv->recount);
-    uint32_t n_live = 0;
     for (uint32_t seq = 1; seq <= kv->n_seqs; seq++) {
-        if (!kv->seqs[seq].live) continue;
-        n_live++;
+        if (kv->seqs[seq].holder != h) continue;
+        ++*n_live;
         if (!recount_sequence(kv, seq, e)) return false;
     }
-    uint32_t n_used = 0, n_idle = prefix_n_idle(kv->prefix);
     for (uint32_t page = 0; page < kv->n_pages; page++) {
-        if (kv->recount[page] != kv->ref[page]) {
-            error_set(e, ERR_INPUT, "page %u: count %u, tables name it %u times", page, kv->ref[page],
+        if (kv->recount[page] != h->ref[page]) {
+            error_set(e, ERR_INPUT, "page %u: count %u, tables name it %u times", page, h->ref[page],
                       kv->recount[page]);
+            return false;
+        }
+        n_held += h->ref[page] > 0, kv->recount_holders[page] += h->ref[page] > 0;
+    }
+    if (n_held == h->n_held) return true;
+    error_set(e, ERR_INPUT, "%u pages held, %u counted", n_held, h->n_held);
+    return false;
+}
+
+bool kv_check(const struct kv *kv, struct error *e) {
+    uint32_t n_live = 0;
+    memset(kv->recount_holders, 0, kv->n_pages * sizeof *kv->recount_holders);
+    for (const struct kv_holder *h = kv->holders; h; h = h->next)
+        if (!recount_holder(kv, h, &n_live, e)) return false;
+    uint32_t n_used = 0, n_idle = prefix_n_idle(kv->prefix), *counted = kv->recount_holders;
+    for (uint32_t page = 0; page < kv->n_pages; page++) {
+        if (counted[page] != kv->ref[page]) {
+            error_set(e, ERR_INPUT, "page %u: count %u, %u holders name it", page, kv->ref[page], counted[page]);
             return false;
         }
         n_used += kv->ref[page] > 0;
@@ -444,7 +521,7 @@ bool kv_check(const struct kv *kv, struct error *e) {
     }
     for (uint32_t i = 0; i < kv->n_free_pages; i++) {
         uint32_t page = kv->free_pages[i];
-        if (page >= kv->n_pages || prefix_has(kv->prefix, page) || kv->recount[page]++) { /* a second visit finds 1 */
+        if (page >= kv->n_pages || prefix_has(kv->prefix, page) || counted[page]++) { /* a second visit finds 1 */
             error_set(e, ERR_INPUT, "page %u: free, and used, remembered or free twice", page);
             return false;
         }

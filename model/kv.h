@@ -33,14 +33,23 @@ struct kv_stats {
 
 struct kv; /* pool and sequences */
 
-/* n_pages pages, at most n_seqs sequences of at most max_tokens tokens.  All memory is taken here (pages lazily backed by the
- * system).  Sequence ids are 1..n_seqs; 0 is none. */
+/* Who holds sequences, so that pages can be counted by holder: a page that several sequences of one holder name counts
+ * once for it, and once for every other holder. */
+struct kv_holder;
+
+/* n_pages pages, at most n_seqs sequences of at most max_tokens tokens.  All memory is taken here (pages lazily backed
+ * by the system).  Sequence ids are 1..n_seqs; 0 is none. */
 enum status kv_new(struct kv_shape shape, uint32_t n_pages, uint32_t n_seqs, uint32_t max_tokens, struct kv **out, struct error *e);
 void kv_free(struct kv **kv);
 
+/* NULL: no memory.  The pages of what it holds are counted in 4 bytes per page of the pool. */
+struct kv_holder *kv_holder_new(struct kv *kv);
+void kv_holder_free(struct kv *kv, struct kv_holder **h); /* drops its sequences */
+uint32_t kv_held(const struct kv_holder *h);              /* pages */
+
 /* 0 when no sequence is free.  No allocation in any of these. */
-uint32_t kv_seq_new(struct kv *kv);
-uint32_t kv_fork(struct kv *kv, uint32_t seq); /* well under 1 us for 4k tokens */
+uint32_t kv_seq_new(struct kv *kv, struct kv_holder *h);
+uint32_t kv_fork(struct kv *kv, uint32_t seq); /* of the same holder; well under 1 us for 4k tokens */
 void kv_drop(struct kv *kv, uint32_t *seq);    /* nulls it; 0 is allowed */
 
 /* Cuts to len tokens, at most the present length: whole pages are released, reserved ones too; a shared partial page is
@@ -50,19 +59,25 @@ void kv_truncate(struct kv *kv, uint32_t seq, uint32_t len);
 struct kv_need {
     uint32_t seq, n_tokens;
 };
-/* Makes room for n_tokens more on each sequence (each at most once), all or nothing: takes pages, copies the shared partial
- * ones, zeroes fresh ones.  ERR_FULL when pages run out or a sequence would pass max_tokens; then nothing has changed. */
+/* Pages that kv_reserve would take now. */
+uint64_t kv_pages_needed(struct kv *kv, const struct kv_need *needs, size_t n);
+/* Makes room for n_tokens more on each sequence (each at most once), all or nothing: takes pages, copies the shared
+ * partial ones, zeroes fresh ones.  ERR_FULL when pages run out or a sequence would pass max_tokens; then nothing has
+ * changed. */
 enum status kv_reserve(struct kv *kv, const struct kv_need *needs, size_t n, struct error *e);
-/* After the reserved tokens were written.  No fork between reserve and advance: it would share the page being written. */
+/* After the reserved tokens were written.  No fork between reserve and advance: it would share the page being written.
+ * */
 void kv_advance(struct kv *kv, uint32_t seq, uint32_t n_tokens);
 
-/* The first n tokens of the sequence, n <= its length, are these and it was computed from them alone: its full pages are
- * remembered, also after it is gone, until others need the room.  A page of the same text that is remembered already takes
- * the place of the sequence's own.  To be called before forking: pages that forks share already are left out. */
+/* The first n tokens of the sequence, n <= its length, are these and it was computed from them alone: its full pages
+ * are remembered, also after it is gone, until others need the room.  A page of the same text that is remembered
+ * already takes the place of the sequence's own.  To be called before forking: pages that forks share already are left
+ * out. */
 void kv_remember(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n);
-/* On an empty sequence: takes over the longest remembered beginning of these tokens, in full pages and at most n - 1 tokens, so
- * that something is left to compute.  Returns its length, now that of the sequence. */
+/* On an empty sequence: takes over the longest remembered beginning of these tokens, in full pages and at most n - 1
+ * tokens, so that something is left to compute.  Returns its length, now that of the sequence. */
 uint32_t kv_adopt(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n);
+uint32_t kv_known(const struct kv *kv, const int32_t *tokens, uint32_t n); /* what kv_adopt would return */
 
 uint32_t kv_len(const struct kv *kv, uint32_t seq);
 const uint32_t *kv_table(const struct kv *kv, uint32_t seq); /* page ids, valid until the next change of this sequence */
@@ -81,8 +96,8 @@ uint32_t kv_pages_free(const struct kv *kv); /* with the remembered ones that no
 /* Pages that dropping this sequence would free. */
 uint32_t kv_pages_owned(const struct kv *kv, uint32_t seq);
 struct kv_stats kv_stats(const struct kv *kv);
-/* Sum of references == sum of table entries; free + used + idle = all; no page in two of them; lengths fit tables; remembered
- * pages stand in tables after their parents, and prefix_check. */
+/* References of each holder == its table entries, references of a page == its holders; free + used + idle = all; no
+ * page in two of them; lengths fit tables; remembered pages stand in tables after their parents, and prefix_check. */
 bool kv_check(const struct kv *kv, struct error *e);
 
 #endif

@@ -216,7 +216,7 @@ static void a_thousand_branches_hold_their_own_tokens(void **state) {
     struct kv *kv;
     struct error e;
     GOOD(kv_new((struct kv_shape){1, 1, 8, KV_F16}, 4200, N + 1, TRUNK + OWN, &kv, &e));
-    uint32_t trunk = kv_seq_new(kv);
+    uint32_t trunk = kv_seq_new(kv, kv_holder_new(kv));
     struct kv_need need = {trunk, TRUNK};
     GOOD(kv_reserve(kv, &need, 1, &e));
     kv_advance(kv, trunk, TRUNK);

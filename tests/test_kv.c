@@ -27,6 +27,7 @@ struct branch {
 
 struct world {
     struct kv *kv;
+    struct kv_holder *holder;
     struct branch b[N_SEQS + 1]; /* by sequence id */
     uint32_t n_pages, step;
     uint16_t next_token;
@@ -60,6 +61,7 @@ static void world_new(struct world *w, uint32_t n_pages) {
     *w = (struct world){.n_pages = n_pages};
     struct kv_shape shape = {N_LAYER, N_HEAD, HEAD_DIM, KV_F16};
     if (kv_new(shape, n_pages, N_SEQS, MAX_TOKENS, &w->kv, &e)) fail_msg("%s", e.text);
+    assert_non_null(w->holder = kv_holder_new(w->kv));
     assert_int_equal(kv_page_bytes(w->kv), 2 * 2 * N_LAYER * N_HEAD * HEAD_DIM * P);
 }
 
@@ -103,6 +105,7 @@ static void check_world(struct world *w) {
                  (unsigned)got.forks, (unsigned)got.pages_copied, got.pages_used, got.pages_peak, kv_pages_free(w->kv),
                  (unsigned)want.forks, (unsigned)want.pages_copied, want.pages_used, want.pages_peak,
                  w->n_pages - want.pages_used);
+    assert_int_equal(kv_held(w->holder), got.pages_used);
 }
 
 static void world_free(struct world *w) {
@@ -138,7 +141,7 @@ static uint32_t adopt(struct world *w, uint32_t seq, const struct branch *from) 
 
 static uint32_t world_seq(struct world *w) {
     static const struct branch empty;
-    uint32_t seq = adopt(w, kv_seq_new(w->kv), &empty);
+    uint32_t seq = adopt(w, kv_seq_new(w->kv, w->holder), &empty);
     check_world(w);
     return seq;
 }

@@ -25,6 +25,8 @@ struct entry {
 };
 struct world {
     struct kv *kv;
+    struct kv_holder *holders[2]; /* sequences with odd and with even numbers of tokens asked for */
+    uint32_t owner[N_SEQS + 1];   /* of a sequence */
     struct branch b[N_SEQS + 1];
     struct entry entries[MAX_ENTRIES];
     uint32_t n_pages, n_free, step; /* n_free: neither held nor remembered */
@@ -40,6 +42,7 @@ static void world_new(struct world *w, uint32_t n_pages, uint64_t key) {
     memset(w, 0, sizeof *w);
     w->n_pages = w->n_free = n_pages, w->key = key;
     GOOD(kv_new((struct kv_shape){1, 1, 1, KV_F16}, n_pages, N_SEQS, MAX_TOKENS, &w->kv, &e));
+    for (int i = 0; i < 2; i++) assert_non_null(w->holders[i] = kv_holder_new(w->kv));
 }
 
 static bool holds(const struct branch *b, const struct entry *x) {
@@ -126,6 +129,22 @@ static uint16_t *cell(const struct world *w, uint32_t seq, uint32_t pos) {
     return kv_k(w->kv, kv_table(w->kv, seq)[pos / P], 0, 0) + pos % P;
 }
 
+/* Each holder holds the different pages that its sequences name. */
+static void check_holders(const struct world *w) {
+    for (uint32_t h = 0; h < 2; h++) {
+        uint32_t n = 0;
+        for (uint32_t page = 0; page < w->n_pages; page++) {
+            bool named = false;
+            for (uint32_t s = 1; s <= N_SEQS; s++)
+                for (uint32_t i = 0; w->b[s].live && w->owner[s] == h && i < pages_of(w->b[s].len); i++)
+                    named |= kv_table(w->kv, s)[i] == page;
+            n += named;
+        }
+        if (kv_held(w->holders[h]) != n)
+            fail_msg("step %u: holder %u has %u pages, want %u", w->step, h, kv_held(w->holders[h]), n);
+    }
+}
+
 static void check_world(struct world *w) {
     struct error e;
     w->step++;
@@ -140,6 +159,7 @@ static void check_world(struct world *w) {
                 fail_msg("step %u: sequence %u of %u tokens, position %u: %u, want %u", w->step, s, b->len, pos,
                          *cell(w, s, pos), cell_value(b->tokens, pos));
     }
+    check_holders(w);
     struct kv_stats got = kv_stats(w->kv);
     uint32_t n_free = w->n_free + n_entries(w, true);
     if (got.pages_remembered != n_entries(w, false) || got.pages_evicted != w->evicted ||
@@ -161,8 +181,9 @@ static void random_text(struct world *w, int32_t *tokens, uint32_t from, uint32_
 }
 
 static void do_adopt(struct world *w) {
-    uint32_t seq = kv_seq_new(w->kv), n = roll(w, MAX_TOKENS + 1), want = 0;
+    uint32_t n = roll(w, MAX_TOKENS + 1), want = 0, seq = kv_seq_new(w->kv, w->holders[n % 2]);
     if (!seq) return;
+    w->owner[seq] = n % 2;
     struct branch *b = &w->b[seq];
     *b = (struct branch){.live = true};
     random_text(w, b->tokens, 0, n);
@@ -217,7 +238,7 @@ static void random_step(struct world *w) {
     else if (what < 60) do_remember(w, seq);
     else if (what < 75) {
         uint32_t child = kv_fork(w->kv, seq);
-        if (child) w->b[child] = *b;
+        if (child) w->b[child] = *b, w->owner[child] = w->owner[seq];
     } else if (what < 85) {
         uint32_t len = roll(w, b->len + 1);
         let_go(w, seq, pages_of(len));
@@ -296,13 +317,15 @@ static void nothing_allocates_and_failures_leave_nothing(void **state) {
     }
     assert_true(n_allocations > 8);
     int32_t tokens[2 * P + 1] = {0};
+    struct kv_holder *h = kv_holder_new(kv);
+    assert_non_null(h);
     mem_fail_at(1, true);
-    uint32_t a = kv_seq_new(kv), b;
+    uint32_t a = kv_seq_new(kv, h), b;
     GOOD(kv_reserve(kv, &(struct kv_need){a, 2 * P + 1}, 1, &e));
     kv_advance(kv, a, 2 * P + 1);
     kv_remember(kv, a, tokens, 2 * P + 1);
     kv_drop(kv, &a);
-    b = kv_seq_new(kv);
+    b = kv_seq_new(kv, h);
     assert_int_equal(kv_adopt(kv, b, tokens, 2 * P), P); /* the last token is left to compute */
     kv_truncate(kv, b, 0);
     assert_int_equal(kv_adopt(kv, b, tokens, 2 * P + 1), 2 * P);
