@@ -8,6 +8,7 @@
 
 #include "cli/args.h"
 #include "cli/command.h"
+#include "model/model.h"
 #include "weights/hf.h"
 #include "weights/quantize.h"
 
@@ -52,6 +53,7 @@ int cmd_convert(int argc, char **argv) {
                               "Every command also opens the folder itself: -m FOLDER gives the same numbers.\n"};
     struct error e;
     struct gguf *in;
+    struct model *m = NULL;
     struct stat st;
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
@@ -60,10 +62,11 @@ int cmd_convert(int argc, char **argv) {
     if (o.type && !r)
         return args_wrong(&a, "--type \"%.60s\" is no type to write; `ponder quantize --help` lists them", o.type);
     enum status s = hf_open(a.rest[0], &in, &e);
+    if (!s) s = model_open(in, &m, &e); /* a file that nothing can open is not written */
     if (s) return args_failed(&a, e.text);
     const size_t n = gguf_n_tensors(in);
     s = write_file(&o, in, r, a.rest[1], &e);
-    gguf_close(&in);
+    model_close(&m);
     if (s) return args_failed(&a, e.text);
     if (!stat(a.rest[1], &st))
         fprintf(stderr, "%s: %zu tensors, %.1f MiB\n", a.rest[1], n, (double)st.st_size / 0x1p20);

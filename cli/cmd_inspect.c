@@ -6,25 +6,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/terminal.h"
 #include "cli/command.h"
 #include "solve/memory.h"
 #include "solve/session.h"
-#include "base/terminal.h"
 #include "weights/embedded.h"
 
 struct options {
-    const char *model;
+    struct session_options session; /* the model and the type of its KV cache */
+    enum kv_type kv_type;
     int64_t ctx;
-    bool json;
+    bool json, tensors;
     size_t program_bytes; /* resident before the first file was opened */
 };
 
 static const struct flag flags[] = {
-    {"model", "m", FLAG_TEXT, offsetof(struct options, model), "embedded", 0, 0, "FILE",
+    {"model", "m", FLAG_TEXT, offsetof(struct options, session.model), "embedded", 0, 0, "FILE",
      "a GGUF file, or hf:USER/MODEL[:QUANT]; embedded = all models inside the binary"},
-    HUB_FLAGS(struct options, model),
+    HUB_FLAGS(struct options, session.model),
     {"ctx-size", "c", FLAG_INT, offsetof(struct options, ctx), "-1", -1, 1 << 24, "N",
      "tokens to count memory for; 0 = all that the model has, -1 = at most 4096 of them"},
+    CACHE_FLAGS(struct options, session),
+    {"tensors", NULL, FLAG_YES, offsetof(struct options, tensors), NULL, 0, 0, NULL, "each tensor with type and shape"},
     {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL, "one JSON object a model"},
     {0},
 };
@@ -72,26 +75,28 @@ static void show_memory(const struct memory_figure *f) {
     printf("  %-12s %9.1f MB\n", "together", (double)f->total / 1e6);
 }
 
-static void show_model(const struct model *m, const struct memory_figure *f) {
+static void show_model(const struct options *o, const struct model *m, const struct memory_figure *f) {
     const struct model_config *c = &m->config;
     char a[32], b[32];
-    printf("\n%u layers of width %u, %u query and %u KV heads of %u, feed-forward %u, vocabulary %u, context %u\n",
+    printf("%u layers of width %u, %u query and %u KV heads of %u, feed-forward %u, vocabulary %u, context %u\n",
            c->n_layer, c->n_embd, c->n_head, c->n_head_kv, c->head_dim, c->n_ff, c->n_vocab, c->n_ctx);
     printf("%s weights multiplied per token; %s for a token at position %u\n", show_count(m->n_weights, a),
            show_flops(model_flops(m, f->ctx - 1, true), b), f->ctx - 1);
-    printf("KV cache: %s bytes a page of %d tokens; forks share pages\n", show_count(session_kv_bytes(c, 1), a),
-           KV_PAGE);
+    printf("KV cache: %s, %s bytes a page of %d tokens; forks share pages\n", session_cache_name(o->kv_type),
+           show_count(session_kv_bytes(c, o->kv_type, 1), a), KV_PAGE);
     if (gguf_has(m->file, "prm.kind")) printf("a reward model: one value per step\n");
     show_memory(f);
     if (f->ctx > c->n_ctx) printf("(the model was trained for %u tokens: a run of more is refused)\n", c->n_ctx);
 }
 
-static void put_model(const struct model *m, const struct memory_figure *f) {
+static void put_model(const struct options *o, const struct model *m, const struct memory_figure *f) {
     const struct model_config *c = &m->config;
     printf(",\"model\":{\"n_layer\":%u,\"n_embd\":%u,\"n_head\":%u,\"n_head_kv\":%u,\"head_dim\":%u,\"n_ff\":%u,"
-           "\"n_vocab\":%u,\"n_ctx\":%u,\"weights_per_token\":%" PRIu64 ",\"kv_page_bytes\":%zu,\"reward_model\":%s}",
+           "\"n_vocab\":%u,\"n_ctx\":%u,\"weights_per_token\":%" PRIu64
+           ",\"kv_type\":\"%s\",\"kv_page_bytes\":%zu,\"reward_model\":%s}",
            c->n_layer, c->n_embd, c->n_head, c->n_head_kv, c->head_dim, c->n_ff, c->n_vocab, c->n_ctx, m->n_weights,
-           session_kv_bytes(c, 1), gguf_has(m->file, "prm.kind") ? "true" : "false");
+           session_cache_name(o->kv_type), session_kv_bytes(c, o->kv_type, 1),
+           gguf_has(m->file, "prm.kind") ? "true" : "false");
     printf(",\"memory\":{\"ctx\":%" PRIu32, f->ctx);
     for (int i = 0; i < f->n; i++) printf(",\"%s\":%zu", f->lines[i].name, f->lines[i].bytes);
     printf(",\"total\":%zu}", f->total);
@@ -116,28 +121,30 @@ static size_t vocabulary_bytes(const struct gguf *file) {
     return bytes;
 }
 
-/* Any GGUF file is shown; one that this build cannot run (a vocabulary alone, another architecture) with the reason. */
+static void show_contents(const struct options *o, const struct gguf *file) {
+    putchar('\n');
+    gguf_print(file, o->tensors, stdout);
+    show_types(file);
+}
+
+/* Any GGUF file is shown; one that this build cannot run (a vocabulary alone, another architecture) with the
+ * reason.  What a run costs comes first, what the file holds behind it. */
 static void show_file(const struct options *o, const char *name, struct gguf *file) {
     struct model *m;
     struct error why;
     struct memory_figure f;
-    if (o->json) {
-        printf("{\"file\":");
-        gguf_print_json(file, stdout);
-    } else {
-        printf("%s\n", name);
-        gguf_print(file, stdout);
-        show_types(file);
-    }
     size_t tok_bytes = vocabulary_bytes(file);
-    if (model_open(file, &m, &why)) {
+    if (!o->json) printf("%s\n", name);
+    else printf("{\"file\":"), gguf_print_json(file, stdout);
+    if (model_try(file, &m, &why)) {
         if (o->json) put_reason(&why);
-        else printf("\nnot a model that this build can run: %s\n", why.text);
+        else printf("not a model that this build can run: %s\n", why.text), show_contents(o, file);
+        gguf_close(&file);
         return;
     }
-    memory_of_run(m, choose_ctx(m, o->ctx), tok_bytes, o->program_bytes, &f);
-    if (o->json) put_model(m, &f), puts("}");
-    else show_model(m, &f);
+    memory_of_run(m, choose_ctx(m, o->ctx), o->kv_type, tok_bytes, o->program_bytes, &f);
+    if (o->json) put_model(o, m, &f), puts("}");
+    else show_model(o, m, &f), show_contents(o, file);
     model_close(&m);
 }
 
@@ -165,10 +172,11 @@ int cmd_inspect(int argc, char **argv) {
                      .usage = "[FILE]",
                      .flags = flags,
                      .options = &o,
-                     .about = "Prints the keys and tensors of a GGUF file, and the memory of a run.\n"};
+                     .about = "Prints what a GGUF file costs to run, its keys and, with --tensors, its tensors.\n"};
     struct error e;
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
     if (a.n_rest > 1) return args_wrong(&a, "one file at a time, found \"%.60s\" too", a.rest[1]);
-    return show_all(&o, a.n_rest ? a.rest[0] : o.model, &e) ? args_failed(&a, e.text) : EXIT_GOOD;
+    if (session_cache_type(&o.session, &o.kv_type, &e)) return args_failed(&a, e.text);
+    return show_all(&o, a.n_rest ? a.rest[0] : o.session.model, &e) ? args_failed(&a, e.text) : EXIT_GOOD;
 }

@@ -212,13 +212,10 @@ static enum status bind_all(struct binder *b) {
     return check_all_used(b);
 }
 
-enum status model_open(struct gguf *file, struct model **out, struct error *e) {
+enum status model_try(struct gguf *file, struct model **out, struct error *e) {
     *out = NULL;
     struct model *m = mem_new(1, sizeof *m);
-    if (!m) {
-        gguf_close(&file);
-        return error_set(e, ERR_MEMORY, "no memory for a model");
-    }
+    if (!m) return error_set(e, ERR_MEMORY, "no memory for a model");
     m->file = file;
     struct binder b = {.m = m, .e = e};
     enum status s = config_read(file, &m->config, e);
@@ -230,8 +227,14 @@ enum status model_open(struct gguf *file, struct model **out, struct error *e) {
                 : error_set(e, ERR_MEMORY, "%s: no memory for %u layers", gguf_name(file), m->config.n_layer);
     }
     mem_free(b.used);
-    if (s) model_close(&m);
+    if (s) m->file = NULL, model_close(&m);
     *out = m;
+    return s;
+}
+
+enum status model_open(struct gguf *file, struct model **out, struct error *e) {
+    enum status s = model_try(file, out, e);
+    if (s) gguf_close(&file);
     return s;
 }
 

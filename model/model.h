@@ -55,6 +55,8 @@ struct model {
 
 /* Takes over `file` (closed with the model, also on failure).  Errors name the tensor, its shape and what was wanted. */
 enum status model_open(struct gguf *file, struct model **out, struct error *e);
+/* The same, but after a failure `file` is still the caller's. */
+enum status model_try(struct gguf *file, struct model **out, struct error *e);
 void model_close(struct model **m);
 
 /* Brings all matrices into the layout of the kernels, in memory of its own (huge pages where the system has them); the file's pages

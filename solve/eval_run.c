@@ -10,8 +10,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "solve/report.h"
 #include "base/progress.h"
+#include "solve/report.h"
 
 struct crowd {
     struct eval_run *r;
@@ -46,6 +46,18 @@ static void score_from_line(struct score *s, const json_t *line, double *seconds
     *seconds = fmax(*seconds, json_number_value(json_object_get(line, "elapsed")));
 }
 
+/* The first result of a problem that is not in the input; NULL: there is none. */
+static const char *foreign_id(const struct eval_run *r) {
+    const char *id;
+    json_t *line;
+    json_object_foreach(r->results->lines, id, line) {
+        uint32_t i = 0;
+        while (i < r->problems->n && strcmp(r->problems->items[i].id, id)) i++;
+        if (i == r->problems->n) return id;
+    }
+    return NULL;
+}
+
 static enum status take_old(struct eval_run *r, struct error *e) {
     size_t found = 0;
     for (uint32_t i = 0; r->results && i < r->problems->n; i++) {
@@ -55,7 +67,9 @@ static enum status take_old(struct eval_run *r, struct error *e) {
         found++;
     }
     if (!r->results || found == json_object_size(r->results->lines)) return OK;
-    return error_set(e, ERR_INPUT, "%s: holds results of problems that are not in the input", r->results->path);
+    const char *id = foreign_id(r);
+    return error_set(e, ERR_INPUT, "%s: holds a result for \"%s\", which is not in the input", r->results->path,
+                     id ? id : "?");
 }
 
 /* ---- workers ---- */
@@ -69,7 +83,7 @@ static void write_ready(struct crowd *c) {
         json_t **line = &c->lines[c->written];
         if (!*line) continue; /* was there before */
         json_object_set_new(*line, "elapsed", json_real(elapsed(c)));
-        if (r->results) c->status = results_append(r->results, *line, &c->e);
+        if (r->results && (c->status = results_append(r->results, *line, &c->e))) break;
         json_decref(*line);
         *line = NULL;
     }
@@ -123,6 +137,16 @@ static void run_workers(struct crowd *c) {
     for (int i = 0; i < n; i++) pthread_join(threads[i], NULL);
 }
 
+/* A problem that was finished before one that was cancelled is not in the file: it is solved again, and not counted
+ * now. */
+static void forget_unwritten(struct crowd *c) {
+    for (uint32_t i = 0; i < c->r->problems->n; i++) {
+        if (!c->lines[i]) continue;
+        if (c->r->results) c->r->scores[i].done = false;
+        json_decref(c->lines[i]);
+    }
+}
+
 enum status eval_run(struct eval_run *r, struct error *e) {
     struct crowd c = {.r = r, .lock = PTHREAD_MUTEX_INITIALIZER, .start_ns = clock_ns()};
     r->seconds = 0;
@@ -143,7 +167,7 @@ enum status eval_run(struct eval_run *r, struct error *e) {
         if (s && e) *e = c.e;
         r->seconds = elapsed(&c);
     }
-    for (uint32_t i = 0; i < r->problems->n; i++) json_decref(c.lines[i]);
+    forget_unwritten(&c);
     mem_free(c.lines);
     return s;
 }

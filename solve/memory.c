@@ -37,20 +37,28 @@ size_t memory_peak(void) {
     return kb << 10;
 }
 
+static const char *const kv_lines[KV_TYPES] = {
+    [KV_I16] = "keys and values of one branch, i16; forks share it",
+    [KV_F16] = "keys and values of one branch, f16; forks share it",
+    [KV_F32] = "keys and values of one branch, f32; forks share it",
+    [KV_Q8_0] = "keys and values of one branch, q8_0; forks share it",
+};
+
 static void add(struct memory_figure *f, const char *name, size_t bytes, const char *what) {
     f->lines[f->n++] = (struct memory_line){name, bytes, what};
     f->total += bytes;
 }
 
-void memory_of_run(const struct model *m, uint32_t ctx, size_t tok_bytes, size_t program_bytes,
+void memory_of_run(const struct model *m, uint32_t ctx, enum kv_type type, size_t tok_bytes, size_t program_bytes,
                    struct memory_figure *f) {
     enum { ROWS = 512, COPIES = 3 }; /* as cmd_run.c asks: rows of a pass; logits, probabilities and their ids */
     const size_t RUNNING = 3 << 20;  /* code and stacks that a run touches and `inspect` does not; measured */
-    struct engine_params p = {.n_pages = (ctx + KV_PAGE - 1) / KV_PAGE, .max_tokens = ctx, .max_rows = ROWS};
+    struct engine_params p = {
+        .n_pages = (ctx + KV_PAGE - 1) / KV_PAGE, .max_tokens = ctx, .max_rows = ROWS, .kv_type = type};
     struct engine_memory engine = engine_memory(m, &p);
     *f = (struct memory_figure){.ctx = ctx};
     add(f, "weights", model_weight_bytes(m, false), "in the layout of the kernels; the file is not kept");
-    add(f, "kv", engine.kv, "keys and values of one branch, f16; forks share it");
+    add(f, "kv", engine.kv, kv_lines[type]);
     add(f, "buffers", engine.buffers, "one pass of 512 rows, and the angles of all positions");
     add(f, "logits", (size_t)m->head.rows * COPIES * sizeof(float), "and what sampling needs");
     add(f, "vocabulary", gguf_header_bytes(m->file) + tok_bytes, "the keys of the file, and tables made of them");

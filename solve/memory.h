@@ -28,9 +28,9 @@ size_t memory_heap(void);
 size_t memory_resident(void);
 size_t memory_peak(void); /* the most that was ever resident */
 
-/* `ponder run` with a context of ctx tokens, K and V as f16.  tok_bytes: what tok_open took (by memory_heap); program_bytes: what
+/* `ponder run` with a context of ctx tokens, K and V as `type`.  tok_bytes: what tok_open took (by memory_heap); program_bytes: what
  * was resident before anything was opened. */
-void memory_of_run(const struct model *m, uint32_t ctx, size_t tok_bytes, size_t program_bytes,
+void memory_of_run(const struct model *m, uint32_t ctx, enum kv_type type, size_t tok_bytes, size_t program_bytes,
                    struct memory_figure *f);
 
 #endif

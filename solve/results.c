@@ -31,6 +31,15 @@ static enum status open_locked(struct results *r, struct error *e) {
     return io_error(r, "cannot be locked", e);
 }
 
+/* What the lines do not depend on: another run may go on with another value, and says so. */
+static const char *const surroundings[] = {"git", "host", "cpu", "kernels", "threads", "in_flight"};
+
+static bool is_surrounding(const char *name) {
+    bool found = false;
+    for (size_t i = 0; i < sizeof surroundings / sizeof *surroundings; i++) found |= !strcmp(name, surroundings[i]);
+    return found;
+}
+
 static bool same_json(const json_t *a, const json_t *b) {
     char *x = json_dumps(a, REPORT_JSON | JSON_ENCODE_ANY), *y = json_dumps(b, REPORT_JSON | JSON_ENCODE_ANY);
     bool same = x && y && !strcmp(x, y);
@@ -51,14 +60,37 @@ static enum status differs(const struct results *r, const char *name, const json
     return ERR_INPUT;
 }
 
-static enum status check_header(const struct results *r, const json_t *there, const json_t *here, struct error *e) {
+static enum status check_header(struct results *r, json_t *there, const json_t *here, struct error *e) {
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)here, name, value) {
         const json_t *other = json_object_get(there, name);
-        if (strcmp(name, "started") && (!other || !same_json(value, other))) return differs(r, name, other, value, e);
+        bool free = is_surrounding(name) || !strcmp(name, "started");
+        if (!free && (!other || !same_json(value, other))) return differs(r, name, other, value, e);
     }
+    r->header = json_incref(there);
     return OK;
+}
+
+/* {"continued":{"threads":4,...}}: what was different from there on. */
+static enum status take_continued(struct results *r, const json_t *changed, long number, struct error *e) {
+    if (!json_is_object(changed) || json_object_update(r->header, (json_t *)changed))
+        return error_set(e, ERR_INPUT, "%s:%ld: \"continued\" is no object", r->path, number);
+    return OK;
+}
+
+/* Adds such a line, if need be. */
+static enum status note_changes(struct results *r, const json_t *here, struct error *e) {
+    json_t *changed = json_object(), *line = json_pack("{s:O}", "continued", changed);
+    enum status s = changed && line ? OK : error_set(e, ERR_MEMORY, "%s: no memory for a line", r->path);
+    for (size_t i = 0; !s && i < sizeof surroundings / sizeof *surroundings; i++) {
+        json_t *new = json_object_get(here, surroundings[i]), *old = json_object_get(r->header, surroundings[i]);
+        if (new && !(old && same_json(new, old))) json_object_set(changed, surroundings[i], new);
+    }
+    if (!s && json_object_size(changed)) s = results_append(r, line, e);
+    json_decref(changed);
+    json_decref(line);
+    return s;
 }
 
 /* One whole line that was there. */
@@ -71,6 +103,8 @@ static enum status take_line(struct results *r, const char *line, size_t size, l
     if (!json_is_object(object))
         s = error_set(e, ERR_INPUT, "%s:%ld: not a JSON object: %s", r->path, number, why.text);
     else if (number == 1) s = check_header(r, object, header, e);
+    else if (json_object_get(object, "continued"))
+        s = take_continued(r, json_object_get(object, "continued"), number, e);
     else if (!id) s = error_set(e, ERR_INPUT, "%s:%ld: a result without \"id\"", r->path, number);
     else if (json_object_get(r->lines, id))
         s = error_set(e, ERR_INPUT, "%s:%ld: a second result for \"%s\"", r->path, number, id);
@@ -131,7 +165,7 @@ enum status results_open(const char *path, const json_t *header, struct results 
     enum status s = r->lines ? open_locked(r, e) : error_set(e, ERR_MEMORY, "%s: no memory", path);
     if (!s) s = read_lines(r, header, e);
     if (!s && ftruncate(r->fd, (off_t)r->size)) s = io_error(r, "a torn last line cannot be cut", e);
-    if (!s && !r->size) s = results_append(r, header, e);
+    if (!s) s = r->size ? note_changes(r, header, e) : results_append(r, header, e);
     if (s) results_close(r);
     return s;
 }
@@ -139,5 +173,6 @@ enum status results_open(const char *path, const json_t *header, struct results 
 void results_close(struct results *r) {
     if (r->fd >= 0) close(r->fd);
     json_decref(r->lines);
-    r->fd = -1, r->lines = NULL;
+    json_decref(r->header);
+    r->fd = -1, r->lines = r->header = NULL;
 }

@@ -4,6 +4,7 @@
  *
  *   {"format":"ponder-results","version":1,...}     the run's header: what made these lines
  *   {"id":"1",...}                                  one line a problem, fsynced
+ *   {"continued":{"threads":1}}                     another run goes on, where lines do not depend on what differs
  *   {"id":"2",...
  *                 \_ a torn last line: cut off when the file is opened again */
 #ifndef PONDER_RESULTS_H
@@ -16,12 +17,15 @@
 struct results {
     const char *path;
     int fd;
-    size_t size;   /* bytes of whole lines */
-    json_t *lines; /* those that were there, by id */
+    size_t size;    /* bytes of whole lines */
+    json_t *lines;  /* those that were there, by id */
+    json_t *header; /* the one that was there, with what "continued" lines changed; NULL: the file is new */
 };
 
-/* Makes the file, or continues it: locks it (ERR_IO when another process has it), cuts a torn last line, and compares the
- * header (ERR_INPUT names the first field that differs; "started" may).  A file that holds something else is not touched. */
+/* Makes the file, or continues it: locks it (ERR_IO when another process has it), cuts a torn last line, and
+ * compares the header (ERR_INPUT names the first field that differs).  "started" may differ, and what results do not
+ * depend on: git, host, cpu, kernels, threads and in_flight, which a line of their own then records.  A file that
+ * holds something else is not touched. */
 enum status results_open(const char *path, const json_t *header, struct results *r, struct error *e);
 /* Adds a line and makes it durable.  After a failure (disk full) the file is as it was before the call. */
 enum status results_append(struct results *r, const json_t *line, struct error *e);

@@ -120,8 +120,8 @@ static size_t page_bytes(const struct model_config *c, enum kv_type type) {
 
 static uint32_t pages_of(uint32_t n_tokens) { return (n_tokens + KV_PAGE - 1) / KV_PAGE; }
 
-size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens) {
-    return pages_of(n_tokens) * page_bytes(c, KV_I16);
+size_t session_kv_bytes(const struct model_config *c, enum kv_type type, uint32_t n_tokens) {
+    return pages_of(n_tokens) * page_bytes(c, type);
 }
 
 const char *session_cache_name(enum kv_type type) {

@@ -5,9 +5,9 @@
 #define PONDER_SESSION_H
 
 #include "cli/args.h"
-#include "weights/hub/hub.h"
 #include "model/engine.h"
 #include "search/eval_model.h"
+#include "weights/hub/hub.h"
 
 struct session_options {
     const char *model, *prm, *prm_kind;
@@ -163,7 +163,7 @@ enum status session_hash(const char *name, const char *role, uint64_t *hash, str
 uint64_t hash_bytes(const void *data, size_t size);
 
 /* KV bytes of one branch of n_tokens. */
-size_t session_kv_bytes(const struct model_config *c, uint32_t n_tokens);
+size_t session_kv_bytes(const struct model_config *c, enum kv_type type, uint32_t n_tokens);
 
 /* CPUs that this process may use. */
 int cpu_count(void);

@@ -288,6 +288,48 @@ t_results_of_another_run_are_refused() {
     head -n 12 many.txt >fewer.txt
     refuses 1 '"input" is' many --input fewer.txt -o other.jsonl && same whole.jsonl other.jsonl
 }
+t_a_run_goes_on_with_other_threads_and_says_so() {
+    whole_run
+    head -n 9 whole.jsonl >moved.jsonl
+    local before after
+    before=$(field elapsed moved.jsonl)
+    expect 0 many -t 1 --in-flight 3 -o moved.jsonl && has moved.jsonl '{"continued":{' && has moved.jsonl '"in_flight":3' || return 1
+    [ "$(grep -c continued moved.jsonl)" = 1 ] && [ "$(field n out)" = "$(grep -c '"id"' moved.jsonl)" ] || { say "not counted once"; return 1; }
+    counts whole.out >one
+    counts out >two
+    same one two || return 1
+    after=$(field elapsed moved.jsonl) # goes on from what was there
+    awk "BEGIN { exit !($after > $before) }" || { say "elapsed was $before, then $after"; return 1; }
+    cp moved.jsonl again.jsonl
+    expect 0 many -t 1 --in-flight 3 -o again.jsonl && same moved.jsonl again.jsonl || return 1
+    sed 's/"host":"[^"]*"/"host":"elsewhere"/; s/"git":"[^"]*"/"git":"old"/' whole.jsonl | head -n 5 >moved.jsonl
+    expect 0 many -o moved.jsonl && has moved.jsonl '{"continued":{"git":' && has moved.jsonl '"host":"elsewhere"'
+}
+t_foreign_results_are_refused_by_name() {
+    whole_run
+    sed 's/"id":"3"/"id":"odd one"/' whole.jsonl >foreign.jsonl
+    cp foreign.jsonl copy
+    refuses 1 'a result for "odd one"' many -o foreign.jsonl && same foreign.jsonl copy
+}
+t_two_evals_on_one_file() {
+    whole_run
+    "$ponder" "${many[@]}" -o both.jsonl >out1 2>err1 &
+    local first=$! a b
+    "$ponder" "${many[@]}" -o both.jsonl >out2 2>err2
+    b=$?
+    wait $first
+    a=$?
+    # Whoever came second was refused, or found the work done.
+    [ $((a + b)) -le 1 ] || { say "exit codes $a and $b: $(cat err1 err2)"; return 1; }
+    [ $((a + b)) = 0 ] || grep -q 'another process' err1 err2 || { cat err1 err2 >&2; return 1; }
+    is_whole both.jsonl
+}
+t_exit_codes_of_solve() {
+    expect 0 "$ponder" solve -q --search greedy "1 1 4 6" || return 1 # right
+    expect 1 "$ponder" solve -q --search greedy "1 1 1 1" || return 1 # nothing reaches 24
+    expect 2 "$ponder" solve -q --search nonsense "1 1 4 6" || return 1
+    expect 1 "$ponder" solve -q -m no.gguf "1 1 4 6"
+}
 t_other_files_are_left_alone() {
     echo "a letter" >letter
     cp letter copy
@@ -320,7 +362,8 @@ t_ctrl_c_stops_cleanly_and_the_run_goes_on_later() {
     # a shell without job control starts background commands with SIGINT ignored: SIGTERM is handled the same way
     interrupt TERM stopped.jsonl || return 1
     [ "$code" = 1 ] || { say "exit code $code, expected 1: $(cat err)"; return 1; }
-    has err 'the same command goes on' && [ "$(field n out)" = "$(sed 1d stopped.jsonl | wc -l)" ] || return 1
+    has err 'the same command goes on' || return 1
+    [ "$(field n out)" = "$(sed 1d stopped.jsonl | wc -l)" ] || { say "$(field n out) counted, $(sed 1d stopped.jsonl | wc -l) in the file"; return 1; }
     expect 0 many -o stopped.jsonl && is_whole stopped.jsonl
 }
 t_a_folder_that_cannot_be_written() {
@@ -435,6 +478,17 @@ t_run_stories_as_llama_cpp_does() {
     refuses 1 'another vocabulary' "$ponder" -q -m "$model" --task game24 "4 7 8 8"
 }
 t_inspect_shows_what_is_inside() { expect 0 "$ponder" inspect && has out game24-policy-small && has out game24-prm && has out 'general.architecture' && has out 'KV cache' && has out 'reward model'; }
+t_inspect_begins_with_what_a_run_costs() {
+    expect 0 "$ponder" inspect -m game24-policy && lacks out blk.0.attn_q.weight && has out 'KV cache: i16' && has out 'branch, i16' || return 1
+    [ "$(grep -n 'together' out | cut -d: -f1)" -lt "$(grep -n 'general.architecture' out | cut -d: -f1)" ] || { say "keys come first"; return 1; }
+    expect 0 "$ponder" inspect -m game24-policy --tensors -ctk f32 && has out blk.0.attn_q.weight && has out 'branch, f32' || return 1
+    expect 0 "$ponder" inspect -m game24-policy --json && one_line out && has out '"kv_type":"i16"' || return 1
+    local i16 f32
+    i16=$(sed -n 's/.*"kv":\([0-9]*\).*/\1/p' out)
+    "$ponder" inspect -m game24-policy --json -ctk f32 >out 2>err
+    f32=$(sed -n 's/.*"kv":\([0-9]*\).*/\1/p' out)
+    [ "$f32" -gt $((i16 * 3 / 2)) ] || { say "i16 $i16, f32 $f32 bytes"; return 1; }
+}
 t_inspect_announces_the_memory_of_a_run() {
     local total peak
     expect 0 "$ponder" inspect -m game24-policy && has out 'together' && has out 'full context of 256 tokens' || return 1

@@ -137,7 +137,7 @@ static void print_escapes_untrusted_text(void **state) {
     pad(&m, 32), put_f32(&m, 1);
     if (open_bytes_of(&m, m.size, &g, &copy, &e) != OK) fail_msg("%s", e.text);
     FILE *to = open_memstream(&text, &size);
-    gguf_print(g, to);
+    gguf_print(g, true, to);
     fclose(to);
     for (size_t i = 0; i < size; i++)
         if (((uint8_t)text[i] < 0x20 && text[i] != '\n') || text[i] == 0x7f)

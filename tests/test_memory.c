@@ -63,8 +63,8 @@ static void test_lines(void **state) {
     arch_write("llama", NULL, NULL, path);
     GOOD(gguf_open(path, &g, &e));
     GOOD(model_open(g, &m, &e));
-    memory_of_run(m, 1000, 7, 11, &f);
-    memory_of_run(m, 2000, 7, 11, &longer);
+    memory_of_run(m, 1000, KV_I16, 7, 11, &f);
+    memory_of_run(m, 2000, KV_I16, 7, 11, &longer);
     size_t sum = 0;
     for (int i = 0; i < f.n; i++) {
         sum += f.lines[i].bytes;

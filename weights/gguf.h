@@ -83,8 +83,8 @@ double gguf_array_f64(const struct gguf *g, const char *key, size_t i);
 void gguf_forget(const struct gguf *g, const void *data, size_t size_bytes);
 size_t gguf_memory_bytes(const struct gguf *g);
 
-/* Prints every key with its value (arrays: kind, count and first elements) and every tensor: `ponder inspect`. */
-void gguf_print(const struct gguf *g, FILE *to);
+/* Prints every key with its value (arrays: kind, count and first elements) and, if asked, every tensor. */
+void gguf_print(const struct gguf *g, bool tensors, FILE *to);
 /* The same as one JSON object: name, version, bytes, keys, tensors.  Arrays are {"kind","n","first"}. */
 void gguf_print_json(const struct gguf *g, FILE *to);
 /* Bytes before the tensors: keys, vocabulary, names. */

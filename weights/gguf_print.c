@@ -94,7 +94,7 @@ static void print_tensor(const struct gguf_tensor *t, FILE *to) {
     fprintf(to, "  %-44s %-8s [%s] %zu bytes\n", name, type_info(t->type)->name, shape, t->size_bytes);
 }
 
-void gguf_print(const struct gguf *g, FILE *to) {
+void gguf_print(const struct gguf *g, bool tensors, FILE *to) {
     char name[4 * SHOWN_TEXT + 4];
     size_t data_bytes = 0;
     uint64_t n_weights = 0;
@@ -108,5 +108,5 @@ void gguf_print(const struct gguf *g, FILE *to) {
     fprintf(to, "%zu keys\n", g->n_keys);
     for (size_t i = 0; i < g->n_keys; i++) print_key(&g->keys[i], to);
     fprintf(to, "%zu tensors, %" PRIu64 " weights, %zu bytes\n", g->n_tensors, n_weights, data_bytes);
-    for (size_t i = 0; i < g->n_tensors; i++) print_tensor(&g->tensors[i], to);
+    for (size_t i = 0; tensors && i < g->n_tensors; i++) print_tensor(&g->tensors[i], to);
 }
