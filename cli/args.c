@@ -3,6 +3,7 @@
  * Next: main.c. */
 #include "cli/args.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -160,7 +161,8 @@ static int print_help(const struct args *a) {
     return EXIT_GOOD;
 }
 
-static bool is_flag(const char *word) { return word[0] == '-' && word[1]; }
+/* "-4 7 8 8" is a puzzle, if a wrong one. */
+static bool is_flag(const char *word) { return word[0] == '-' && word[1] && !isdigit((unsigned char)word[1]); }
 
 /* One flag at argv[*i]; moves *i over its value. */
 static int take_flag(struct args *a, int argc, char **argv, int *i) {

@@ -105,6 +105,8 @@ static int print_outcome(const struct solver *s, const struct problem *p, const 
     } else {
         if (task_has_words(p->task) && o->text) printf("%s\n\nanswer: ", o->text + strspn(o->text, " \n"));
         print_answer(o, &term, stdout);
+        if (o->verdict == VERDICT_WRONG && p->task->oracle && p->task->oracle(p, "") == 0)
+            puts("there is no solution: nothing made of these numbers reaches the target");
         report_cost(&o->cost, o->ms / 1e3, stdout);
     }
     return o->finished && *o->answer && o->verdict != VERDICT_WRONG ? EXIT_GOOD : EXIT_FAILED;
@@ -153,7 +155,7 @@ static char *read_problem(const struct args *a, const struct options *o, int *co
         *code = args_failed(a, "no memory for the problem");
     } else {
         if (!args_join(a, text, MOST)) *code = args_wrong(a, "the problem has more than %d bytes", MOST - 1);
-        else if (!*text) *code = args_wrong(a, "a puzzle is missing, as in: ponder solve \"4 7 8 8\"");
+        else if (!*text) *code = args_wrong(a, "the problem is missing: a puzzle as in ponder solve \"4 7 8 8\", or a question");
         else return text;
     }
     mem_free(text);

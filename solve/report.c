@@ -44,7 +44,8 @@ json_t *report_outcome(const struct problem *p, const struct outcome *o) {
     json_object_set_new(object, "why", json_string(why_name(o->why)));
     json_object_set_new(object, "finished", json_integer(o->n_finished));
     if (*o->trouble) json_object_set_new(object, "trouble", json_string(o->trouble));
-    if (task_has_words(p->task) && o->text) json_object_set_new(object, "text", json_string(o->text));
+    const char *text = o->text ? o->text : o->unfinished; /* a cut chain is something to look at, if no answer */
+    if (task_has_words(p->task) && text) json_object_set_new(object, "text", json_string(text));
     report_add_ledger(object, &o->cost);
     json_object_set_new(object, "ms", json_real(o->ms));
     return object;

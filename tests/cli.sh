@@ -325,9 +325,11 @@ t_two_evals_on_one_file() {
     is_whole both.jsonl
 }
 t_exit_codes_of_solve() {
-    expect 0 "$ponder" solve -q --search greedy "1 1 4 6" || return 1 # right
+    expect 0 "$ponder" solve -q --search mcts --budget 64 --prm oracle "4 7 8 8" || return 1 # right
     expect 1 "$ponder" solve -q --search greedy "1 1 1 1" || return 1 # nothing reaches 24
+    has out 'there is no solution' || return 1
     expect 2 "$ponder" solve -q --search nonsense "1 1 4 6" || return 1
+    refuses 2 '"-4 7 8 8"' "$ponder" "-4 7 8 8" && refuses 2 'the problem is missing' "$ponder" solve "" || return 1
     expect 1 "$ponder" solve -q -m no.gguf "1 1 4 6"
 }
 t_other_files_are_left_alone() {

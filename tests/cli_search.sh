@@ -84,6 +84,10 @@ t_eval_of_gsm8k() {
     expect 0 eval_q --json -o r.jsonl -t 1 && timeless r.jsonl >a && timeless copy >b && same a b || return 1
     refuses 1 '"max_depth" is 32 there and 9 here' eval_q --max-depth 9 -o r.jsonl -t 1
 }
+t_a_cut_chain_keeps_its_text() {
+    expect 0 eval_q -o cut.jsonl -t 1 --search greedy --max-step-tokens 3 && has cut.jsonl '"answer":null' || return 1
+    [ "$(grep -c '"answer":null.*"text":" [0-9]' cut.jsonl)" -ge 1 ] || { say "no text: $(cat cut.jsonl)"; return 1; }
+}
 t_eval_is_the_same_alone_and_in_a_crowd() {
     eval_q -o alone.jsonl -t 1 --in-flight 1 >out 2>err && eval_q -o crowd.jsonl -t 2 --in-flight 3 >out 2>err || { cat err >&2; return 1; }
     timeless alone.jsonl >a && timeless crowd.jsonl >b && same a b
