@@ -580,6 +580,42 @@ t_quantize_and_run() {
         refuses 2 'is the file that is read' "$ponder" quantize own.gguf "$name" Q4_0 && same tiny.gguf own.gguf || return 1
     done
 }
+# hf_folder NAME HEADS: a llama of one layer, all weights 0, as a folder; its words are a, b and ab.
+hf_folder() {
+    local at=0 header='{' line name rows cols size
+    mkdir -p "$1"
+    printf '{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":8,"intermediate_size":16,"num_attention_heads":%s,"num_hidden_layers":1,"vocab_size":3,"max_position_embeddings":64,"rms_norm_eps":1e-5,"rope_theta":10000.0,"tie_word_embeddings":true,"eos_token_id":0}' "$2" >"$1/config.json"
+    printf '{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"decoder":{"type":"ByteLevel"},"added_tokens":[]}' >"$1/tokenizer.json"
+    while read -r name rows cols; do
+        size=$((4 * rows * cols))
+        line="[$rows,$cols]"
+        [ "$cols" != 1 ] || line="[$rows]"
+        header="$header\"model.$name.weight\":{\"dtype\":\"F32\",\"shape\":$line,\"data_offsets\":[$at,$((at + size))]},"
+        at=$((at + size))
+    done <<'END'
+embed_tokens 3 8
+layers.0.input_layernorm 8 1
+layers.0.mlp.down_proj 8 16
+layers.0.mlp.gate_proj 16 8
+layers.0.mlp.up_proj 16 8
+layers.0.post_attention_layernorm 8 1
+layers.0.self_attn.k_proj 8 8
+layers.0.self_attn.o_proj 8 8
+layers.0.self_attn.q_proj 8 8
+layers.0.self_attn.v_proj 8 8
+norm 8 1
+END
+    header="${header%,}}"
+    { printf "\\x$(printf %02x $((${#header} % 256)))\\x$(printf %02x $((${#header} / 256)))\\0\\0\\0\\0\\0\\0%s" "$header" && head -c $at /dev/zero; } >"$1/model.safetensors"
+}
+t_convert_a_folder() {
+    hf_folder good 1 && hf_folder bad 2 # heads of 4 are too small
+    expect 0 "$ponder" convert good c.gguf && has err '11 tensors' && expect 0 "$ponder" tokenize -m c.gguf -p abba && [ "$(cat out)" = '2 1 0' ] || { cat out err >&2; return 1; }
+    expect 0 "$ponder" logits -m c.gguf --tokens 0,1 -o c.f32 && expect 0 "$ponder" logits -m good --tokens 0,1 -o f.f32 && same c.f32 f.f32 && [ "$(wc -c <c.f32)" = 24 ] || return 1
+    refuses 1 'head dimension 4' "$ponder" convert bad b.gguf || return 1
+    [ ! -e b.gguf ] || { say "a file that nothing can open was written"; return 1; }
+    refuses 2 'no type to write' "$ponder" convert good d.gguf --type Q9_9 && refuses 2 'expected FOLDER OUT.gguf' "$ponder" convert good && [ ! -e d.gguf ]
+}
 t_perplexity_of_a_text() {
     tiny_file || return 1
     for i in $(seq 200); do echo " 4 7 8 8 -> 24"; done >text
