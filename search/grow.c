@@ -134,6 +134,7 @@ enum status run_grow(struct run *r) {
     run_look(r);
     r->n_made = 0;
     while (r->n_made < r->n_tries && r->tries[r->n_made].child) r->n_made++;
+    r->n_steps += r->n_made;
     return s == ERR_FULL || was_cancelled(r, s) ? OK : s;
 }
 

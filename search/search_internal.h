@@ -61,8 +61,10 @@ struct run {
     branch_id *branches; /* [cap] */
     float *values;       /* [cap] */
     /* state */
-    bool split;   /* KV was short: a batch had to be cut in parts */
-    bool stopped; /* res->why is final */
+    uint64_t n_steps;        /* made in this run */
+    enum why_stopped scarce; /* the limit that run_affords found the nearest */
+    bool split;              /* KV was short: a batch had to be cut in parts */
+    bool stopped;            /* res->why is final */
 };
 
 /* False when a limit is reached, cancelled, or run_stop was called: the loop ends with res->why set. */
@@ -96,6 +98,49 @@ enum status run_settle(struct run *r);
 /* Values for the open nodes that an earlier run left without one. */
 enum status run_score_missing(struct run *r);
 
+/* Limits as a plan (plan.c). */
+/* Has it another limit than a number of simulations? */
+bool run_is_limited(const struct run *r);
+/* How many more of what has been done `done` times in this run the rest of the limits pays for; 1 when nothing is known yet,
+ * INFINITY without limits.  Sets r->scarce. */
+double run_affords(struct run *r, double done);
+/* Steps of a round whose chains have `depth` steps: `want`, or fewer, so that what is left lasts to the usual end of a chain. */
+uint64_t run_round(struct run *r, uint64_t want, uint32_t depth);
+/* Chains side by side: what the user said, or what a limit pays for, or the fallback. */
+uint64_t run_width(struct run *r, uint64_t fallback);
+/* One chain from the prompt to its end. */
+enum status run_chain(struct run *r);
+/* The same as the first thing of a limited run: it shows what a step costs and how long chains are, and is an answer at any stop. */
+enum status run_probe(struct run *r);
+
+/* A population of chains, round by round (wave.c):
+ *
+ *     wave_open
+ *     while (wave_is_open && run_go)
+ *         share[i] = ...          steps wanted below tips[i]
+ *         wave_grow               next[j] is a step below tips[from[j]]; complete chains stay as they are
+ *         tips = ...              those of next that go on, and wave_prune for the others
+ *     wave_close                                                                                        */
+struct wave {
+    uint32_t *tips, *share; /* [cap]; at first the prompt alone */
+    uint32_t n, cap;
+    uint32_t *next, *from; /* [2 cap] in the order of the slots they come from */
+    uint32_t n_next;
+};
+/* cap: most tips, and most steps of a round.  To be closed on failure too. */
+enum status wave_open(struct run *r, struct wave *w, uint64_t cap);
+void wave_close(struct wave *w);
+/* Is there a chain that is not complete? */
+bool wave_is_open(const struct run *r, const struct wave *w);
+/* Makes share[i] steps below each tip.  An open tip with a share of 0 is given up, and so are steps that were cut or are
+ * dead.  r->stopped: not all were made. */
+enum status wave_grow(struct run *r, struct wave *w);
+/* The chain is given up. */
+void wave_prune(struct run *r, uint32_t u);
+/* By value, of equal ones the first in the tree. */
+bool wave_ranks_before(const struct tree *t, uint32_t a, uint32_t b);
+void wave_sort(const struct run *r, struct wave *w);
+
 /* The tree. */
 /* A new last child of `parent`, or, when merge, the twin with the same text and end.  The caller left room. */
 uint32_t tree_add(struct tree *t, const struct try *try, const struct step *step, uint32_t max_depth);
@@ -111,6 +156,7 @@ bool tree_part(const struct tree *t, uint32_t *a, uint32_t *b);
 double tree_logprob(const struct tree *t, uint32_t u);
 /* Mean of the backed-up values where there are visits, else the value. */
 double node_mean(const struct tree *t, uint32_t u);
+bool tree_has_finished(const struct tree *t);
 void tree_drop(struct tree *t, const struct evaluator *ev, uint32_t u);
 /* search_check without the pairwise test of branches: linear, cheap enough for an assert in the loop. */
 bool tree_check(const struct tree *t, struct error *e);

@@ -61,6 +61,12 @@ void tree_drop(struct tree *t, const struct evaluator *ev, uint32_t u) {
     t->nodes[u].flags &= ~(uint32_t)NODE_EVICTED;
 }
 
+bool tree_has_finished(const struct tree *t) {
+    for (uint32_t u = 1; u < t->n; u++)
+        if (t->nodes[u].flags & NODE_FINISHED) return true;
+    return false;
+}
+
 uint32_t tree_end_flag(enum step_end end, uint32_t depth, uint32_t max_depth) {
     switch (end) {
     case STEP_FINISHED: return NODE_FINISHED;

@@ -9,20 +9,10 @@ static struct search_room greedy_room(const struct search_params *common, const 
 }
 
 static enum status greedy_run(struct run *r, const void *params) {
-    enum status s = OK;
-    uint32_t tip = 0;
     (void)params;
     r->temperature = 0;
     r->score = SCORE_NONE;
-    r->ev->ledger->simulations++;
-    while (!s && !(r->t->nodes[tip].flags & NODE_TERMINAL) && run_go(r) && run_room(r, 1)) {
-        run_plan(r, tip, true);
-        if ((s = run_grow(r))) break;
-        if (!r->n_made) run_stop(r, WHY_KV_FULL);
-        else tip = r->tries[0].child;
-        s = run_settle(r);
-    }
-    return s;
+    return run_chain(r);
 }
 
 const struct strategy strategy_greedy = {

@@ -95,12 +95,6 @@ static void begin_dive(struct mcts *m, uint64_t left) {
     begin_path(m, best);
 }
 
-static bool has_finished(const struct run *r) {
-    for (uint32_t u = 1; u < r->t->n; u++)
-        if (r->t->nodes[u].flags & NODE_FINISHED) return true;
-    return false;
-}
-
 /* Takes back the visits from try i on, which could not be made. */
 static void cancel_visits(struct mcts *m, uint32_t i) {
     for (uint32_t j = i; j < m->r->n_tries; j++)
@@ -166,12 +160,16 @@ static enum status search(struct mcts *m) {
     uint64_t left = r->simulations ? r->simulations : UINT64_MAX;
     uint64_t dive = r->common->max_depth <= left / 4 ? r->common->max_depth : 0; /* tries kept back for begin_dive */
     for (; !s && left && run_go(r); left -= r->n_tries) {
-        uint64_t reserve = left > dive + m->p->batch || has_finished(r) ? 0 : dive;
-        uint32_t n = run_room(r, left > reserve ? left - reserve : 1);
+        double more = run_affords(r, (double)r->n_steps);
+        if (more < 1 && tree_has_finished(r->t)) run_stop(r, r->scarce);
+        if (r->stopped) break;
+        uint64_t rest = more < 1 ? 1 : more < (double)left ? (uint64_t)more : left;
+        uint64_t reserve = rest > dive + m->p->batch || tree_has_finished(r->t) ? 0 : dive;
+        uint32_t n = run_room(r, rest > reserve ? rest - reserve : 1);
         if (!n) break;
-        if (left > reserve)
+        if (rest > reserve)
             while (r->n_tries < n && begin_visit(m)) {}
-        else begin_dive(m, left);
+        else begin_dive(m, rest);
         s = simulate(m);
     }
     if (!left) run_stop(r, WHY_SIMULATIONS);
@@ -191,7 +189,9 @@ static enum status mcts_run(struct run *r, const void *params) {
     r->merge = true;
     r->pick = m.p->pick;
     r->stop_value = m.p->stop_value;
-    enum status s = adopt(&m);
+    r->on.keep = true; /* every step may be gone on from */
+    enum status s = run_probe(r);
+    if (!s) s = adopt(&m);
     return s ? s : search(&m);
 }
 

@@ -1,6 +1,8 @@
 /* sample.c: N independent chains; the answer is the best one (bon), or a weighted (weighted) or plain vote (maj).
  * Not a tree search: chains share the prompt's KV and nothing else.
  * Next: beam.c, which gives up bad chains early. */
+#include <math.h>
+
 #include "base/mem.h"
 #include "search/search_internal.h"
 
@@ -14,16 +16,30 @@ struct bon_params {
 struct window {
     uint32_t *tips; /* [cap] */
     uint32_t n, width;
-    uint64_t n_chains; /* to start in all */
+    uint64_t n_chains; /* still to start */
+    uint64_t n_ended, n_seen;
 };
+
+/* How many chains may be started now.  With a limit: one first, then at most half as many side by side as the rest pays for, so that
+ * chains in lockstep are not all cut before their last step.  Those under way count as half done. */
+static uint64_t may_start(struct run *r, struct window *w) {
+    if (!run_is_limited(r)) return w->n_chains;
+    if (w->n && w->n_ended == w->n_seen) return 0; /* nothing new is known */
+    w->n_seen = w->n_ended;
+    double half = w->n / 2.0, more = run_affords(r, (double)w->n_ended + half) - half;
+    if (more < 1) return !w->n && !tree_has_finished(r->t); /* without an answer one more is always tried */
+    double side = fmax(1, more / 2);
+    return side > w->n ? (uint64_t)side - w->n : 0;
+}
 
 /* Fills the window up with new chains: tips at the prompt. */
 static void refill(struct run *r, struct window *w) {
-    while (w->n < w->width && w->n_chains) {
+    for (uint64_t some = may_start(r, w); w->n < w->width && w->n_chains && some; some--) {
         w->tips[w->n++] = 0;
         w->n_chains--;
         r->ev->ledger->simulations++;
     }
+    if (!w->n) run_stop(r, r->scarce);
 }
 
 /* Moves the tips to the new steps and closes the gaps of complete chains. */
@@ -31,7 +47,8 @@ static void advance(struct run *r, struct window *w) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < w->n; i++) {
         uint32_t tip = i < r->n_made ? r->tries[i].child : w->tips[i];
-        if (!(r->t->nodes[tip].flags & NODE_TERMINAL)) w->tips[kept++] = tip;
+        if (r->t->nodes[tip].flags & NODE_TERMINAL) w->n_ended++;
+        else w->tips[kept++] = tip;
     }
     w->n = kept;
 }

@@ -1,0 +1,97 @@
+/* wave.c: a population of chains that is extended round by round: what beam, dvts, rebase, particle and others have in common.
+ * Not a choice: which chains go on, and how often, is the strategy's.
+ * Next: search/strategies/beam.c. */
+#include "base/mem.h"
+#include "search/search_internal.h"
+
+enum status wave_open(struct run *r, struct wave *w, uint64_t cap) {
+    *w = (struct wave){.n = 1, .cap = cap < r->t->cap ? (uint32_t)cap : r->t->cap};
+    if (!w->cap) w->cap = 1;
+    w->tips = mem_new(w->cap, sizeof *w->tips);
+    w->share = mem_new(w->cap, sizeof *w->share);
+    w->next = mem_new(2 * (size_t)w->cap, sizeof *w->next);
+    w->from = mem_new(2 * (size_t)w->cap, sizeof *w->from);
+    if (w->tips && w->share && w->next && w->from) return OK;
+    return error_set(r->e, ERR_MEMORY, "no memory for %u chains at a time", w->cap);
+}
+
+void wave_close(struct wave *w) { mem_free(w->tips), mem_free(w->share), mem_free(w->next), mem_free(w->from); }
+
+bool wave_is_open(const struct run *r, const struct wave *w) {
+    for (uint32_t i = 0; i < w->n; i++)
+        if (!(r->t->nodes[w->tips[i]].flags & NODE_TERMINAL)) return true;
+    return false;
+}
+
+void wave_prune(struct run *r, uint32_t u) {
+    r->t->nodes[u].flags |= NODE_PRUNED;
+    tree_drop(r->t, r->ev, u);
+    run_emit(r, EVENT_PRUNED, u);
+}
+
+static void add_next(struct wave *w, uint32_t u, uint32_t from) {
+    w->next[w->n_next] = u;
+    w->from[w->n_next++] = from;
+}
+
+/* Makes and scores the planned steps, which are in the order of their slots. */
+static enum status flush(struct run *r, struct wave *w) {
+    enum status s = run_grow(r);
+    if (r->n_made < r->n_tries) run_stop(r, WHY_KV_FULL);
+    if (!s) s = run_settle(r);
+    for (uint32_t i = 0, slot = 0; i < r->n_made && !s; i++) {
+        const struct try *try = &r->tries[i];
+        bool lost = r->t->nodes[try->child].flags & (NODE_TRUNCATED | NODE_DEAD);
+        while (w->tips[slot] != try->parent) slot++;
+        if (try->fresh && !lost) add_next(w, try->child, slot);
+        r->ev->ledger->simulations++;
+    }
+    r->n_tries = 0;
+    return s;
+}
+
+/* Complete chains were added at once, new steps when their batch was full: back to the order of the slots, whatever the batches. */
+static void sort_by_slot(struct wave *w) {
+    for (uint32_t i = 1; i < w->n_next; i++) {
+        uint32_t u = w->next[i], from = w->from[i], j = i;
+        for (; j && from < w->from[j - 1]; j--) w->next[j] = w->next[j - 1], w->from[j] = w->from[j - 1];
+        w->next[j] = u, w->from[j] = from;
+    }
+}
+
+enum status wave_grow(struct run *r, struct wave *w) {
+    enum status s = OK;
+    uint32_t room = run_room(r, r->cap);
+    w->n_next = 0;
+    for (uint32_t i = 0; i < w->n && room; i++) {
+        if (r->t->nodes[w->tips[i]].flags & NODE_TERMINAL) {
+            add_next(w, w->tips[i], i);
+            continue;
+        }
+        if (!w->share[i]) wave_prune(r, w->tips[i]);
+        for (uint32_t j = 0; j < w->share[i] && room; j++) {
+            run_plan(r, w->tips[i], j + 1 == w->share[i]);
+            if (r->n_tries < room) continue;
+            if ((s = flush(r, w))) return s;
+            room = run_go(r) ? run_room(r, r->cap) : 0;
+        }
+    }
+    s = flush(r, w);
+    sort_by_slot(w);
+    return s;
+}
+
+bool wave_ranks_before(const struct tree *t, uint32_t a, uint32_t b) {
+    if (t->nodes[a].value != t->nodes[b].value) return t->nodes[a].value > t->nodes[b].value;
+    return tree_path_compare(t, a, b) < 0;
+}
+
+/* Insertion by rank: populations are small, and equal inputs keep their order. */
+void wave_sort(const struct run *r, struct wave *w) {
+    for (uint32_t i = 1; i < w->n_next; i++) {
+        uint32_t u = w->next[i], from = w->from[i], j = i;
+        for (; j && wave_ranks_before(r->t, u, w->next[j - 1]); j--)
+            w->next[j] = w->next[j - 1], w->from[j] = w->from[j - 1];
+        w->next[j] = u, w->from[j] = from;
+    }
+}
