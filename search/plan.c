@@ -67,7 +67,7 @@ enum status run_chain(struct run *r) {
 }
 
 enum status run_probe(struct run *r) {
-    if (!run_is_limited(r) || r->t->n > 1) return OK;
+    if (!run_is_limited(r) || tree_has_finished(r->t)) return OK;
     bool merge = r->merge;
     r->merge = false;
     enum status s = run_chain(r);

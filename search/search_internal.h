@@ -18,14 +18,20 @@ enum score_when { SCORE_NONE, SCORE_FINISHED, SCORE_ALL }; /* which nodes the re
 
 enum pick { PICK_BEST, PICK_WEIGHTED, PICK_MAJORITY, PICK_VISITS }; /* finished chains -> one answer (pick.c) */
 
-/* Rows of tables of parameters that many strategies have; T: their struct. */
+/* Parameters that many strategies have, and their rows; T, f: the strategy's struct and the field of this type in it. */
+struct usual_params {
+    uint32_t batch, pick; /* enum pick */
+    float stop_value;     /* NEVER: no finished chain ends the search */
+};
+#define NEVER 2.0f
 /* clang-format off */
-#define PARAM_BATCH(T)      {"batch", "steps extended together", PARAM_COUNT, offsetof(T, batch), 1, 4096, NULL}
-#define PARAM_STOP_VALUE(T) {"stop-value", "stop at a finished chain of this value; above 1 = never", PARAM_REAL, offsetof(T, stop_value), 0, 1e6, NULL}
-#define PARAM_PICK(T)       {"pick", "finished chains -> one answer", PARAM_CHOICE, offsetof(T, pick), 0, 0, "best|weighted|majority"}
+#define USUAL_BATCH(T, f) {"batch", "steps extended together", PARAM_COUNT, offsetof(T, f.batch), 1, 4096, NULL}
+#define USUAL_PICK(T, f)  {"pick", "finished chains -> one answer", PARAM_CHOICE, offsetof(T, f.pick), 0, 0, "best|weighted|majority"}
+#define USUAL_STOP(T, f)  {"stop-value", "stop at a finished chain of this value; above 1 = never", PARAM_REAL, offsetof(T, f.stop_value), 0, 1e6, NULL}
+#define USUAL_PARAMS(T, f) USUAL_BATCH(T, f), USUAL_PICK(T, f), USUAL_STOP(T, f)
 /* clang-format on */
-enum { BATCH = 64 };
-#define NEVER 2.0f /* a stop value */
+#define USUAL(how)                                                                                                     \
+    { .batch = 64, .pick = how, .stop_value = NEVER }
 
 /* One run of a strategy, begun and ended by search_run.  Every loop has the same shape:
  *
@@ -127,8 +133,11 @@ struct wave {
     uint32_t *next, *from; /* [2 cap] in the order of the slots they come from */
     uint32_t n_next;
 };
-/* cap: most tips, and most steps of a round.  To be closed on failure too. */
-enum status wave_open(struct run *r, struct wave *w, uint64_t cap);
+/* Takes the parameters over, looks at a first chain when there is a limit, and makes room for as many tips, and steps of a round, as
+ * the user or the limit says, else `fallback`: a multiple of `unit`, at least one.  To be closed on failure too. */
+enum status wave_open(struct run *r, struct wave *w, const struct usual_params *p, uint64_t fallback, uint32_t unit);
+/* The room of a population of n chains. */
+struct search_room wave_room(const struct search_params *common, const struct usual_params *p, uint64_t fallback);
 void wave_close(struct wave *w);
 /* Is there a chain that is not complete? */
 bool wave_is_open(const struct run *r, const struct wave *w);

@@ -173,7 +173,7 @@ static bool check_visits(const struct tree *t, uint32_t u, struct error *e) {
     if (mine->n && !(mine->sum >= 0 && mine->sum <= mine->n * 1.0000001)) return wrong(e, u, "mean outside [0,1]");
     if (visits > mine->n) return wrong(e, u, "children have more visits");
     if (mine->n - visits > n->multiplicity) return wrong(e, u, "more own visits than tries");
-    if (v->in_flight) return true;
+    if (v->in_flight || (u && !mine->n)) return true; /* under way, or not visited yet: another strategy made it */
     if (mine->n - visits != n->multiplicity) return wrong(e, u, "visits != own tries + visits of children");
     return !mine->in_flight || wrong(e, u, "a visit in flight that the root does not know");
 }

@@ -4,15 +4,28 @@
 #include "base/mem.h"
 #include "search/search_internal.h"
 
-enum status wave_open(struct run *r, struct wave *w, uint64_t cap) {
-    *w = (struct wave){.n = 1, .cap = cap < r->t->cap ? (uint32_t)cap : r->t->cap};
-    if (!w->cap) w->cap = 1;
+enum status wave_open(struct run *r, struct wave *w, const struct usual_params *p, uint64_t fallback, uint32_t unit) {
+    r->pick = p->pick;
+    r->stop_value = p->stop_value;
+    enum status s = run_probe(r);
+    uint64_t n = run_width(r, fallback);
+    if (n > r->t->cap) n = r->t->cap;
+    *w = (struct wave){.n = 1, .cap = n < unit ? unit : (uint32_t)(n / unit * unit)};
+    if (s) return s;
     w->tips = mem_new(w->cap, sizeof *w->tips);
     w->share = mem_new(w->cap, sizeof *w->share);
     w->next = mem_new(2 * (size_t)w->cap, sizeof *w->next);
     w->from = mem_new(2 * (size_t)w->cap, sizeof *w->from);
     if (w->tips && w->share && w->next && w->from) return OK;
     return error_set(r->e, ERR_MEMORY, "no memory for %u chains at a time", w->cap);
+}
+
+struct search_room wave_room(const struct search_params *common, const struct usual_params *p, uint64_t fallback) {
+    uint64_t n = common->budget.simulations ? common->budget.simulations : fallback;
+    uint32_t nodes = room_for_chains(common, common->budget.simulations);
+    uint32_t batch = common->budget.simulations && n < p->batch ? (uint32_t)n : p->batch;
+    uint64_t branches = 2 * n + batch + 2; /* tips, the steps of a round, and those under way */
+    return (struct search_room){nodes, branches < nodes ? (uint32_t)branches : nodes, batch};
 }
 
 void wave_close(struct wave *w) { mem_free(w->tips), mem_free(w->share), mem_free(w->next), mem_free(w->from); }

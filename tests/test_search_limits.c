@@ -85,8 +85,10 @@ static void no_simulations_means_default_or_open(void **state) {
         open_small(s->name, &world);
         fx.common.budget = (struct budget){.tokens = 900};
         fx_run();
-        bool open = strcmp(s->name, "greedy") && strcmp(s->name, "beam");
-        assert_int_equal(fx.res.why, open ? WHY_TOKENS : WHY_DONE);
+        /* Populations come to their end, and may do so before the limit. */
+        static const char *const endless = "bon weighted maj mcts";
+        if (strstr(endless, s->name)) assert_int_equal(fx.res.why, WHY_TOKENS);
+        else if (fx.res.why != WHY_TOKENS) assert_int_equal(fx.res.why, WHY_DONE);
         fx_close();
     }
 }

@@ -7,9 +7,8 @@
 #include "search/search_internal.h"
 
 struct beam_params {
-    uint32_t batch, beam_width; /* width 0: about sqrt(N) */
-    uint32_t pick;
-    float stop_value;
+    uint32_t width; /* 0: about sqrt(N) */
+    struct usual_params usual;
 };
 
 enum { BEAMS = 16 }; /* of a round, when nobody says it */
@@ -27,23 +26,15 @@ static void keep_best(struct run *r, struct wave *w, uint32_t keep) {
 }
 
 static struct search_room beam_room(const struct search_params *common, const void *params) {
-    const struct beam_params *p = params;
-    uint64_t n = common->budget.simulations ? common->budget.simulations : BEAMS;
-    uint32_t nodes = room_for_chains(common, n), batch = n < p->batch ? (uint32_t)n : p->batch;
-    uint64_t branches = 2 * n + batch + 2; /* slots, their candidates, and the batch under way */
-    return (struct search_room){nodes, branches < nodes ? (uint32_t)branches : nodes, batch};
+    return wave_room(common, &((const struct beam_params *)params)->usual, BEAMS);
 }
 
 static enum status beam_run(struct run *r, const void *params) {
     const struct beam_params *p = params;
     struct wave w = {0};
     r->merge = true;
-    r->pick = p->pick;
-    r->stop_value = p->stop_value;
-    enum status s = run_probe(r);
-    uint64_t n = run_width(r, BEAMS);
-    if (!s) s = wave_open(r, &w, n);
-    uint32_t keep = p->beam_width ? p->beam_width : (uint32_t)lround(sqrt(w.cap));
+    enum status s = wave_open(r, &w, &p->usual, BEAMS, 1);
+    uint32_t keep = p->width ? p->width : (uint32_t)lround(sqrt(w.cap));
     if (keep > w.cap) keep = w.cap;
     for (uint32_t depth = 0; !s && wave_is_open(r, &w) && run_go(r); depth++) {
         share_out(&w, (uint32_t)run_round(r, w.cap, depth));
@@ -56,14 +47,12 @@ static enum status beam_run(struct run *r, const void *params) {
 
 /* clang-format off */
 static const struct param beam_params[] = {
-    {"beam-width", "beams that go on after each round; 0 = about sqrt(N)", PARAM_COUNT, offsetof(struct beam_params, beam_width), 0, 1e6, NULL},
-    PARAM_BATCH(struct beam_params),
-    PARAM_PICK(struct beam_params),
-    PARAM_STOP_VALUE(struct beam_params),
+    {"beam-width", "beams that go on after each round; 0 = about sqrt(N)", PARAM_COUNT, offsetof(struct beam_params, width), 0, 1e6, NULL},
+    USUAL_PARAMS(struct beam_params, usual),
     {0},
 };
 /* clang-format on */
-static const struct beam_params defaults = {.batch = BATCH, .pick = PICK_BEST, .stop_value = NEVER};
+static const struct beam_params defaults = {.usual = USUAL(PICK_BEST)};
 
 const struct strategy strategy_beam = {
     .name = "beam",

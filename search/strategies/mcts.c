@@ -9,10 +9,9 @@
 
 enum backup { BACKUP_MEAN, BACKUP_MAX };
 struct mcts_params {
-    uint32_t batch; /* leaves that are extended together: a part of the result */
     float c_puct, widen_c, widen_alpha;
-    uint32_t backup, pick;
-    float stop_value;
+    uint32_t backup;
+    struct usual_params usual; /* batch: leaves that are extended together, a part of the result */
 };
 
 struct mcts {
@@ -154,23 +153,37 @@ static enum status adopt(struct mcts *m) {
     return s;
 }
 
+/* With a limit the first try shows what tries cost.  Where the rest does not pay for four times the deepest dive, one chain is sampled
+ * to its end at once: an answer at any stop.  Returns the tries to keep back for begin_dive. */
+static enum status measure(struct mcts *m, uint64_t left, uint64_t *dive) {
+    struct run *r = m->r;
+    double more = run_affords(r, (double)r->n_steps), total = (double)r->n_steps + fmin(more, (double)left);
+    *dive = r->common->max_depth <= total / 4 ? r->common->max_depth : 0;
+    if (*dive) return OK;
+    enum status s = run_probe(r);
+    return s ? s : adopt(m);
+}
+
 static enum status search(struct mcts *m) {
     struct run *r = m->r;
     enum status s = OK;
     uint64_t left = r->simulations ? r->simulations : UINT64_MAX;
-    uint64_t dive = r->common->max_depth <= left / 4 ? r->common->max_depth : 0; /* tries kept back for begin_dive */
-    for (; !s && left && run_go(r); left -= r->n_tries) {
+    bool measured = !run_is_limited(r);
+    uint64_t dive = measured && r->common->max_depth <= left / 4 ? r->common->max_depth : 0; /* kept for begin_dive */
+    while (!s && left && run_go(r)) {
         double more = run_affords(r, (double)r->n_steps);
         if (more < 1 && tree_has_finished(r->t)) run_stop(r, r->scarce);
         if (r->stopped) break;
         uint64_t rest = more < 1 ? 1 : more < (double)left ? (uint64_t)more : left;
-        uint64_t reserve = rest > dive + m->p->batch || tree_has_finished(r->t) ? 0 : dive;
+        uint64_t reserve = rest > dive + m->p->usual.batch || tree_has_finished(r->t) ? 0 : dive;
         uint32_t n = run_room(r, rest > reserve ? rest - reserve : 1);
         if (!n) break;
         if (rest > reserve)
             while (r->n_tries < n && begin_visit(m)) {}
         else begin_dive(m, rest);
         s = simulate(m);
+        left -= r->n_tries;
+        if (!s && !measured) s = measure(m, left, &dive), measured = true;
     }
     if (!left) run_stop(r, WHY_SIMULATIONS);
     return s;
@@ -180,18 +193,17 @@ static struct search_room mcts_room(const struct search_params *common, const vo
     const struct mcts_params *p = params;
     uint64_t n = common->budget.simulations;
     uint32_t nodes = n && n < 65534 ? (uint32_t)n + 2 : n ? 65536 : 16384;
-    return (struct search_room){nodes, nodes, n && n < p->batch ? (uint32_t)n : p->batch};
+    return (struct search_room){nodes, nodes, n && n < p->usual.batch ? (uint32_t)n : p->usual.batch};
 }
 
 static enum status mcts_run(struct run *r, const void *params) {
     struct mcts m = {.r = r, .p = params, .v = tree_column(r->t, "visits", sizeof *m.v)};
     if (!m.v) return error_set(r->e, ERR_MEMORY, "no memory for the visits of %u nodes", r->t->cap);
     r->merge = true;
-    r->pick = m.p->pick;
-    r->stop_value = m.p->stop_value;
+    r->pick = m.p->usual.pick;
+    r->stop_value = m.p->usual.stop_value;
     r->on.keep = true; /* every step may be gone on from */
-    enum status s = run_probe(r);
-    if (!s) s = adopt(&m);
+    enum status s = adopt(&m);
     return s ? s : search(&m);
 }
 
@@ -201,9 +213,9 @@ static const struct param mcts_params[] = {
     {"widen-c", "a node may have a new child while its tries are fewer than c * visits^alpha", PARAM_REAL, offsetof(struct mcts_params, widen_c), 1e-3, 1e6, NULL},
     {"widen-alpha", "see widen-c", PARAM_REAL, offsetof(struct mcts_params, widen_alpha), 0, 1, NULL},
     {"backup", "value of a node from those below it", PARAM_CHOICE, offsetof(struct mcts_params, backup), 0, 0, "mean|max"},
-    PARAM_BATCH(struct mcts_params),
-    {"pick", "finished chains -> one answer", PARAM_CHOICE, offsetof(struct mcts_params, pick), 0, 0, "best|weighted|majority|visits"},
-    PARAM_STOP_VALUE(struct mcts_params),
+    USUAL_BATCH(struct mcts_params, usual),
+    {"pick", "finished chains -> one answer", PARAM_CHOICE, offsetof(struct mcts_params, usual.pick), 0, 0, "best|weighted|majority|visits"},
+    USUAL_STOP(struct mcts_params, usual),
     {0},
 };
 /* clang-format on */
@@ -212,10 +224,10 @@ static const struct param mcts_params[] = {
  * 97 %, (0.05, 1, 0.5) 85 and 94 %: a good reward model wants breadth.  Of 153 chains above 0.9 on puzzles used for tuning,
  * all were right. */
 static const struct mcts_params for_puzzles = {
-    .batch = 16, .c_puct = 0.6f, .widen_c = 2, .widen_alpha = 0.6f, .pick = PICK_BEST, .stop_value = 0.9f};
+    .c_puct = 0.6f, .widen_c = 2, .widen_alpha = 0.6f, .usual = {.batch = 16, .stop_value = 0.9f}};
 /* Chains in words are longer, and only those that come to their end count. */
 static const struct mcts_params for_words = {
-    .batch = 16, .c_puct = 0.6f, .widen_c = 1, .widen_alpha = 0.5f, .pick = PICK_BEST, .stop_value = NEVER};
+    .c_puct = 0.6f, .widen_c = 1, .widen_alpha = 0.5f, .usual = {.batch = 16, .stop_value = NEVER}};
 
 const struct strategy strategy_mcts = {
     .name = "mcts",

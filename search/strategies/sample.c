@@ -6,9 +6,8 @@
 #include "base/mem.h"
 #include "search/search_internal.h"
 
-struct bon_params {
-    uint32_t batch;
-    float stop_value;
+struct all_params {
+    struct usual_params usual; /* pick: the row says it */
 };
 
 /* The window: tips of the chains under way, oldest first.  Chain i's stream is rng_fold(seed, i), so neither the window's
@@ -81,14 +80,14 @@ static enum status sample(struct run *r, uint32_t width) {
 }
 
 static struct search_room sample_room(const struct search_params *common, const void *params) {
-    const struct bon_params *p = params;
+    const struct usual_params *p = &((const struct all_params *)params)->usual;
     uint64_t chains = common->budget.simulations;
     uint32_t batch = chains && chains < p->batch ? (uint32_t)chains : p->batch;
     return (struct search_room){room_for_chains(common, chains), batch + 1, batch};
 }
 
 static enum status bon_run(struct run *r, const void *params) {
-    const struct bon_params *p = params;
+    const struct usual_params *p = &((const struct all_params *)params)->usual;
     r->score = SCORE_FINISHED;
     r->stop_value = p->stop_value;
     return sample(r, r->cap);
@@ -108,16 +107,16 @@ static enum status maj_run(struct run *r, const void *params) {
 
 /* clang-format off */
 static const struct param scored_params[] = {
-    PARAM_BATCH(struct bon_params),
-    PARAM_STOP_VALUE(struct bon_params),
+    USUAL_BATCH(struct all_params, usual),
+    USUAL_STOP(struct all_params, usual),
     {0},
 };
 static const struct param maj_params[] = {
-    PARAM_BATCH(struct bon_params),
+    USUAL_BATCH(struct all_params, usual),
     {0},
 };
 /* clang-format on */
-static const struct bon_params defaults = {.batch = BATCH, .stop_value = NEVER};
+static const struct all_params defaults = {USUAL(PICK_BEST)};
 
 const struct strategy strategy_bon = {
     .name = "bon",
