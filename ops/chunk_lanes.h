@@ -11,16 +11,6 @@
 #define CHUNK_WORDS words_unpack
 #endif
 
-/* How the weights of a chunk are stored in it and summed. */
-enum kind {
-    KIND_SIGNED, /* w, one scale for 32 k */
-    KIND_HALVES, /* w, a scale for 16 k */
-    KIND_LOW,    /* unsigned, with low */
-};
-INLINE enum kind kind_of(enum tensor_type type) {
-    return type == TYPE_Q4_K || type == TYPE_Q5_K ? KIND_LOW : type == TYPE_Q6_K ? KIND_HALVES : KIND_SIGNED;
-}
-
 /* Memory that will be wanted near, asked for in pieces between products: all at once would fill the queue of the cache, and
  * everything would wait. */
 struct ahead {
@@ -41,74 +31,92 @@ INLINE void ahead_ask(struct ahead *of, bool nearest) {
 /* One chunk of a panel, unpacked. */
 struct chunk {
     _Alignas(64) uint8_t w[PANEL_CHUNK * PANEL_ROWS]; /* words: [k/4][16][4], or as CHUNK_WORDS says */
-    float scale[PANEL_CHUNK / 16][PANEL_ROWS];        /* by 32 k, or by 16 for Q6_K */
-    float low[PANEL_CHUNK / 32][PANEL_ROWS];
+    float scale[PANEL_CHUNK / 16][PANEL_ROWS];        /* by 32 k, or by 16 */
+    float low[PANEL_CHUNK / 16][PANEL_ROWS];
+    const uint8_t *packed; /* where it lies, if it stays there */
     struct ahead next;
+};
+
+/* The tokens of a tile: from a on, ld blocks apart, through n_blocks of 32 k; sums: [n_columns][16]. */
+struct tile {
+    const struct act_block *a;
+    size_t ld, n_blocks;
+    float *sums;
 };
 
 enum { WORD = 64, BLOCK_WORDS = 8 * WORD };
 
-/* Where 32 k of a panel are, and what multiplies them: scale[1] and low only where the type has them. */
+/* Where 32 k of a panel are, and what multiplies them: scale[1], low and low[1] only in forms that have them. */
 struct view {
-    const uint8_t *q, *more; /* as panel.h lays them out; more: their further bits */
-    f16 scale[2], low;
+    const uint8_t *q, *more; /* the planes of panel.h */
+    f16 scale[2], low[2];
 };
 
 /* Bytes ahead of the reading that few tokens ask for (docs/KERNELS.md). */
-INLINE size_t far_ahead(enum tensor_type type, size_t n_tokens) {
-    if (n_tokens > 1 || (type != TYPE_Q8_0 && type != TYPE_Q4_0)) return 8192;
+INLINE size_t far_ahead(enum form form, size_t n_tokens) {
+    if (n_tokens > 1 || (form != FORM_8 && form != FORM_4)) return 8192;
     return cpu_is_intel() ? 4096 : 1024;
 }
 
+/* The scales of block b of 32 k in a block of 256 k at p. */
+INLINE void view_k_scales(enum form form, const uint8_t *p, size_t b, struct view *v) {
+    const size_t n = forms[form].halves ? 2 : 1;
+    const uint8_t *s = p + PANEL_K_SCALES + b % 8 * n * PANEL_ROWS, *t = s + 8 * n * PANEL_ROWS;
+    const f16 d = forms[form].low ? f16_halves(p) : f16_load((const float *)(const void *)p);
+    UNROLL
+    for (size_t h = 0; h < n; h++) v->scale[h] = f16_mul(d, f16_signed_bytes(s + h * PANEL_ROWS));
+    if (!forms[form].low) return;
+    const float part = n == 2 ? 1.0f / 128 : 1; /* for sums that are multiples of 128 */
+    const f16 m = f16_mul_all(f16_halves(p + PANEL_HALVES), &part);
+    UNROLL
+    for (size_t h = 0; h < n; h++) v->low[h] = f16_mul(m, f16_signed_bytes(t + h * PANEL_ROWS));
+}
+
 /* Block b of 32 k of the panel at p; the memory `ahead` bytes behind it will be wanted, unless 0. */
-INLINE void view_block(enum tensor_type type, const uint8_t *p, size_t b, size_t ahead, struct view *v) {
-    if (panel_short(type)) {
-        p += b * panel_block_bytes(type);
-        v->scale[0] = f16_halves(p);
-        v->q = p + PANEL_HALVES;
+INLINE void view_block(enum form form, const struct packing *k, const uint8_t *p, size_t b, size_t ahead,
+                       struct view *v) {
+    const uint8_t *from;
+    if (!forms[form].halves && k->span == 32) {
+        from = p += b * block_bytes(k);
+        v->scale[0] = form == FORM_SMALL_CODES ? f16_widen(TYPE_BF16, p) : f16_halves(p);
+        if (forms[form].low) v->low[0] = f16_halves(p + PANEL_HALVES);
+        v->q = p + PANEL_HALVES * (forms[form].low ? 2 : 1);
     } else {
-        const size_t i = b % 8;
-        p += b / 8 * panel_block_bytes(type);
-        const uint8_t *s = p + PANEL_K_SCALES;
-        if (type == TYPE_Q6_K) {
-            const f16 d = f16_load((const float *)(const void *)p);
-            v->scale[0] = f16_mul(d, f16_signed_bytes(s + 2 * i * PANEL_ROWS));
-            v->scale[1] = f16_mul(d, f16_signed_bytes(s + (2 * i + 1) * PANEL_ROWS));
-        } else {
-            v->scale[0] = f16_mul(f16_halves(p), f16_bytes(s + i * PANEL_ROWS));
-            v->low = f16_mul(f16_halves(p + PANEL_HALVES), f16_bytes(s + 128 + i * PANEL_ROWS));
-        }
-        v->q = p + PANEL_K_QUANTS + i * panel_quant_bytes(type);
+        p += b / 8 * block_bytes(k);
+        view_k_scales(form, p, b, v);
+        v->q = p + PANEL_K_SCALES + scales_bytes(form) + b % 8 * quants_bytes(form);
+        from = b % 8 ? v->q : p;
     }
-    v->more = v->q + PANEL_NIBBLES;
+    v->more = v->q + plane_bytes(forms[form].bits);
     if (!ahead) return;
-    const uint8_t *from = panel_short(type) || b % 8 == 0 ? p : v->q, *end = v->q + panel_quant_bytes(type);
+    const uint8_t *end = v->q + quants_bytes(form);
     for (; from < end; from += 64) __builtin_prefetch(from + ahead, 0, 2);
     __builtin_prefetch(end - 1 + ahead, 0, 2);
 }
 
 /* Unpacks blocks [b, b + n) of the panel at p. */
-INLINE void chunk_unpack(enum tensor_type type, const uint8_t *p, size_t b, size_t n, struct chunk *to) {
+INLINE void chunk_unpack(enum form form, const struct packing *k, const uint8_t *p, size_t b, size_t n,
+                         struct chunk *to) {
+    const codebook codes = codes_load(form, k->codes);
+    const size_t per = forms[form].halves ? 2 : 1;
     for (size_t i = 0; i < n; i++) {
         struct view v;
-        view_block(type, p, b + i, 0, &v);
-        if (type == TYPE_Q6_K) {
-            f16_store(to->scale[2 * i], v.scale[0]);
-            f16_store(to->scale[2 * i + 1], v.scale[1]);
-        } else {
-            f16_store(to->scale[i], v.scale[0]);
-        }
-        if (kind_of(type) == KIND_LOW) f16_store(to->low[i], v.low);
+        view_block(form, k, p, b + i, 0, &v);
         UNROLL
-        for (int k = 0; k < 8; k++) words_store(to->w + i * BLOCK_WORDS + k * WORD, CHUNK_WORDS(type, v.q, v.more, k));
+        for (size_t h = 0; h < per; h++) {
+            f16_store(to->scale[per * i + h], v.scale[h]);
+            if (forms[form].low) f16_store(to->low[per * i + h], v.low[h]);
+        }
+        UNROLL
+        for (int w = 0; w < 8; w++)
+            words_store(to->w + i * BLOCK_WORDS + w * WORD, CHUNK_WORDS(form, v.q, v.more, w, codes));
     }
 }
 
 /* The chunk from block b on of the panel at p (NULL: none) is wanted after n_tiles tiles, a piece for each of their blocks. */
-INLINE struct ahead chunk_next(enum tensor_type type, const uint8_t *p, size_t b, size_t n_tiles) {
-    const size_t block = panel_block_bytes(type), n = PANEL_CHUNK / 32;
-    if (panel_short(type)) return ahead_of(p ? p + b * block : NULL, n * block, n * n_tiles);
-    return ahead_of(p ? p + b / n * block : NULL, block, n * n_tiles);
+INLINE struct ahead chunk_next(const struct packing *k, const uint8_t *p, size_t b, size_t n_tiles) {
+    const size_t n = PANEL_CHUNK / 32, per = k->span / 32, bytes = n / per * block_bytes(k);
+    return ahead_of(p ? p + b / per * block_bytes(k) : NULL, bytes, n * n_tiles);
 }
 
 #endif

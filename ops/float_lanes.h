@@ -1,11 +1,11 @@
 /* float_lanes.h: products of panels of floats, and of all that is widened to them, over sixteen lanes (one per row).
- * Not the widening of blocks: widen.h.
+ * Not the widening of blocks: block.h.
  * Next: panel_lanes.h. */
 #ifndef PONDER_FLOAT_LANES_H
 #define PONDER_FLOAT_LANES_H
 
+#include "ops/block.h"
 #include "ops/products.h"
-#include "ops/widen.h"
 
 enum { FLOAT_DIRECT = 32 /* tokens up to which f16 is widened in the loop: beyond, the chunk is widened once */ };
 

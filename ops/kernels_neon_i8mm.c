@@ -8,13 +8,13 @@
 #include "ops/lanes16_neon.h"
 
 /* Words i and i + 1 (i even) side by side in each row: rows 0..7, and in the place of word i + 1 rows 8..15. */
-INLINE words words_paired(enum tensor_type type, const uint8_t *q, const uint8_t *more, int i) {
+INLINE words words_paired(enum form form, const uint8_t *q, const uint8_t *more, int i, codebook codes) {
     int32x4_t v[2][2];
     UNROLL
     for (int h = 0; h < 2; h++) {
         UNROLL
         for (int k = 0; k < 2; k++)
-            v[h][k] = vreinterpretq_s32_s8(quarter_unpack(type, q, more, i / 2 * 2 + k, i % 2 * 2 + h));
+            v[h][k] = vreinterpretq_s32_s8(quarter_unpack(form, q, more, i / 2 * 2 + k, i % 2 * 2 + h, codes));
     }
     return (words){
         vreinterpretq_s8_s32(vzip1q_s32(v[0][0], v[0][1])), vreinterpretq_s8_s32(vzip2q_s32(v[0][0], v[0][1])),
@@ -37,19 +37,20 @@ INLINE int32x4_t sums_of_pairs(const uint8_t *rows, const int8x16_t *tokens) {
 }
 
 /* Token c of [row][token]. */
-INLINE int32x4_t token_of(const int32x4_t *s, size_t c) {
-    return c ? vuzp2q_s32(s[0], s[1]) : vuzp1q_s32(s[0], s[1]);
-}
+INLINE int32x4_t token_of(const int32x4_t *s, size_t c) { return c ? vuzp2q_s32(s[0], s[1]) : vuzp1q_s32(s[0], s[1]); }
 INLINE f16 token_of_pairs(const int32x4_t *s, size_t c) {
     return f16_of((i16){token_of(s, c), token_of(s + 2, c), token_of(s + 4, c), token_of(s + 6, c)});
 }
 
 /* int_tile from a chunk for two tokens; for one it is multiplied twice.  32 k take 173 instructions where sdot takes 211 to
  * 215, with low 187 and 223 to 229, with halves 204 and 231 (gcc 12; asking ahead apart). */
-INLINE void pair_tile(struct chunk *w, enum tensor_type type, size_t n_blocks, const struct act_block *a, size_t ld,
-                      float *sums, size_t n_columns) {
-    const enum kind kind = kind_of(type);
-    const struct act_block *z = a + (n_columns - 1) * ld;
+INLINE void pair_tile(enum form form, struct chunk *w, const struct packing *packing, const struct tile *to,
+                      size_t n_columns) {
+    const struct form_info *f = &forms[form];
+    const size_t n_blocks = to->n_blocks;
+    const struct act_block *a = to->a, *z = a + (n_columns - 1) * to->ld;
+    float *sums = to->sums;
+    (void)packing;
     f16 sum[INT_COLUMNS];
     UNROLL
     for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
@@ -67,9 +68,9 @@ INLINE void pair_tile(struct chunk *w, enum tensor_type type, size_t n_blocks, c
             UNROLL
             for (size_t r = 0; r < PANEL_ROWS / 2; r++) {
                 const int32x4_t s = vshlq_s32(sums_of_pairs(w->w + b * BLOCK_WORDS + g * 4 * WORD + r * 16, q), by);
-                total[r] = g && kind != KIND_HALVES ? vaddq_s32(total[r], s) : s;
+                total[r] = g && !f->halves ? vaddq_s32(total[r], s) : s;
             }
-            if (kind != KIND_HALVES) continue;
+            if (!f->halves) continue;
             const f16 scale = f16_load(w->scale[2 * b + g]);
             UNROLL
             for (size_t c = 0; c < n_columns; c++) {
@@ -80,12 +81,16 @@ INLINE void pair_tile(struct chunk *w, enum tensor_type type, size_t n_blocks, c
         UNROLL
         for (size_t c = 0; c < n_columns; c++) {
             const struct act_block *x = c ? z : a;
-            if (kind == KIND_HALVES) {
+            if (f->halves) {
+                for (size_t g = 0; g < ACT_GROUPS && f->low; g++) {
+                    const float too_much = (float)(x->shift[g] * x->times[g]);
+                    t[c] = f16_fma_all(f16_load(w->low[2 * b + g]), &too_much, t[c]);
+                }
                 sum[c] = f16_fma_all(t[c], &x->d, sum[c]);
                 continue;
             }
             sum[c] = f16_fma(f16_mul_all(token_of_pairs(total, c), &x->d), f16_load(w->scale[b]), sum[c]);
-            if (kind == KIND_LOW) sum[c] = f16_fnma_all(f16_load(w->low[b]), &x->sum, sum[c]);
+            if (f->low) sum[c] = f16_fnma_all(f16_load(w->low[b]), &x->sum, sum[c]);
         }
     }
     UNROLL

@@ -1,5 +1,5 @@
 /* narrow.h: from f32 to the blocks of the quantised types that we write.
- * Not the layouts: widen.h.  Not for other rooms: they call type_from_f32 of quant.h.
+ * Not the layouts: block.h.  Not for other rooms: they call type_from_f32 of quant.h.
  * Next: narrow.c (blocks of 32), narrow_k.c (of 256).
  *
  * All choose scales with a small sum of squared errors (least squares over a few trial roundings), then round each weight

@@ -8,7 +8,7 @@
 
 enum { BLOCK = 256, GROUP = 32, GROUPS = BLOCK / GROUP, SCALE_MAX = 63, SMALL_GROUP = 16, SMALL_GROUPS = 16 };
 
-/* The inverse of widen_k_scale. */
+/* The inverse of parts_k. */
 static void store_k_scales(const int s[GROUPS], const int t[GROUPS], uint8_t p[12]) {
     for (int i = 0; i < 4; i++) {
         p[i] = (uint8_t)(s[i] | s[i + 4] >> 4 << 6);
@@ -72,7 +72,7 @@ void narrow_q6_k(const float *x, uint8_t *p) {
         const int g = i / SMALL_GROUP, s = d != 0 ? narrow_nearest(scale[g] / d, -128, 127) : 0;
         const float step = d * (float)s;
         const int q = step != 0 ? narrow_nearest(y[i] / step, -32, 31) + 32 : 32;
-        const int half = i / 128, quarter = i % 128 / 32, l = i % 32; /* where widen_q6_k looks */
+        const int half = i / 128, quarter = i % 128 / 32, l = i % 32; /* where parts_q6_k looks */
         p[192 + g] = (uint8_t)(int8_t)s;
         p[half * 64 + quarter % 2 * 32 + l] |= (uint8_t)((q & 15) << quarter / 2 * 4);
         p[128 + half * 32 + l] |= (uint8_t)((q >> 4) << quarter * 2);

@@ -22,10 +22,11 @@ enum rope_style { ROPE_NORM, ROPE_NEOX };
 /* y[j*ldy + r] = dot(W[r,:], x[j]) for rows r in [row0, row1) and tokens j in [0, n).  row0 is a multiple of PANEL_ROWS, row1
  * too or w->rows.  Activations: x, row j at x + j*ldx, for PANEL_FLOAT and PANEL_FILE; a, token j at a + j*lda, for
  * PANEL_INT8 (the other may be NULL).  Every y is one chain over ascending k, the same for any n, batch and thread split:
- *   floats    sum = fma(w, x, sum), w widened exactly (widen.h)
+ *   floats    sum = fma(w, x, sum), w widened exactly (block.h)
  *   integers  for each 32 k, two groups of 16: i = exact sum of w * q * 2^up;  sum = fma((i0 + i1) * d, scale, sum), then
- *             sum = fma(-low, sum of x, sum) for Q4_K and Q5_K;
- *             Q6_K, with a scale for 16 k: sum = fma(fma(i1, scale1, i0 * scale0), d, sum).
+ *             sum = fma(-low, sum of x, sum) in the forms with low (panel.h);
+ *             with a scale for 16 k: t = fma(i1, scale1, i0 * scale0), with low for both groups t = fma(low / 128,
+ *             s, t), s = -128 * exact sum of q * 2^up;  sum = fma(t, d, sum).
  *             i0 + i1 is added as integers; what is above 2^24 becomes a float by rounding to nearest even
  * y overlaps nothing.  Never fails, never allocates; about 40 KB of stack. */
 typedef void matmul_fn(float *y, size_t ldy, const struct panels *w, uint32_t row0, uint32_t row1, const float *x,

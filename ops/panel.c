@@ -5,190 +5,166 @@
 
 #include <string.h>
 
-#include "ops/widen.h"
+#include "ops/block.h"
+
+/* What four bits stand for.  IQ4: denser around zero, as weights are.  FP4: twice a sign, two bits of exponent and one
+ * of mantissa.  The others: coordinates of the points of lattice.c with both signs; IQ1's eight times, plus or minus 1.
+ * */
+/* clang-format off */
+static const int8_t codes_iq4[16]  = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+static const int8_t codes_fp4[16]  = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+static const int8_t codes_iq3[16]  = {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15};
+static const int8_t codes_iq3x[16] = {4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62};
+static const int8_t codes_iq2[16]  = {8, 25, 43, 0, 0, 0, 0, 0, -8, -25, -43, 0, 0, 0, 0, 0};
+static const int8_t codes_iq1[16]  = {-7, 1, 9, 0, 0, 0, 0, 0, -9, -1, 7, 0, 0, 0, 0, 0};
+
+static const struct packing packings[TYPE_COUNT] = {
+    [TYPE_Q8_0]    = {FORM_8, 32, NULL},
+    [TYPE_Q4_0]    = {FORM_4, 32, NULL},
+    [TYPE_Q4_1]    = {FORM_4_LOW, 32, NULL},
+    [TYPE_Q5_0]    = {FORM_5, 32, NULL},
+    [TYPE_Q5_1]    = {FORM_5_LOW, 32, NULL},
+    [TYPE_IQ4_NL]  = {FORM_CODES, 32, codes_iq4},
+    [TYPE_MXFP4]   = {FORM_SMALL_CODES, 32, codes_fp4},
+    [TYPE_Q2_K]    = {FORM_2_LOW, 256, NULL},
+    [TYPE_Q3_K]    = {FORM_3_HALVES, 256, NULL},
+    [TYPE_Q4_K]    = {FORM_4_LOW, 256, NULL},
+    [TYPE_Q5_K]    = {FORM_5_LOW, 256, NULL},
+    [TYPE_Q6_K]    = {FORM_6_HALVES, 256, NULL},
+    [TYPE_IQ4_XS]  = {FORM_CODES, 256, codes_iq4},
+    [TYPE_TQ1_0]   = {FORM_2, 256, NULL},
+    [TYPE_TQ2_0]   = {FORM_2, 256, NULL},
+    [TYPE_IQ3_S]   = {FORM_CODES, 256, codes_iq3},
+    [TYPE_IQ3_XXS] = {FORM_CODES, 256, codes_iq3x},
+    [TYPE_IQ2_XXS] = {FORM_CODES, 256, codes_iq2},
+    [TYPE_IQ2_XS]  = {FORM_CODES_HALVES, 256, codes_iq2},
+    [TYPE_IQ2_S]   = {FORM_CODES_HALVES, 256, codes_iq2},
+    [TYPE_IQ1_S]   = {FORM_CODES, 256, codes_iq1},
+    [TYPE_IQ1_M]   = {FORM_CODES_HALVES, 256, codes_iq1},
+};
+/* clang-format on */
+
+const struct packing *packing_of(enum tensor_type type) { return packings[type].span ? &packings[type] : NULL; }
 
 enum panel_layout panel_layout(enum tensor_type type, bool exact) {
-    switch (type) {
-    case TYPE_F32:
-    case TYPE_F16:
-    case TYPE_BF16: return PANEL_FLOAT;
-    case TYPE_Q8_0:
-    case TYPE_Q4_0:
-    case TYPE_Q5_0:
-    case TYPE_Q4_K:
-    case TYPE_Q5_K:
-    case TYPE_Q6_K: return exact ? PANEL_FILE : PANEL_INT8;
-    default: return PANEL_FILE;
-    }
+    return !packing_of(type) ? PANEL_FLOAT : exact ? PANEL_FILE : PANEL_INT8;
 }
 
-/* Bytes of a packed block (of one k of the float types). */
+/* k of a packed block, and its bytes (of one k of the float types). */
+static size_t packed_span(enum tensor_type type) { return packing_of(type) ? packing_of(type)->span : 1; }
 static size_t packed_bytes(enum tensor_type type) {
-    const struct type_info *t = type_info(type);
-    return t->block_weights == 1 ? PANEL_ROWS * t->block_bytes : panel_block_bytes(type);
+    return packing_of(type) ? block_bytes(packing_of(type)) : PANEL_ROWS * type_info(type)->block_bytes;
 }
 
 size_t panel_bytes(enum tensor_type type, enum panel_layout layout, uint32_t rows, uint32_t cols) {
     if (layout == PANEL_FILE) return 0;
-    size_t panels = ((size_t)rows + PANEL_ROWS - 1) / PANEL_ROWS;
-    return panels * (cols / type_info(type)->block_weights) * packed_bytes(type);
+    const size_t panels = ((size_t)rows + PANEL_ROWS - 1) / PANEL_ROWS;
+    return panels * (cols / packed_span(type)) * packed_bytes(type);
+}
+
+/* ---- the planes: where the bits of weight k (of 32) of a row are ---- */
+
+struct place {
+    size_t byte;
+    int shift;
+};
+static struct place place_of(int bits, int row, int k) {
+    const int word = k / 4, at = 4 * row + k % 4; /* byte of the word */
+    switch (bits) {
+    case 8: return (struct place){(size_t)(word * 64 + at), 0};
+    case 4: return (struct place){(size_t)(word % 4 * 64 + at), word / 4 * 4};
+    case 2: return (struct place){(size_t)(word / 4 * 64 + at), word % 4 * 2};
+    default: return (struct place){(size_t)(word * 8 + at / 8), at % 8};
+    }
+}
+
+static void plane_put(uint8_t *to, int bits, int row, const int8_t q[32], int shift) {
+    for (int k = 0; k < 32; k++) {
+        const struct place at = place_of(bits, row, k);
+        const int mask = ((1 << bits) - 1) << at.shift;
+        to[at.byte] = (uint8_t)((to[at.byte] & ~mask) | (((uint8_t)q[k] >> shift << at.shift) & mask));
+    }
+}
+
+static int plane_get(const uint8_t *from, int bits, int row, int k) {
+    const struct place at = place_of(bits, row, k);
+    return from[at.byte] >> at.shift & ((1 << bits) - 1);
 }
 
 /* ---- one block of one row into its places ---- */
 
-/* Value q of weight k (of 32) of a row goes to word k / 4, byte 4 * row + k % 4. */
-static void put_nibbles(uint8_t *to, int row, const uint8_t q[32]) {
-    for (int k = 0; k < 16; k++) to[k / 4 * 64 + 4 * row + k % 4] = (uint8_t)((q[k] & 15) | (q[k + 16] & 15) << 4);
-}
+static void put_half(uint8_t *to, int row, uint16_t half) { memcpy(to + 2 * row, &half, sizeof half); }
 
-static void put_fifth(uint8_t *to, int row, const uint8_t q[32]) {
-    for (int k = 0; k < 32; k++) {
-        int at = 4 * row + k % 4;
-        uint8_t *byte = to + k / 4 * 8 + at / 8;
-        *byte = (uint8_t)((*byte & ~(1 << at % 8)) | (q[k] >> 4 & 1) << at % 8);
+/* d as bf16 is exact where it is a power of two. */
+static void put_scales(const struct packing *k, const struct parts *b, int row, uint8_t *to) {
+    const struct form_info *f = &forms[k->form];
+    if (k->span == 256 && !f->low) memcpy(to + 4 * row, &b->d, sizeof b->d);
+    else put_half(to, row, k->form == FORM_SMALL_CODES ? f32_to_bf16(b->d) : f32_to_f16(b->d));
+    if (f->low) put_half(to + PANEL_HALVES, row, f32_to_f16(b->m));
+    if (k->span == 32) return;
+    const int n = f->halves ? 16 : 8;
+    for (int i = 0; i < n; i++) {
+        uint8_t *s = to + PANEL_K_SCALES + i * PANEL_ROWS + row;
+        s[0] = (uint8_t)b->s[i * 16 / n];
+        if (f->low) s[n * PANEL_ROWS] = (uint8_t)b->t[i * 16 / n];
     }
 }
 
-static void put_high(uint8_t *to, int row, const uint8_t q[32]) {
-    for (int k = 0; k < 32; k++) {
-        uint8_t *byte = to + k / 16 * 64 + 4 * row + k % 4;
-        int shift = k / 4 % 4 * 2;
-        *byte = (uint8_t)((*byte & ~(3 << shift)) | (q[k] >> 4 & 3) << shift);
-    }
-}
-
-static void pack_q8_0(const uint8_t *p, int row, uint8_t *to) {
-    memcpy(to + 2 * row, p, 2);
-    for (int k = 0; k < 32; k++) to[PANEL_HALVES + k / 4 * 64 + 4 * row + k % 4] = p[2 + k];
-}
-
-static void pack_q4_0(const uint8_t *p, int row, uint8_t *to) {
-    memcpy(to + 2 * row, p, 2);
-    for (int k = 0; k < 16; k++)
-        to[PANEL_HALVES + k / 4 * 64 + 4 * row + k % 4] = p[2 + k]; /* the nibbles lie as in the file */
-}
-
-static void pack_q5_0(const uint8_t *p, int row, uint8_t *to) {
-    uint8_t q[32];
-    uint32_t h;
-    memcpy(&h, p + 2, sizeof h);
-    memcpy(to + 2 * row, p, 2);
-    for (int k = 0; k < 32; k++) q[k] = (uint8_t)((p[6 + k % 16] >> k / 16 * 4 & 15) | (h >> k & 1) << 4);
-    put_nibbles(to + PANEL_HALVES, row, q);
-    put_fifth(to + PANEL_HALVES + PANEL_NIBBLES, row, q);
-}
-
-/* Q4_K and Q5_K: their quants begin at `from`, the fifth bits (NULL: none) at `h`. */
-static void pack_k(const uint8_t *p, const uint8_t *from, const uint8_t *h, int row, uint8_t *to) {
-    const size_t piece = panel_quant_bytes(h ? TYPE_Q5_K : TYPE_Q4_K);
-    memcpy(to + 2 * row, p, 2);
-    memcpy(to + PANEL_HALVES + 2 * row, p + 2, 2);
-    for (int i = 0; i < 8; i++) {
-        uint8_t q[32], *block = to + PANEL_K_QUANTS + (size_t)i * piece;
-        int s, t;
-        widen_k_scale(p + 4, i, &s, &t);
-        to[PANEL_K_SCALES + i * PANEL_ROWS + row] = (uint8_t)s;
-        to[PANEL_K_SCALES + 128 + i * PANEL_ROWS + row] = (uint8_t)t;
-        for (int k = 0; k < 32; k++)
-            q[k] = (uint8_t)((from[i / 2 * 32 + k] >> i % 2 * 4 & 15) | (h ? (h[k] >> i & 1) << 4 : 0));
-        put_nibbles(block, row, q);
-        if (h) put_fifth(block + PANEL_NIBBLES, row, q);
-    }
-}
-
-static void pack_q6_k(const uint8_t *p, int row, uint8_t *to) {
-    const float d = widen_f16(p + 208);
-    memcpy(to + 4 * row, &d, 4);
-    for (int i = 0; i < 16; i++) to[PANEL_K_SCALES + i * PANEL_ROWS + row] = p[192 + i];
-    for (int i = 0; i < 8; i++) {
-        uint8_t q[32], *block = to + PANEL_K_QUANTS + (size_t)i * panel_quant_bytes(TYPE_Q6_K);
-        const uint8_t *low = p + i / 4 * 64 + i % 2 * 32, *high = p + 128 + i / 4 * 32;
-        for (int k = 0; k < 32; k++) q[k] = (uint8_t)((low[k] >> i % 4 / 2 * 4 & 15) | (high[k] >> i % 4 * 2 & 3) << 4);
-        put_nibbles(block, row, q);
-        put_high(block + PANEL_NIBBLES, row, q);
-    }
-}
-
-static void pack_block(enum tensor_type type, const uint8_t *p, int row, uint8_t *to) {
-    switch (type) {
-    case TYPE_F32: memcpy(to + 4 * row, p, 4); break;
-    case TYPE_F16:
-    case TYPE_BF16: memcpy(to + 2 * row, p, 2); break;
-    case TYPE_Q8_0: pack_q8_0(p, row, to); break;
-    case TYPE_Q4_0: pack_q4_0(p, row, to); break;
-    case TYPE_Q5_0: pack_q5_0(p, row, to); break;
-    case TYPE_Q4_K: pack_k(p, p + 16, NULL, row, to); break;
-    case TYPE_Q5_K: pack_k(p, p + 48, p + 16, row, to); break;
-    case TYPE_Q6_K: pack_q6_k(p, row, to); break;
-    default: break;
+static void put_block(const struct packing *k, const struct parts *b, int row, uint8_t *to) {
+    const struct form_info *f = &forms[k->form];
+    put_scales(k, b, row, to);
+    to += block_header(k);
+    for (int i = 0; i < k->span / 32; i++, to += quants_bytes(k->form)) {
+        plane_put(to, f->bits, row, b->q + 32 * i, 0);
+        if (f->more) plane_put(to + plane_bytes(f->bits), f->more, row, b->q + 32 * i, f->bits);
     }
 }
 
 void panel_pack(const struct panels *p, const void *file, size_t row_bytes, uint32_t first, uint32_t end, uint8_t *to) {
     const struct type_info *t = type_info(p->type);
+    const struct packing *k = packing_of(p->type);
     const size_t n_blocks = p->cols / t->block_weights, size = packed_bytes(p->type);
+    struct parts b;
     for (uint32_t panel = first; panel < end; panel++) {
         uint32_t row0 = panel * PANEL_ROWS, n = p->rows - row0 < PANEL_ROWS ? p->rows - row0 : PANEL_ROWS;
         uint8_t *out = to + panel * p->stride;
         if (n < PANEL_ROWS) memset(out, 0, p->stride);
-        for (size_t b = 0; b < n_blocks; b++)
-            for (uint32_t r = 0; r < n; r++)
-                pack_block(p->type, (const uint8_t *)file + (row0 + r) * row_bytes + b * t->block_bytes, (int)r,
-                           out + b * size);
+        for (size_t i = 0; i < n_blocks; i++, out += size)
+            for (uint32_t r = 0; r < n; r++) {
+                const uint8_t *from = (const uint8_t *)file + (row0 + r) * row_bytes + i * t->block_bytes;
+                if (k) block_parts(p->type, from, &b), put_block(k, &b, (int)r, out);
+                else if (p->type == TYPE_F32) memcpy(out + 4 * r, from, 4);
+                else memcpy(out + 2 * r, from, 2);
+            }
     }
 }
 
 /* ---- reading back ---- */
 
-static int nibble(const uint8_t *q, int row, int k) { return q[k % 16 / 4 * 64 + 4 * row + k % 4] >> k / 16 * 4 & 15; }
-static int fifth(const uint8_t *h, int row, int k) {
-    int at = 4 * row + k % 4;
-    return (h[k / 4 * 8 + at / 8] >> at % 8 & 1) << 4;
-}
-static int high(const uint8_t *h, int row, int k) {
-    return (h[k / 16 * 64 + 4 * row + k % 4] >> k / 4 % 4 * 2 & 3) << 4;
-}
-
-static void read_k(const struct panels *p, const uint8_t *block, uint32_t b, struct panel_block *out) {
-    const bool five = p->type == TYPE_Q5_K;
-    const uint8_t *s = block + PANEL_K_SCALES + b % 8 * PANEL_ROWS, *t = s + 128;
-    const uint8_t *q = block + PANEL_K_QUANTS + b % 8 * panel_quant_bytes(p->type);
-    for (int r = 0; r < PANEL_ROWS; r++) {
-        out->scale[0][r] = out->scale[1][r] = widen_f16(block + 2 * r) * (float)s[r];
-        out->low[r] = widen_f16(block + PANEL_HALVES + 2 * r) * (float)t[r];
-        for (int k = 0; k < 32; k++)
-            out->w[r][k] = (int8_t)(nibble(q, r, k) | (five ? fifth(q + PANEL_NIBBLES, r, k) : 0));
-    }
-}
-
-static void read_q6_k(const uint8_t *block, uint32_t b, struct panel_block *out) {
-    const uint8_t *s = block + PANEL_K_SCALES + b % 8 * 2 * PANEL_ROWS;
-    const uint8_t *q = block + PANEL_K_QUANTS + b % 8 * panel_quant_bytes(TYPE_Q6_K);
-    for (int r = 0; r < PANEL_ROWS; r++) {
-        float d;
-        memcpy(&d, block + 4 * r, 4);
-        for (int h = 0; h < 2; h++) out->scale[h][r] = d * (float)(int8_t)s[h * PANEL_ROWS + r];
-        out->low[r] = 0;
-        for (int k = 0; k < 32; k++) out->w[r][k] = (int8_t)((nibble(q, r, k) | high(q + PANEL_NIBBLES, r, k)) - 32);
-    }
-}
-
-static void read_small(enum tensor_type type, const uint8_t *block, struct panel_block *out) {
-    const uint8_t *q = block + PANEL_HALVES;
-    for (int r = 0; r < PANEL_ROWS; r++) {
-        out->scale[0][r] = out->scale[1][r] = widen_f16(block + 2 * r);
-        out->low[r] = 0;
-        for (int k = 0; k < 32; k++)
-            out->w[r][k] = (int8_t)(type == TYPE_Q8_0   ? q[k / 4 * 64 + 4 * r + k % 4]
-                                    : type == TYPE_Q4_0 ? nibble(q, r, k) - 8
-                                                        : (nibble(q, r, k) | fifth(q + PANEL_NIBBLES, r, k)) - 16);
-    }
+static float scale_at(const struct packing *k, const uint8_t *block, int row) {
+    float d;
+    if (k->span == 256 && !forms[k->form].low) return memcpy(&d, block + 4 * row, sizeof d), d;
+    const uint16_t half = read_u16(block + 2 * row);
+    return k->form == FORM_SMALL_CODES ? bf16_to_f32(half) : f16_to_f32(half);
 }
 
 void panel_block_read(const struct panels *p, uint32_t panel, uint32_t b, struct panel_block *out) {
-    const uint32_t per = type_info(p->type)->block_weights / 32;
-    const uint8_t *block = p->data + panel * p->stride + b / per * panel_block_bytes(p->type);
-    if (p->type == TYPE_Q4_K || p->type == TYPE_Q5_K) read_k(p, block, b, out);
-    else if (p->type == TYPE_Q6_K) read_q6_k(block, b, out);
-    else read_small(p->type, block, out);
+    const struct packing *k = packing_of(p->type);
+    const struct form_info *f = &forms[k->form];
+    const uint32_t per = k->span / 32, n = f->halves ? 2 : 1; /* scales of 32 k */
+    const uint8_t *block = p->data + panel * p->stride + b / per * block_bytes(k);
+    const uint8_t *q = block + block_header(k) + b % per * quants_bytes(k->form);
+    for (int r = 0; r < PANEL_ROWS; r++) {
+        for (uint32_t h = 0; h < 2; h++) {
+            const uint8_t *s = block + PANEL_K_SCALES + (b % per * n + h % n) * PANEL_ROWS + r;
+            const uint8_t *t = s + 8 * n * PANEL_ROWS;
+            out->scale[h][r] = scale_at(k, block, r) * (k->span == 256 ? (float)(int8_t)*s : 1);
+            out->low[h][r] = f->low ? read_f16(block + PANEL_HALVES + 2 * r) * (k->span == 256 ? (float)*t : 1) : 0;
+        }
+        for (int i = 0; i < 32; i++) {
+            const int more = f->more ? plane_get(q + plane_bytes(f->bits), f->more, r, i) << f->bits : 0;
+            const int stored = plane_get(q, f->bits, r, i) | more;
+            out->w[r][i] = (int8_t)(f->bits == 8 ? stored : packing_value(k, stored));
+        }
+    }
 }

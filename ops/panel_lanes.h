@@ -10,14 +10,10 @@
 static void matmul(float *y, size_t ldy, const struct panels *p, uint32_t row0, uint32_t row1, const float *x,
                    size_t ldx, const struct act_block *a, size_t lda, size_t n) {
     const struct part to = {y, ldy, row1};
-    if (p->layout == PANEL_INT8) switch (p->type) {
-        case TYPE_Q8_0: int_product(&to, p, TYPE_Q8_0, row0, a, lda, n); return;
-        case TYPE_Q4_0: int_product(&to, p, TYPE_Q4_0, row0, a, lda, n); return;
-        case TYPE_Q5_0: int_product(&to, p, TYPE_Q5_0, row0, a, lda, n); return;
-        case TYPE_Q4_K: int_product(&to, p, TYPE_Q4_K, row0, a, lda, n); return;
-        case TYPE_Q5_K: int_product(&to, p, TYPE_Q5_K, row0, a, lda, n); return;
-        default: int_product(&to, p, TYPE_Q6_K, row0, a, lda, n); return;
-        }
+    if (p->layout == PANEL_INT8) {
+        int_product(&to, p, row0, a, lda, n);
+        return;
+    }
     if (p->layout == PANEL_FILE || n > FLOAT_DIRECT) float_product(&to, p, row0, x, ldx, n);
     else if (p->type == TYPE_F16) float_direct(&to, p, TYPE_F16, row0, x, ldx, n);
     else if (p->type == TYPE_BF16) float_direct(&to, p, TYPE_BF16, row0, x, ldx, n);

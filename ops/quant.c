@@ -7,17 +7,39 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "ops/block.h"
 #include "ops/narrow.h"
-#include "ops/widen.h"
 
 const struct type_info *type_info(uint32_t type) {
+    /* clang-format off */
     static const struct type_info types[TYPE_COUNT] = {
-        [TYPE_F32] = {"F32", 1, 4},       [TYPE_F16] = {"F16", 1, 2},         [TYPE_BF16] = {"BF16", 1, 2},
-        [TYPE_Q4_0] = {"Q4_0", 32, 18},   [TYPE_Q4_1] = {"Q4_1", 32, 20},     [TYPE_Q5_0] = {"Q5_0", 32, 22},
-        [TYPE_Q5_1] = {"Q5_1", 32, 24},   [TYPE_Q8_0] = {"Q8_0", 32, 34},     [TYPE_Q2_K] = {"Q2_K", 256, 84},
-        [TYPE_Q3_K] = {"Q3_K", 256, 110}, [TYPE_Q4_K] = {"Q4_K", 256, 144},   [TYPE_Q5_K] = {"Q5_K", 256, 176},
-        [TYPE_Q6_K] = {"Q6_K", 256, 210}, [TYPE_IQ4_NL] = {"IQ4_NL", 32, 18}, [TYPE_IQ4_XS] = {"IQ4_XS", 256, 136},
+        [TYPE_F32]      = {"F32", 1, 4},
+        [TYPE_F16]      = {"F16", 1, 2},
+        [TYPE_BF16]     = {"BF16", 1, 2},
+        [TYPE_Q8_0]     = {"Q8_0", 32, 34},
+        [TYPE_Q4_0]     = {"Q4_0", 32, 18},
+        [TYPE_Q4_1]     = {"Q4_1", 32, 20},
+        [TYPE_Q5_0]     = {"Q5_0", 32, 22},
+        [TYPE_Q5_1]     = {"Q5_1", 32, 24},
+        [TYPE_IQ4_NL]   = {"IQ4_NL", 32, 18},
+        [TYPE_MXFP4]    = {"MXFP4", 32, 17},
+        [TYPE_Q2_K]     = {"Q2_K", 256, 84},
+        [TYPE_Q3_K]     = {"Q3_K", 256, 110},
+        [TYPE_Q4_K]     = {"Q4_K", 256, 144},
+        [TYPE_Q5_K]     = {"Q5_K", 256, 176},
+        [TYPE_Q6_K]     = {"Q6_K", 256, 210},
+        [TYPE_IQ4_XS]   = {"IQ4_XS", 256, 136},
+        [TYPE_IQ3_S]    = {"IQ3_S", 256, 110},
+        [TYPE_IQ3_XXS]  = {"IQ3_XXS", 256, 98},
+        [TYPE_IQ2_S]    = {"IQ2_S", 256, 82},
+        [TYPE_IQ2_XS]   = {"IQ2_XS", 256, 74},
+        [TYPE_IQ2_XXS]  = {"IQ2_XXS", 256, 66},
+        [TYPE_IQ1_M]    = {"IQ1_M", 256, 56},
+        [TYPE_IQ1_S]    = {"IQ1_S", 256, 50},
+        [TYPE_TQ1_0]    = {"TQ1_0", 256, 54},
+        [TYPE_TQ2_0]    = {"TQ2_0", 256, 66},
     };
+    /* clang-format on */
     return type < TYPE_COUNT && types[type].name ? &types[type] : NULL;
 }
 
@@ -92,10 +114,10 @@ void type_to_f32(enum tensor_type type, const void *src, float *dst, size_t n) {
         if (n) memcpy(dst, p, n * sizeof *dst);
         break;
     case TYPE_F16:
-        for (size_t i = 0; i < n; i++) dst[i] = widen_f16(p + 2 * i);
+        for (size_t i = 0; i < n; i++) dst[i] = read_f16(p + 2 * i);
         break;
     case TYPE_BF16:
-        for (size_t i = 0; i < n; i++) dst[i] = bf16_to_f32(widen_u16(p + 2 * i));
+        for (size_t i = 0; i < n; i++) dst[i] = bf16_to_f32(read_u16(p + 2 * i));
         break;
     default: widen_blocks(type, p, dst, n);
     }

@@ -1,5 +1,5 @@
 /* quant.h: the tensor types of GGUF files: names, block sizes, conversion to and from f32.
- * Not the kernels that multiply them: ops.h.  Not the layouts of the blocks: widen.h.
+ * Not the kernels that multiply them: ops.h.  Not the layouts of the blocks: block.h.
  * Next: weights/gguf.h, which finds the tensors. */
 #ifndef PONDER_QUANT_H
 #define PONDER_QUANT_H
@@ -22,10 +22,20 @@ enum tensor_type {
     TYPE_Q4_K = 12,
     TYPE_Q5_K = 13,
     TYPE_Q6_K = 14,
+    TYPE_IQ2_XXS = 16,
+    TYPE_IQ2_XS = 17,
+    TYPE_IQ3_XXS = 18,
+    TYPE_IQ1_S = 19,
     TYPE_IQ4_NL = 20,
+    TYPE_IQ3_S = 21,
+    TYPE_IQ2_S = 22,
     TYPE_IQ4_XS = 23,
+    TYPE_IQ1_M = 29,
     TYPE_BF16 = 30,
-    TYPE_COUNT = 31,
+    TYPE_TQ1_0 = 34,
+    TYPE_TQ2_0 = 35,
+    TYPE_MXFP4 = 39,
+    TYPE_COUNT = 40,
 };
 
 struct type_info {

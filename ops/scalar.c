@@ -69,9 +69,15 @@ static int32_t group_dot(const int8_t *w, const struct act_block *a, int g) {
 static float int_dot(const struct panels *p, const struct panel_block *w, uint32_t r, const struct act_block *a,
                      float sum) {
     const int32_t i0 = group_dot(w->w[r], a, 0), i1 = group_dot(w->w[r], a, 1);
-    if (p->type == TYPE_Q6_K) return fmaf(fmaf((float)i1, w->scale[1][r], (float)i0 * w->scale[0][r]), a->d, sum);
+    const struct form_info *f = &forms[packing_of(p->type)->form];
+    if (f->halves) {
+        float t = fmaf((float)i1, w->scale[1][r], (float)i0 * w->scale[0][r]);
+        for (int g = 0; f->low && g < ACT_GROUPS; g++)
+            t = fmaf(w->low[g][r] / 128, (float)(a->shift[g] * a->times[g]), t);
+        return fmaf(t, a->d, sum);
+    }
     sum = fmaf((float)(i0 + i1) * a->d, w->scale[0][r], sum);
-    return p->type == TYPE_Q4_K || p->type == TYPE_Q5_K ? fmaf(-w->low[r], a->sum, sum) : sum;
+    return f->low ? fmaf(-w->low[0][r], a->sum, sum) : sum;
 }
 
 static void int_product(float *y, size_t ldy, const struct panels *p, uint32_t row0, uint32_t row1,

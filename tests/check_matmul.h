@@ -23,17 +23,30 @@ struct matrix_case {
     struct panels panels;
 };
 
-/* All quants at one end, scales 1: 15 or 0 of 4 bits, 127 or -128 of 8. */
+/* All quants at one end, scales 1: 15 or 0 of 4 bits, 127 or -128 of 8.  They lie in bytes [from, to) of a block. */
 static void fill_extreme(enum tensor_type type, uint8_t *bytes, size_t cols, bool highest) {
     const struct type_info *t = type_info(type);
+    size_t from = 2, to = t->block_bytes;
     float one[256];
+    switch (type) {
+    case TYPE_Q4_K:
+    case TYPE_Q5_K: from = 16; break;
+    case TYPE_Q6_K: from = 0, to = 192; break;
+    case TYPE_Q2_K: from = 16, to = 80; break;
+    case TYPE_Q3_K: from = 0, to = 96; break;
+    case TYPE_IQ4_XS: from = 8; break;
+    case TYPE_MXFP4: from = 1; break;
+    case TYPE_TQ1_0:
+    case TYPE_TQ2_0: from = 0, to -= 2; break;
+    case TYPE_IQ1_M: from = 0, to = 48; break;
+    case TYPE_Q4_1:
+    case TYPE_Q5_1: from = 4; break;
+    default: break;
+    }
     for (size_t i = 0; i < 256; i++) one[i] = 1;
     for (size_t b = 0; b < cols / t->block_weights; b++, bytes += t->block_bytes) {
         fill_row(type, one, bytes, t->block_weights, 1);
-        const size_t quants = type == TYPE_Q6_K ? 192 : t->block_bytes;
-        const size_t from = type == TYPE_Q4_K || type == TYPE_Q5_K ? 16 : type == TYPE_Q6_K ? 0 : 2;
-        if (t->block_weights > 1)
-            memset(bytes + from, type == TYPE_Q8_0 ? highest ? 127 : 128 : highest ? 255 : 0, quants - from);
+        memset(bytes + from, type == TYPE_Q8_0 ? highest ? 127 : 128 : highest ? 255 : 0, to - from);
     }
 }
 
@@ -160,7 +173,8 @@ static void fill_edge(float x[32], size_t which) {
     for (size_t i = 0; i < 32; i++) {
         const float most = i / ACT_GROUP == (size_t)smaller ? low : high;
         const float between = (float)((int)rng_below(which, i, 127) * 2 - 126 + (i % 2 ? 1 : 0)) / 254;
-        x[i] = i % ACT_GROUP == which % 7 ? (which % 2 ? -most : most) : most * (i % 3 ? between : 2 * rng_uniform(which, i) - 1);
+        x[i] = i % ACT_GROUP == which % 7 ? (which % 2 ? -most : most)
+                                          : most * (i % 3 ? between : 2 * rng_uniform(which, i) - 1);
     }
     if (kind == 2) memset(x + ACT_GROUP * smaller, 0, ACT_GROUP * sizeof *x);
     else if (kind > 2) x[which % 32] = odd[kind];
@@ -179,7 +193,8 @@ static bool check_quantize(const struct ops *v) {
         for (size_t b = 0; b < COUNT(got); b++) {
             char what[64];
             snprintf(what, sizeof what, "%s quantize round %zu block %zu", v->name, round, b);
-            if (!same_bits(what, &got[b].d, &want[b].d, 1) || !same_bits(what, &got[b].sum, &want[b].sum, 1)) return false;
+            if (!same_bits(what, &got[b].d, &want[b].d, 1) || !same_bits(what, &got[b].sum, &want[b].sum, 1))
+                return false;
             if (memcmp(&got[b], &want[b], sizeof got[b]) == 0) continue;
             fprintf(stderr, "%s: q, shift, up, base or times differs from scalar\n", what);
             return false;
@@ -200,7 +215,8 @@ static bool check_batch_invariance(const struct ops *const *v) {
     bool ok = true;
     for (size_t t = 0; t < COUNT(check_types) && ok; t++) {
         struct matrix_case m = matrix_new(check_types[t], false, ROWS, COLS, 0, 3, VALUES_PLAIN);
-        for (size_t j = 0; j < N; j++) product(scalar, &m, alone + j * ROWS, ROWS, x + j * COLS, COLS, a + j * COLS / 32, 1);
+        for (size_t j = 0; j < N; j++)
+            product(scalar, &m, alone + j * ROWS, ROWS, x + j * COLS, COLS, a + j * COLS / 32, 1);
         for (size_t n = 1; n <= N && ok; n = n < 20 ? n + 1 : n + 15) {
             if (n_cases++ % CHECK_EVERY) continue;
             for (size_t i = 0; v[i] && ok; i++) {

@@ -23,9 +23,10 @@
 #define CHECK_EVERY 1
 #endif
 
-static const enum tensor_type check_types[] = {TYPE_F32,  TYPE_F16,  TYPE_BF16, TYPE_Q4_0,   TYPE_Q4_1,
-                                               TYPE_Q5_0, TYPE_Q5_1, TYPE_Q8_0, TYPE_Q2_K,   TYPE_Q3_K,
-                                               TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K, TYPE_IQ4_NL, TYPE_IQ4_XS};
+static const enum tensor_type check_types[] = {
+    TYPE_F32,   TYPE_F16,   TYPE_BF16,    TYPE_Q4_0,   TYPE_Q4_1,   TYPE_Q5_0,    TYPE_Q5_1,  TYPE_Q8_0,  TYPE_Q2_K,
+    TYPE_Q3_K,  TYPE_Q4_K,  TYPE_Q5_K,    TYPE_Q6_K,   TYPE_IQ4_NL, TYPE_MXFP4,   TYPE_TQ1_0, TYPE_TQ2_0, TYPE_IQ4_XS,
+    TYPE_IQ1_S, TYPE_IQ1_M, TYPE_IQ2_XXS, TYPE_IQ2_XS, TYPE_IQ2_S,  TYPE_IQ3_XXS, TYPE_IQ3_S};
 static const size_t check_sizes[] = {0, 1, 2, 7, 8, 9, 15, 16, 31, 32, 33, 64, 96, 100, 192, 512};
 
 /* Memory that ends (but for `gap` bytes, which make it unaligned) at a page that may not be touched, after a page of
@@ -102,6 +103,10 @@ static inline void fill_row(enum tensor_type type, const float *row, uint8_t *by
     case TYPE_Q2_K: at = 80, n_scales = 2; break;
     case TYPE_Q3_K: at = 108; break;
     case TYPE_Q6_K: at = 208; break;
+    case TYPE_TQ1_0: at = 52; break;
+    case TYPE_TQ2_0: at = 64; break;
+    case TYPE_MXFP4:
+    case TYPE_IQ1_M: n_scales = 0; break; /* below */
     default: break;
     }
     for (size_t b = 0; b < cols / t->block_weights; b++, bytes += t->block_bytes, row += t->block_weights) {
@@ -110,6 +115,10 @@ static inline void fill_row(enum tensor_type type, const float *row, uint8_t *by
             uint16_t scale = f32_to_f16(row[i] / 64);
             memcpy(bytes + at + 2 * i, &scale, sizeof scale);
         }
+        if (type == TYPE_MXFP4) bytes[0] = (uint8_t)(bytes[0] < 8 ? bytes[0] : 100 + bytes[0] % 32);
+        const uint16_t scale = f32_to_f16(row[0] / 64); /* of IQ1_M: in the upper nibbles of its last four u16 */
+        for (int i = 0; type == TYPE_IQ1_M && i < 4; i++)
+            bytes[49 + 2 * i] = (uint8_t)((bytes[49 + 2 * i] & 15) | (scale >> 4 * i & 15) << 4);
     }
 }
 

@@ -1,7 +1,7 @@
 /* test_quant_model.c: models in every tensor type against logits from exactly dequantised weights, with f32 activations
  * and with the int8 activations that are the default, which must err less than llama.cpp's do on the same file.
  * Not the types themselves: test_quant.c and test_quant_blocks.c.  Skipped without the reference files (tests/reference.h).
- * Next: ops/widen.h. */
+ * Next: ops/block.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
