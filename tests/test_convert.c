@@ -9,14 +9,14 @@
 enum { N_TOKENS = 40 };
 
 /* What the folder of an architecture looks like, as this test understands it. */
-struct form {
+struct family {
     const char *arch, *model_type;
     enum tensor_type type; /* of all its tensors */
     bool pairs;            /* the GGUF file has q and k rows in pairs */
     int shards;            /* 1: model.safetensors */
 };
 
-static const struct form forms[] = {
+static const struct family families[] = {
     {"llama", "llama", TYPE_F32, true, 1},      {"llama", "mistral", TYPE_F16, true, 3},
     {"qwen2", "qwen2", TYPE_BF16, false, 2},    {"qwen3", "qwen3", TYPE_F16, false, 1},
     {"smollm3", "smollm3", TYPE_BF16, true, 1}, {"granite", "granite", TYPE_F32, true, 2},
@@ -27,7 +27,7 @@ static const struct form forms[] = {
 
 /* ---- names and rows, the other way round than the converter ---- */
 
-static const char *hf_name(const struct form *f, const char *gguf, char name[128]) {
+static const char *hf_name(const struct family *f, const char *gguf, char name[128]) {
     static const char *const same[][2] = {{"attn_norm.weight", "input_layernorm.weight"},
                                           {"attn_q.weight", "self_attn.q_proj.weight"},
                                           {"attn_k.weight", "self_attn.k_proj.weight"},
@@ -63,7 +63,7 @@ static const char *hf_name(const struct form *f, const char *gguf, char name[128
 }
 
 /* Row r of the folder, which turns rows i and i + half of a head, is this row of the file, which turns 2i and 2i + 1. */
-static size_t row_in_file(const struct form *f, const char *gguf, size_t r, size_t hd) {
+static size_t row_in_file(const struct family *f, const char *gguf, size_t r, size_t hd) {
     if (!f->pairs || !(strstr(gguf, "attn_q.") || strstr(gguf, "attn_k."))) return r;
     size_t in_head = r % hd;
     return r - in_head + (in_head < hd / 2 ? 2 * in_head : 2 * (in_head - hd / 2) + 1);
@@ -75,7 +75,7 @@ static void set(json_t *o, const char *key, double v) {
     json_object_set_new(o, key, v == floor(v) ? json_integer((json_int_t)v) : json_real(v));
 }
 
-static json_t *config_of(const struct form *f) {
+static json_t *config_of(const struct family *f) {
     struct facts a = facts_of(f->arch);
     json_t *c = json_pack("{s:s}", "model_type", f->model_type), *rope;
     set(c, "num_hidden_layers", A_LAYERS), set(c, "hidden_size", A_EMBD), set(c, "max_position_embeddings", A_CTX);
@@ -125,7 +125,7 @@ static float pool[A_MAX_FLOATS];
 static uint16_t halves[A_MAX_FLOATS];
 
 /* One tensor of `g` to the folder's file m and, rounded as there, to the expected file w. */
-static void put_tensor(const struct form *f, const struct gguf_tensor *t, struct st_make *m, struct gguf_writer *w,
+static void put_tensor(const struct family *f, const struct gguf_tensor *t, struct st_make *m, struct gguf_writer *w,
                        size_t *at) {
     char gguf[64], name[128];
     snprintf(gguf, sizeof gguf, "%.*s", (int)t->name.size, t->name.data);
@@ -185,7 +185,7 @@ static void put_shards(struct st_make *shards, int n) {
 }
 
 /* Writes the folder, and want.gguf in it. */
-static void put_pair(const struct form *f) {
+static void put_pair(const struct family *f) {
     static const char *const except[] = {"phi3.rope.scaling.attn_factor", NULL};
     struct st_make shards[3] = {st_new(), st_new(), st_new()};
     struct gguf_writer *w;
@@ -230,26 +230,26 @@ static void logits_of(const char *path, float *out) {
 static void logits_are_those_of_the_file(void **state) {
     (void)state;
     static float want[N_TOKENS * A_VOCAB], got[N_TOKENS * A_VOCAB];
-    for (size_t i = 0; i < COUNT(forms); i++) {
+    for (size_t i = 0; i < COUNT(families); i++) {
         struct gguf *g;
         struct error e;
-        put_pair(&forms[i]);
+        put_pair(&families[i]);
         logits_of(tiny_path("want.gguf"), want);
         logits_of(tiny_folder, got);
-        same_floats(got, want, COUNT(got), "%s, from the folder", forms[i].model_type);
+        same_floats(got, want, COUNT(got), "%s, from the folder", families[i].model_type);
         GOOD(hf_open(tiny_folder, &g, &e));
         GOOD(hf_write(g, tiny_path("got.gguf"), NULL, &e));
         gguf_close(&g);
         logits_of(tiny_path("got.gguf"), got);
-        same_floats(got, want, COUNT(got), "%s, converted", forms[i].model_type);
-        if (want[0] == want[1] || !isfinite(want[0])) fail_msg("%s: the logits say nothing", forms[i].model_type);
+        same_floats(got, want, COUNT(got), "%s, converted", families[i].model_type);
+        if (want[0] == want[1] || !isfinite(want[0])) fail_msg("%s: the logits say nothing", families[i].model_type);
     }
 }
 
 /* Every key of the model that the file was given is there, with the same value. */
 static void keys_are_those_of_the_file(void **state) {
     (void)state;
-    for (size_t i = 0; i < COUNT(forms); i++) {
+    for (size_t i = 0; i < COUNT(families); i++) {
         struct gguf *got;
         struct error e;
         static const char *const numbers[] = {"block_count",
@@ -261,26 +261,26 @@ static void keys_are_those_of_the_file(void **state) {
                                               "rope.freq_base",
                                               "attention.layer_norm_rms_epsilon"};
         struct gguf *want;
-        put_pair(&forms[i]);
+        put_pair(&families[i]);
         GOOD(gguf_open(tiny_path("want.gguf"), &want, &e));
         GOOD(hf_open(tiny_folder, &got, &e));
         for (size_t k = 0; k < COUNT(numbers); k++) {
             char key[128];
             double a, b;
-            snprintf(key, sizeof key, "%s.%s", forms[i].arch, numbers[k]);
+            snprintf(key, sizeof key, "%s.%s", families[i].arch, numbers[k]);
             GOOD(gguf_get_f64(want, key, 0, 1e9, &a, &e));
             GOOD(gguf_get_f64(got, key, 0, 1e9, &b, &e));
-            if (a != b) fail_msg("%s: %s is %g, expected %g", forms[i].model_type, key, b, a);
+            if (a != b) fail_msg("%s: %s is %g, expected %g", families[i].model_type, key, b, a);
         }
         assert_int_equal(gguf_n_tensors(got), gguf_n_tensors(want));
         for (size_t k = 0; k < gguf_n_tensors(want); k++) {
             const struct gguf_tensor *a = gguf_tensor_at(want, k), *b;
             char name[64];
             snprintf(name, sizeof name, "%.*s", (int)a->name.size, a->name.data);
-            if (!(b = gguf_find(got, name))) fail_msg("%s: no tensor %s", forms[i].model_type, name);
+            if (!(b = gguf_find(got, name))) fail_msg("%s: no tensor %s", families[i].model_type, name);
             if (a->type != b->type || a->n_dims != b->n_dims || memcmp(a->dims, b->dims, sizeof a->dims) ||
                 memcmp(a->data, b->data, a->size_bytes))
-                fail_msg("%s: tensor %s differs", forms[i].model_type, name);
+                fail_msg("%s: tensor %s differs", families[i].model_type, name);
         }
         gguf_close(&got), gguf_close(&want);
     }
@@ -294,7 +294,7 @@ static void pairs_turn_like_halves(void **state) {
     enum { HD = 8, POS = 7 };
     struct gguf *got;
     struct error e;
-    put_pair(&forms[0]); /* llama, F32 */
+    put_pair(&families[0]); /* llama, F32 */
     struct safetensors *st;
     GOOD(safetensors_open_folder(tiny_folder, &st, &e));
     GOOD(hf_open(tiny_folder, &got, &e));
@@ -397,7 +397,7 @@ static void keys_come_from_the_config(void **state) {
 static void odd_headers_change_nothing(void **state) {
     (void)state;
     static float want[N_TOKENS * A_VOCAB], got[N_TOKENS * A_VOCAB];
-    put_pair(&forms[3]);
+    put_pair(&families[3]);
     logits_of(tiny_path("want.gguf"), want);
     FILE *f = fopen(tiny_path("model.safetensors"), "rb");
     static uint8_t image[ST_MAX_DATA];
@@ -425,7 +425,7 @@ static void odd_headers_change_nothing(void **state) {
 /* ---- folders that contradict themselves ---- */
 
 static void config_with(const char *key, json_t *value) {
-    json_t *c = config_of(&forms[0]);
+    json_t *c = config_of(&families[0]);
     if (value) json_object_set_new(c, key, value);
     else json_object_del(c, key);
     put_json("config.json", c);
@@ -434,7 +434,7 @@ static void config_with(const char *key, json_t *value) {
 /* F12: config.json contradicts tensors; both are named */
 static void contradictions_name_both_sides(void **state) {
     (void)state;
-    put_pair(&forms[0]);
+    put_pair(&families[0]);
     config_with("hidden_size", json_integer(64));
     FOLDER_REFUSED("model.safetensors", "tensor model.", "has shape [", "config.json asks for [", "hidden_size");
     config_with("intermediate_size", json_integer(48));
@@ -455,7 +455,7 @@ static void contradictions_name_both_sides(void **state) {
 
 static void wrong_configs_are_named(void **state) {
     (void)state;
-    put_pair(&forms[0]);
+    put_pair(&families[0]);
     config_with("model_type", json_string("mamba"));
     FOLDER_REFUSED("config.json: model_type \"mamba\" is not known", "llama, mistral, qwen2", "ministral3");
     config_with("model_type", NULL);
@@ -485,8 +485,8 @@ static void wrong_configs_are_named(void **state) {
     FOLDER_REFUSED("config.json: its JSON is no object");
     unlink(tiny_path("config.json"));
     FOLDER_REFUSED("without config.json");
-    put_pair(&forms[4]);
-    json_t *c = config_of(&forms[4]), *list = json_array();
+    put_pair(&families[4]);
+    json_t *c = config_of(&families[4]), *list = json_array();
     for (int l = 0; l < A_LAYERS; l++) json_array_append_new(list, json_integer(1));
     json_object_set_new(c, "no_rope_layers", list);
     put_json("config.json", c);
