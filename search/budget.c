@@ -76,12 +76,14 @@ static enum status new_scratch(struct run *r, struct error *e) {
 }
 
 /* The evaluator stops in the middle of a step where run_go would have stopped behind it. */
-static void hand_limits(const struct run *r) {
+static void hand_limits(struct run *r) {
     const struct budget *b = &r->common->budget;
     struct limits l = {.deadline_ns = b->ns ? r->start_ns + b->ns : 0,
                        .cancel = r->common->cancel,
                        .max_tokens = b->tokens ? b->tokens + tokens_of(&r->start) : 0,
-                       .max_flops = b->flops ? b->flops + flops_of(&r->start) : 0};
+                       .max_flops = b->flops ? b->flops + flops_of(&r->start) : 0,
+                       .make_room = run_make_room,
+                       .arg = r};
     r->ev->limit(r->ev->self, &l);
 }
 

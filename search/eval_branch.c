@@ -53,6 +53,7 @@ enum status branch_fork(void *self, branch_id from, branch_id *to, struct error 
 void branch_evict(void *self, branch_id id) {
     struct eval_model *m = self;
     struct branch *b = &m->branches[id];
+    if (b->busy) return;
     for (int w = 0; w < N_WRITERS; w++) {
         if (b->kv[w].seq) engine_drop(m->writers[w], &b->kv[w].seq);
         m->ledger.replayed_tokens += b->kv[w].n_read; /* what using it again will cost */
@@ -75,6 +76,8 @@ void branch_drop(void *self, branch_id *id) {
     m->free_ids[m->n_free++] = *id;
     *id = 0;
 }
+
+void branch_set_busy(struct eval_model *m, branch_id b, bool busy) { m->branches[b].busy = busy; }
 
 static branch_id id_of(const struct eval_model *m, const struct branch *b) { return (branch_id)(b - m->branches); }
 

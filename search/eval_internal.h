@@ -35,6 +35,7 @@ struct branch {
     double logprob;   /* ... and their sum */
     bool delimited;   /* the newest complete step ended by its separator */
     bool live;
+    bool busy; /* in the call under way: not to be evicted */
     struct mark mark;
 };
 
@@ -88,6 +89,8 @@ branch_id branch_new(struct eval_model *m); /* 0: all are in use */
 enum status branch_fork(void *self, branch_id from, branch_id *to, struct error *e);
 void branch_drop(void *self, branch_id *b);
 void branch_evict(void *self, branch_id b);
+/* In a call that may need KV pages: their owner may be asked for some, but not for these. */
+void branch_set_busy(struct eval_model *m, branch_id b, bool busy);
 /* Before a call changes a branch; and back, in the KV caches too. */
 void branch_mark(struct eval_model *m, struct branch *b);
 void branch_undo(struct eval_model *m, struct branch *b);

@@ -107,11 +107,13 @@ static enum status score_some(struct eval_model *m, const branch_id *branches, u
 static enum status model_score(void *self, const branch_id *branches, size_t n, float *value, struct error *e) {
     struct eval_model *m = self;
     enum status s = OK;
+    for (size_t i = 0; i < n; i++) branch_set_busy(m, branches[i], true);
     for (size_t i = 0; i < n && !s; i += m->p.max_batch) {
         uint32_t some = (uint32_t)(n - i < m->p.max_batch ? n - i : m->p.max_batch);
         s = limits_stopped(&m->limits) ? error_set(e, ERR_CANCELLED, "stopped before chains were valued")
                                        : score_some(m, branches + i, some, value + i, e);
     }
+    for (size_t i = 0; i < n; i++) branch_set_busy(m, branches[i], false);
     note_costs(m);
     return s;
 }
@@ -196,12 +198,31 @@ static enum status alloc_model(struct eval_model *m, struct error *e) {
     return error_set(e, ERR_MEMORY, "no memory for %u branches of %u tokens", p->max_branches, p->max_tokens);
 }
 
+/* What the longest chain takes, a copy of the prompt's last page included; and what is read on a fork of it. */
+static uint32_t pages_of_chain(uint32_t n_tokens, uint32_t n_forked) {
+    return (n_tokens + KV_PAGE - 1) / KV_PAGE + 1 + (n_forked ? (n_forked + KV_PAGE - 1) / KV_PAGE + 1 : 0);
+}
+
+/* An engine wants pages back: the search says whose. */
+static uint32_t give_back(void *arg, uint32_t n_pages) {
+    struct eval_model *m = arg;
+    (void)n_pages; /* it asks again */
+    return m->limits.make_room && m->limits.make_room(m->limits.arg);
+}
+
 /* In the order that all threads keep, so that nobody waits in a circle. */
 static enum status open_clients(struct eval_model *m, struct error *e) {
-    struct client_params p = {.deadline_ns = m->p.deadline_ns, .cancel = m->p.cancel};
-    enum status s = engine_client_new(m->p.policy, &p, &m->writers[POLICY], e);
-    if (!s && m->p.prm) s = engine_client_new(m->p.prm, &p, &m->prm, e);
-    if (!s && m->p.draft) s = engine_client_new(m->p.draft, &p, &m->writers[DRAFT], e);
+    const struct eval_params *p = &m->p;
+    struct client_params policy = {.min_pages = pages_of_chain(p->max_tokens, p->ptrue ? 1 + (uint32_t)p->ptrue->n : 0),
+                                   .deadline_ns = p->deadline_ns,
+                                   .cancel = p->cancel,
+                                   .reclaim = give_back,
+                                   .arg = m},
+                         prm = policy, draft = policy;
+    prm.min_pages = pages_of_chain(p->max_prm_tokens, 0), draft.min_pages = pages_of_chain(p->max_tokens, 0);
+    enum status s = engine_client_new(p->policy, &policy, &m->writers[POLICY], e);
+    if (!s && p->prm) s = engine_client_new(p->prm, &prm, &m->prm, e);
+    if (!s && p->draft) s = engine_client_new(p->draft, &draft, &m->writers[DRAFT], e);
     model_limit(m, NULL);
     return s;
 }

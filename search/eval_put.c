@@ -85,12 +85,18 @@ static enum status rate_some(struct eval_model *m, struct put *puts, size_t n, u
 enum status eval_put(void *self, struct put *puts, size_t n, struct error *e) {
     struct eval_model *m = self;
     enum status s = OK;
-    for (size_t i = 0; i < n; i++) branch_mark(m, branch_of(m, puts[i].branch));
+    for (size_t i = 0; i < n; i++) {
+        branch_mark(m, branch_of(m, puts[i].branch));
+        branch_set_busy(m, puts[i].branch, true);
+    }
     for (size_t i = 0; i < n && !s; i++) s = put_one(m, &puts[i], e);
     for (uint32_t rows = 1; rows && !s;)
         s = limits_reached(&m->limits, &m->ledger) ? error_set(e, ERR_CANCELLED, "stopped before tokens were put")
                                                    : rate_some(m, puts, n, &rows, e);
-    for (size_t i = 0; i < n && s; i++) branch_undo(m, &m->branches[puts[i].branch]);
+    for (size_t i = 0; i < n; i++) {
+        branch_set_busy(m, puts[i].branch, false);
+        if (s) branch_undo(m, &m->branches[puts[i].branch]);
+    }
     note_costs(m);
     return s;
 }
@@ -129,22 +135,27 @@ static void fill_proposal(struct eval_model *m, struct proposal *p, const float 
     for (uint32_t i = 0; i < p->n; i++) p->logprobs[i] = (float)((double)logits[p->tokens[i]] - law.max - log_total);
 }
 
+static enum status propose_some(struct eval_model *m, struct proposal *proposals, uint32_t n, struct error *e) {
+    if (limits_reached(&m->limits, &m->ledger))
+        return error_set(e, ERR_CANCELLED, "stopped before tokens were proposed");
+    for (uint32_t i = 0; i < n; i++) {
+        struct branch *b = m->readers[i] = branch_of(m, proposals[i].branch);
+        enum status s = pass_add(m, b, POLICY, length_of(b), 1, m->logits + (size_t)i * m->n_vocab,
+                                 m->ids + (size_t)i * m->p.max_tokens, &m->spans[i], e);
+        if (s) return s;
+    }
+    enum status s = pass_run(m, POLICY, m->readers, n, e);
+    for (uint32_t i = 0; i < n && !s; i++) fill_proposal(m, &proposals[i], m->spans[i].out);
+    return s;
+}
+
 enum status eval_propose(void *self, struct proposal *proposals, size_t n, struct error *e) {
     struct eval_model *m = self;
-    for (size_t first = 0; first < n; first += m->p.max_batch) {
-        uint32_t some = (uint32_t)(n - first < m->p.max_batch ? n - first : m->p.max_batch);
-        enum status s = limits_reached(&m->limits, &m->ledger)
-                            ? error_set(e, ERR_CANCELLED, "stopped before tokens were proposed")
-                            : OK;
-        for (uint32_t i = 0; i < some && !s; i++) {
-            struct branch *b = m->readers[i] = branch_of(m, proposals[first + i].branch);
-            s = pass_add(m, b, POLICY, length_of(b), 1, m->logits + (size_t)i * m->n_vocab,
-                         m->ids + (size_t)i * m->p.max_tokens, &m->spans[i], e);
-        }
-        if (!s) s = pass_run(m, POLICY, m->readers, some, e);
-        if (s) return s;
-        for (uint32_t i = 0; i < some; i++) fill_proposal(m, &proposals[first + i], m->spans[i].out);
-    }
+    enum status s = OK;
+    for (size_t i = 0; i < n; i++) branch_set_busy(m, proposals[i].branch, true);
+    for (size_t i = 0; i < n && !s; i += m->p.max_batch)
+        s = propose_some(m, proposals + i, (uint32_t)(n - i < m->p.max_batch ? n - i : m->p.max_batch), e);
+    for (size_t i = 0; i < n; i++) branch_set_busy(m, proposals[i].branch, false);
     note_costs(m);
-    return OK;
+    return s;
 }

@@ -62,6 +62,8 @@ static void mark(struct run *r, const struct batch_call *b, uint32_t first, uint
     }
 }
 
+bool run_make_room(void *run) { return evict_one(run); }
+
 static bool evict_some(struct run *r, uint32_t n) {
     bool any = evict_one(r);
     for (uint32_t i = 1; any && i < n && evict_one(r); i++) {}

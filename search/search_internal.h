@@ -75,6 +75,8 @@ struct run {
 
 /* False when a limit is reached, cancelled, or run_stop was called: the loop ends with res->why set. */
 bool run_go(struct run *r);
+/* Evicts the least promising branch that is not in the call under way; false: there is none.  For struct limits. */
+bool run_make_room(void *run);
 /* The same look at limits and cancel, within a batch: the evaluator may have cut its steps. */
 void run_look(struct run *r);
 /* Ends the run for this reason; the first call wins. */

@@ -278,6 +278,7 @@ static struct eval_params eval_params_of(const struct solver *s, const struct pr
         .answer = vote_of_chain,
         .oracle = n->oracle ? reachable : NULL,
         .complete = p->task->is_last ? states_answer : NULL,
+        .cancel = s->common.cancel,
         .arg = (void *)p,
     };
 }
@@ -287,14 +288,20 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
                               struct outcome *o, struct error *e) {
     int32_t *ids;
     size_t n;
-    if (!task_has_words(p->task)) return OK;
+    uint64_t depth = s->max_depth ? s->max_depth : p->max_depth ? p->max_depth : s->common.max_depth;
+    uint64_t fresh = s->max_step_tokens * depth;
+    if (!task_has_words(p->task)) { /* a token has a byte or more */
+        uint64_t whole = strlen(p->text) + 3 + (s->ptrue ? s->ptrue->n : 0) + fresh;
+        if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
+        if (!ep->reader || prm_reads_policy_tokens(ep->reader)) ep->max_prm_tokens = ep->max_tokens;
+        return OK;
+    }
     enum status st = prompter_encode(&s->prompter, p, &ids, &n, e);
     if (st) return st;
     ep->prompt_tokens = ids, ep->n_prompt_tokens = n;
     size_t question = s->ptrue ? s->ptrue->n : 0;
     if (n + question + 1 >= ep->max_tokens)
         snprintf(o->trouble, sizeof o->trouble, "the prompt has %zu tokens, the context %u (-c)", n, ep->max_tokens);
-    uint64_t fresh = (uint64_t)s->max_step_tokens * (s->max_depth ? s->max_depth : s->common.max_depth);
     uint64_t whole = n + question + (s->max_new_tokens && s->max_new_tokens < fresh ? s->max_new_tokens : fresh);
     if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
     return OK;

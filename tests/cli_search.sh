@@ -92,6 +92,20 @@ t_eval_is_the_same_alone_and_in_a_crowd() {
     eval_q -o alone.jsonl -t 1 --in-flight 1 >out 2>err && eval_q -o crowd.jsonl -t 2 --in-flight 3 >out 2>err || { cat err >&2; return 1; }
     timeless alone.jsonl >a && timeless crowd.jsonl >b && same a b
 }
+# What a search decided: not what it cost, because KV that was given back is computed again.
+decided() { timeless "$1" | sed -E 's/"(prm_tokens|policy_flops|prm_flops|shared_tokens|forks|pages_copied|replayed_tokens)":[^,}]*//g'; }
+t_a_crowd_with_few_pages_finds_the_same() {
+    local how
+    printf '%s\n' '4 7 8 8' '1 2 3 4' '3 3 8 8' '1 1 11 11' '2 2 6 9' >puzzles.txt
+    for how in '512 1' '1 1' '1 8'; do
+        "$ponder" eval --task game24 -i puzzles.txt --search mcts --budget 64 --stop-value 2 --kv-mb ${how% *} -t 2 \
+            --in-flight ${how#* } -o crowd.jsonl >out 2>err || return 1
+        decided crowd.jsonl >b && rm crowd.jsonl
+        [ -e a ] || cp b a
+        same a b || return 1
+    done
+    lacks a 'kv full' && has a '"correct":true'
+}
 t_a_problem_that_does_not_fit_is_counted_as_wrong() {
     { head -n 1 q.jsonl && printf '{"question":"%s","answer":"1"}\n' "$(printf 'ab %.0s' {1..400})" && tail -n 1 q.jsonl; } >long.jsonl
     expect 0 "$ponder" eval "${as_text[@]}" --task gsm8k --input long.jsonl --json -o long.out || return 1

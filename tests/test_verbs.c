@@ -748,6 +748,53 @@ static void cancelled_calls_do_nothing(void **state) {
     close_world();
 }
 
+/* ---- few pages ---- */
+
+static struct {
+    branch_id branches[CHAINS];
+    int next, calls;
+} spare;
+
+/* Also evicts what is in the call, which must not happen. */
+static bool evict_next(void *arg) {
+    (void)arg;
+    spare.calls++;
+    if (spare.next == CHAINS) return false;
+    w.ev.evict(w.ev.self, spare.branches[spare.next++]);
+    return true;
+}
+
+/* Pages for a third of the chains: whoever is asked gives some back, and no call fails; the chains are those of plenty. */
+static void a_search_short_of_pages_gives_some_back(void **state) {
+    (void)state;
+    static struct sight want[CHAINS];
+    struct error e;
+    for (int scarce = 0; scarce < 2; scarce++) {
+        open_engines(scarce ? 16 : roomy.n_pages);
+        open_eval();
+        memset(&spare, 0, sizeof spare);
+        w.ev.limit(w.ev.self, &(struct limits){.make_room = evict_next});
+        for (int i = 0; i < CHAINS - 1; i++) spare.branches[i] = forked(w.ev.root);
+        spare.branches[CHAINS - 1] = spare.branches[0];
+        for (uint64_t depth = 0; depth < 2; depth++)
+            for (int i = 0; i < CHAINS - 1; i++) {
+                struct step s = step_of(spare.branches[i], 10 * (uint64_t)i + depth);
+                spare.next = 0;
+                GOOD(w.ev.extend(w.ev.self, &s, 1, &e));
+            }
+        for (int i = 0; i < CHAINS - 1; i++) {
+            struct sight got;
+            spare.next = 0;
+            look(&got, spare.branches[i]);
+            if (scarce) assert_memory_equal(&got, &want[i], sizeof got);
+            else want[i] = got;
+        }
+        if (scarce) assert_true(spare.calls > 20);
+        else assert_int_equal(spare.calls, 0);
+        close_world();
+    }
+}
+
 /* ---- random trees ---- */
 
 enum { LIVE = 16, STEPS = 1500 };
@@ -910,6 +957,7 @@ int main(void) {
         cmocka_unit_test(judgements_in_words),
         cmocka_unit_test(limits_cut_steps_in_the_middle),
         cmocka_unit_test(cancelled_calls_do_nothing),
+        cmocka_unit_test(a_search_short_of_pages_gives_some_back),
         cmocka_unit_test(random_trees_are_those_of_copies),
         cmocka_unit_test(failed_memory_is_an_error_and_no_leak),
     };
