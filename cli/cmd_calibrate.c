@@ -1,6 +1,7 @@
 /* cmd_calibrate.c: how well the reward model tells reachable from unreachable states, step by step.
  * Not an evaluation of searches: cmd_eval.c.
  * Next: prm/calibration.h for the measures. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,10 +9,11 @@
 #include "base/rng.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
-#include "solve/solver.h"
 #include "prm/calibration.h"
+#include "solve/problems.h"
+#include "solve/solver.h"
 
-enum { MAX_STEPS = CD_MAX, CHAINS = 64 };
+enum { MAX_STEPS = 64, CHAINS = 64 };
 
 struct options {
     struct session_options session;
@@ -23,7 +25,8 @@ struct options {
 
 static const struct flag flags[] = {
     {"input", NULL, FLAG_TEXT, offsetof(struct options, input), NULL, 0, 0, "FILE", "problems, one a line"},
-    {"task", NULL, FLAG_TEXT, offsetof(struct options, task), "game24", 0, 0, "NAME", "game24 or countdown"},
+    {"task", NULL, FLAG_TEXT, offsetof(struct options, task), "game24", 0, 0, "NAME",
+     "one whose exact values are known: game24, countdown ..."},
     MODEL_FLAG(struct options, session),
     PRM_FLAG(struct options, session),
     {"chains", NULL, FLAG_INT, offsetof(struct options, chains), "8", 1, CHAINS, "N",
@@ -54,12 +57,11 @@ static bool pool_add(struct pool *p, int step, float score, int truth) {
     return true;
 }
 
-/* Exact truth of a chain of `n_steps` steps: all steps right, and the target reached or still reachable. */
-static int is_reachable(const struct cd_problem *p, const char *text, int n_steps) {
-    int n_ok;
-    struct cd_state end;
-    if (cd_check(p, text, &n_ok, &end)) return 1;
-    return n_ok == n_steps && end.n > 1 && cd_count_solutions(&end, p->target, true) > 0;
+/* Adds a chain's newest step with the task's exact truth; what takes too long to know is left out. */
+static bool judge_step(const struct problem *p, struct pool *pool, int step, float score, const char *text,
+                       bool finished) {
+    float truth = finished ? problem_verdict(p, text) == VERDICT_RIGHT : p->task->oracle(p, text);
+    return truth < 0 || pool_add(pool, step, score, truth > 0.5f);
 }
 
 /* Samples chains of one problem in lockstep; every new step is scored and judged. */
@@ -77,7 +79,8 @@ static enum status judge_problem(const struct eval_params *ep, const struct prob
     for (size_t i = 0; i < n && !s; i++) s = ev.fork(ev.self, ev.root, &branches[i], e);
     uint64_t keys[CHAINS];
     for (size_t i = 0; i < n; i++) keys[i] = rng_fold(key, i);
-    for (int step = 0; step < p->countdown.n - 1 && n && !s; step++) {
+    int depth = p->max_depth && p->max_depth < MAX_STEPS ? (int)p->max_depth : MAX_STEPS;
+    for (int step = 0; step < depth && n && !s; step++) {
         for (size_t i = 0; i < n; i++)
             steps[i] = (struct step){
                 .branch = branches[i], .key = rng_fold(keys[i], (uint64_t)step), .temperature = (float)o->temp};
@@ -85,8 +88,8 @@ static enum status judge_problem(const struct eval_params *ep, const struct prob
         size_t kept = 0;
         for (size_t i = 0; i < n; i++) {
             bool scored = steps[i].end == STEP_SEPARATOR || steps[i].end == STEP_FINISHED;
-            if (scored && !pool_add(pool, step, values[i],
-                                    is_reachable(&p->countdown, eval_model_text(m, branches[i]), step + 1)))
+            if (scored &&
+                !judge_step(p, pool, step, values[i], eval_model_text(m, branches[i]), steps[i].end == STEP_FINISHED))
                 s = error_set(e, ERR_MEMORY, "no memory for the scores");
             if (steps[i].end == STEP_SEPARATOR) keys[kept] = keys[i], branches[kept++] = branches[i];
         }
@@ -102,37 +105,32 @@ static void report(struct pool *pool, bool json) {
         if (!pool->n[i]) continue;
         struct calibration c = calibrate(pool->items[i], pool->n[i]);
         double share = (double)c.n_true / (double)c.n;
+        char auc[32] = "null"; /* there is none without both outcomes */
+        if (isfinite(c.auc)) snprintf(auc, sizeof auc, "%.4f", c.auc);
         if (json)
-            printf("{\"step\":%d,\"n\":%zu,\"reachable\":%.4f,\"auc\":%.4f,\"ece\":%.4f,\"brier\":%.4f}\n", i + 1, c.n,
-                   share, c.auc, c.ece, c.brier);
+            printf("{\"step\":%d,\"n\":%zu,\"reachable\":%.4f,\"auc\":%s,\"ece\":%.4f,\"brier\":%.4f}\n", i + 1, c.n,
+                   share, auc, c.ece, c.brier);
         else printf("%4d %7zu     %6.3f  %6.4f  %6.4f  %6.4f\n", i + 1, c.n, share, c.auc, c.ece, c.brier);
     }
 }
 
-static enum status run(const struct options *o, const struct session *s, const struct task *task, FILE *in,
-                       struct pool *pool, struct error *e) {
+static enum status run(const struct options *o, const struct session *s, const struct task *task,
+                       const struct problems *problems, struct pool *pool, struct error *e) {
     struct eval_params ep = {.policy = s->policy.engine,
                              .prm = s->prm.engine,
                              .reader = s->reader,
                              .tok = s->tok,
                              .agg = s->prm_info.agg,
                              .sampling = {.top_p = 1},
-                             .max_step_tokens = 64,
+                             .max_step_tokens = task->style->max_step_tokens,
                              .max_tokens = s->ctx,
                              .max_branches = CHAINS + 1,
                              .max_batch = CHAINS,
                              .separator = tok_find(s->tok, "\n")};
     const volatile int *cancel = cancel_install();
-    char line[4096];
     enum status st = OK;
-    int64_t n = 0;
-    for (long number = 1; !st && n < o->limit && !*cancel && fgets(line, sizeof line, in); number++) {
-        struct problem p;
-        if (!line[strspn(line, " \t\r\n")]) continue;
-        if ((st = task->parse(task, line, number, &p, e))) break;
-        st = judge_problem(&ep, &p, o, pool, e), n++;
-        problem_free(&p);
-    }
+    for (uint32_t i = 0; !st && i < problems->n && !*cancel; i++)
+        st = judge_problem(&ep, &problems->items[i], o, pool, e);
     return st;
 }
 
@@ -147,18 +145,19 @@ int cmd_calibrate(int argc, char **argv) {
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
     const struct task *task = task_find(o.task);
-    if (!task || !task->oracle) return args_wrong(&a, "--task: \"%.60s\", allowed game24 or countdown", o.task);
+    if (!task) return args_wrong(&a, "--task: \"%.60s\" is none of %s", o.task, task_names);
+    if (!task->oracle) return args_wrong(&a, "--task: nobody knows the exact values of %s", o.task);
     if (!o.input) return args_wrong(&a, "--input: a file of problems is needed");
-    FILE *in = fopen(o.input, "r");
-    if (!in) return args_wrong(&a, "--input: %.300s cannot be opened", o.input);
     struct error e = {""};
+    struct problems problems;
+    if (problems_read(o.input, task, (uint64_t)o.limit, 0, 0, &problems, &e)) return args_failed(&a, e.text);
     struct session s;
     struct pool pool = {0};
     struct session_size size = {.branches = CHAINS + 1, .with_prm = true};
     enum status st = session_open(&o.session, &size, &s, &e);
     if (!st && !s.prm.model) st = error_set(&e, ERR_INPUT, "--prm %s: a reward model is needed", o.session.prm);
-    if (!st) st = run(&o, &s, task, in, &pool, &e);
-    fclose(in);
+    if (!st) st = run(&o, &s, task, &problems, &pool, &e);
+    problems_free(&problems);
     if (!st) report(&pool, o.json);
     for (int i = 0; i < MAX_STEPS; i++) mem_free(pool.items[i]);
     session_close(&s);

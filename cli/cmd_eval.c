@@ -197,7 +197,7 @@ int cmd_eval(int argc, char **argv) {
     if (problems_read(o.input, solver.task, (uint64_t)o.limit, (uint64_t)o.sample, solver.seed, &problems, &e))
         return args_failed(&a, e.text);
     for (uint32_t i = 0; i < problems.n; i++)
-        if (solver.task->check(&problems.items[i], "") == VERDICT_NONE) {
+        if (problem_verdict(&problems.items[i], "") == VERDICT_NONE) {
             code = args_wrong(&a, "%s: problem %s has no answer to compare with", o.input, problems.items[i].id);
             problems_free(&problems);
             return code;

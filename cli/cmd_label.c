@@ -1,7 +1,9 @@
 /* cmd_label.c: labels for a reward model: how often the policy solves generated puzzles from each of its own steps.
  * Not the rollouts: train/labels.c.
  * Next: cmd_train.c, which trains on them. */
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -12,15 +14,18 @@
 
 struct options {
     struct session_options session;
-    const char *out;
+    const char *out, *task;
     int64_t problems, first, chains, min_rollouts, max_rollouts, seed;
-    double temp, wild_temp, solvable;
+    double temp, wild_temp, solvable, hard;
 };
 
 static const struct flag flags[] = {
     {"out", "o", FLAG_TEXT, offsetof(struct options, out), NULL, 0, 0, "FILE",
      "JSONL, one line a problem; an unfinished file is continued"},
     MODEL_FLAG(struct options, session),
+    {"task", NULL, FLAG_TEXT, offsetof(struct options, task), "game24", 0, 0, "NAMES",
+     "what the problems are: one task or several with commas between them"},
+    {"hard", NULL, FLAG_REAL, offsetof(struct options, hard), "1", 0, 1, "X", "share of problems of the hard level"},
     {"problems", "n", FLAG_INT, offsetof(struct options, problems), "10000", 1, 1e9, "N", "how many problems"},
     {"first", NULL, FLAG_INT, offsetof(struct options, first), "0", 0, 1e12, "N", "number of the first problem"},
     {"chains", NULL, FLAG_INT, offsetof(struct options, chains), "8", 1, 16, "N", "chains sampled per problem"},
@@ -42,12 +47,43 @@ static const struct flag flags[] = {
 
 enum { STREAM_LABELS = 8 }; /* of --seed */
 
+/* What made the labels: a file goes on only with the same. */
+static json_t *header_of(const struct options *o, uint64_t weights) {
+    char hex[20];
+    snprintf(hex, sizeof hex, "%016llx", (unsigned long long)weights);
+    return json_pack("{s:s,s:i,s:s,s:s,s:I,s:s,s:f,s:I,s:I,s:I,s:I,s:f,s:f,s:f}", "format", "ponder-labels", "version",
+                     1, "model", o->session.model, "weights", hex, "seed", (json_int_t)o->seed, "task", o->task, "hard",
+                     o->hard, "first", (json_int_t)o->first, "chains", (json_int_t)o->chains, "min_rollouts",
+                     (json_int_t)o->min_rollouts, "max_rollouts", (json_int_t)o->max_rollouts, "temp", o->temp,
+                     "wild_temp", o->wild_temp, "solvable", o->solvable);
+}
+
+/* A reward model learns from differences: says so when there are hardly any. */
+static void report(const struct label_stats *s) {
+    double n = s->values ? (double)s->values : 1;
+    fprintf(stderr, "%llu problems, %llu step values: %.1f%% above 0, %.1f%% between 0 and 1\n",
+            (unsigned long long)s->problems, (unsigned long long)s->values, 100 * (double)s->positive / n,
+            100 * (double)s->mixed / n);
+    double share = (double)s->positive / n;
+    if (s->values && (share < 0.01 || (share > 0.99 && s->mixed == 0)))
+        fprintf(stderr, "ponder label: warning: %s, so there is next to nothing to learn from\n",
+                share < 0.01 ? "hardly any step leads to a right answer" : "all steps lead to a right answer");
+}
+
 static enum status label(const struct options *o, struct model *policy, const struct tok *tok, struct error *e) {
+    struct label_stats stats = {0};
+    uint64_t weights;
+    enum status s = session_hash(o->session.model, "policy", &weights, e);
+    if (s) return s;
+    json_t *header = header_of(o, weights);
+    char *first_line = header ? json_dumps(header, JSON_COMPACT) : NULL;
+    json_decref(header);
+    if (!first_line) return error_set(e, ERR_MEMORY, "no memory for a header");
     struct label_params p = {
         .policy = policy,
         .tok = tok,
         .key = rng_fold((uint64_t)o->seed, STREAM_LABELS),
-        .mix = gen_label_mix,
+        .header = first_line,
         .solvable_share = o->solvable,
         .first = (uint64_t)o->first,
         .n_problems = (uint64_t)o->problems,
@@ -62,7 +98,11 @@ static enum status label(const struct options *o, struct model *policy, const st
                    : cpu_count() < 64 ? cpu_count()
                                       : 64,
     };
-    enum status s = labels_make(&p, e);
+    s = task_mix_read(o->task, &p.mix, e);
+    p.mix.hard = o->hard;
+    if (!s) s = labels_make(&p, &stats, e);
+    if (!s) report(&stats);
+    free(first_line);
     if (!s && *p.cancel) return error_set(e, ERR_IO, "stopped; the same command goes on from %s", o->out);
     return s;
 }

@@ -14,17 +14,24 @@
 #include "train/reward.h"
 
 struct options {
-    const char *size, *out, *checkpoint, *log, *labels, *init;
+    const char *task, *size, *out, *checkpoint, *log, *labels, *init;
     int64_t steps, batch, warmup, validation, seed, threads;
-    double lr, lr_floor, explore, save_every;
+    double lr, lr_floor, explore, hard, spoiled, save_every;
 };
 
 static const struct flag flags[] = {
     {"out", "o", FLAG_TEXT, offsetof(struct options, out), NULL, 0, 0, "FILE", "the trained model, a GGUF file"},
-    {"size", NULL, FLAG_TEXT, offsetof(struct options, size), "base", 0, 0, "NAME", "policy: tiny, small or base"},
+    {"task", NULL, FLAG_TEXT, offsetof(struct options, task), "game24", 0, 0, "NAMES",
+     "policy: what to learn, one task or several with commas between them"},
+    {"hard", NULL, FLAG_REAL, offsetof(struct options, hard), "0", 0, 1, "X",
+     "policy: share of problems of the hard level"},
+    {"size", NULL, FLAG_TEXT, offsetof(struct options, size), "base", 0, 0, "NAME",
+     "policy: tiny, small, base, deep or wide"},
     {"init", NULL, FLAG_TEXT, offsetof(struct options, init), NULL, 0, 0, "FILE",
      "start from these weights, or embedded (prm: needed, the policy)"},
     {"labels", NULL, FLAG_TEXT, offsetof(struct options, labels), NULL, 0, 0, "FILE", "prm: labels of ponder label"},
+    {"spoiled", NULL, FLAG_REAL, offsetof(struct options, spoiled), "0.2", 0, 1, "X",
+     "prm: share of examples with one step made wrong"},
     {"steps", NULL, FLAG_INT, offsetof(struct options, steps), "5000", 1, 1e9, "N", "optimiser steps"},
     {"batch", NULL, FLAG_INT, offsetof(struct options, batch), "128", 4, 65536, "N",
      "sequences a step, a multiple of 4"},
@@ -49,9 +56,38 @@ static const struct flag flags[] = {
 /* Streams of random numbers drawn from --seed. */
 enum { STREAM_DATA = 7 };
 
+/* FNV-1a of a file, so that a resume notices other labels under the same name; 0 when it cannot be read. */
+static uint64_t hash_file(const char *path) {
+    unsigned char block[65536];
+    uint64_t h = 0xcbf29ce484222325u;
+    FILE *f = fopen(path, "rb");
+    if (!f) return 0;
+    for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
+        for (size_t i = 0; i < n; i++) h = (h ^ block[i]) * 0x100000001b3u;
+    fclose(f);
+    return h;
+}
+
+/* What decides the weights, flag by flag: a checkpoint of other settings is refused by name. */
+static void describe(const struct options *o, bool prm, char *out, size_t cap) {
+    int n = snprintf(out, cap, "steps=%lld\nbatch=%lld\nlr=%.9g\nlr-floor=%.9g\nwarmup=%lld\ninit=%s %016llx\n",
+                     (long long)o->steps, (long long)o->batch, o->lr, o->lr_floor, (long long)o->warmup,
+                     o->init ? o->init : "none", o->init ? (unsigned long long)hash_file(o->init) : 0);
+    if (n < 0 || (size_t)n >= cap) return;
+    if (prm)
+        snprintf(out + n, cap - (size_t)n, "labels=%s %016llx\nspoiled=%.9g\n", o->labels,
+                 (unsigned long long)hash_file(o->labels), o->spoiled);
+    else
+        snprintf(out + n, cap - (size_t)n, "task=%s\nhard=%.9g\nsize=%s\nexplore=%.9g\n", o->task, o->hard, o->size,
+                 o->explore);
+}
+
 static enum status run(const struct options *o, struct net *n, example_fn *source, void *arg, const char *checkpoint,
                        double *loss, struct error *e) {
+    char settings[1024];
+    describe(o, n->head == NET_VALUE, settings, sizeof settings);
     struct train_params p = {
+        .settings = settings,
         .steps = (uint64_t)o->steps,
         .warmup = (uint64_t)o->warmup,
         .batch = (uint32_t)o->batch,
@@ -73,7 +109,7 @@ static enum status run(const struct options *o, struct net *n, example_fn *sourc
 }
 
 /* Our own vocabulary is made, not trained: it reaches the tokenizer by way of a file, as every vocabulary does. */
-static enum status open_own_tok(const char *out, struct tok **tok, struct error *e) {
+static enum status open_own_tok(const char *out, uint32_t n_vocab, struct tok **tok, struct error *e) {
     struct gguf_writer *w;
     struct gguf *g;
     char path[4096];
@@ -82,7 +118,7 @@ static enum status open_own_tok(const char *out, struct tok **tok, struct error 
         return error_set(e, ERR_INPUT, "--out: the name is too long");
     enum status s = gguf_writer_new(&w, e);
     if (s) return s;
-    vocab_add(w);
+    vocab_add_sized(w, n_vocab);
     s = gguf_write(w, path, e);
     gguf_writer_free(&w);
     if (s || (s = gguf_open(path, &g, e))) return s;
@@ -101,18 +137,32 @@ static enum status load_net(const char *path, enum net_head head, struct net **n
     return s;
 }
 
+/* The numbers game alone has the vocabulary of the shipped models; weights that are there have their own. */
+static enum status vocab_for(const struct options *o, const struct task_mix *mix, struct net *init, uint32_t *n_vocab,
+                             struct error *e) {
+    *n_vocab = mix->n == 1 && !strcmp(mix->tasks[0]->name, "game24") ? VOCAB_SIZE : VOCAB_DIGITS;
+    if (!init) return OK;
+    *n_vocab = init->config.n_vocab;
+    if (*n_vocab == VOCAB_SIZE || *n_vocab == VOCAB_DIGITS) return OK;
+    return error_set(e, ERR_INPUT, "--init %s: its vocabulary is not one of ours", o->init);
+}
+
 static enum status train_policy(const struct options *o, const char *checkpoint, struct error *e) {
     struct model_config c;
     struct tok *tok = NULL;
     struct net *n = NULL;
+    struct policy_data data = {.key = rng_fold((uint64_t)o->seed, STREAM_DATA), .explore = o->explore};
     double loss;
-    policy_size(o->size, &c); /* the name was checked */
-    enum status s = open_own_tok(o->out, &tok, e);
-    if (!s) s = o->init ? load_net(o->init, NET_LM, &n, e) : net_new(&c, NET_LM, (uint64_t)o->seed, &n, e);
-    struct policy_data data = {
-        .tok = tok, .key = rng_fold((uint64_t)o->seed, STREAM_DATA), .mix = gen_default_mix, .explore = o->explore};
+    uint32_t n_vocab = 0;
+    enum status s = task_mix_read(o->task, &data.mix, e);
+    data.mix.hard = o->hard;
+    if (!s && o->init) s = load_net(o->init, NET_LM, &n, e);
+    if (!s) s = vocab_for(o, &data.mix, n, &n_vocab, e);
+    if (!s) s = open_own_tok(o->out, n_vocab, &tok, e);
+    data.tok = tok;
+    if (!s && !n && policy_size(o->size, n_vocab, &c)) s = net_new(&c, NET_LM, (uint64_t)o->seed, &n, e);
     if (!s) s = run(o, n, policy_example, &data, checkpoint, &loss, e);
-    if (!s) s = policy_write(n, "game24-policy", o->out, e);
+    if (!s) s = policy_write(n, n_vocab == VOCAB_SIZE ? "game24-policy" : "ponder-policy", o->out, e);
     if (!s) printf("%s: policy, validation loss %.5f\n", o->out, loss);
     if (n) net_free(&n);
     if (tok) tok_close(&tok);
@@ -129,10 +179,10 @@ static enum status train_prm(const struct options *o, const char *checkpoint, st
     if (!s) s = tok_open(g, &tok, e);
     if (!s) s = net_load(g, NET_VALUE, &n, e);
     if (g) gguf_close(&g);
-    if (!s) s = reward_data_open(o->labels, tok, rng_fold((uint64_t)o->seed, STREAM_DATA), &data, e);
+    if (!s) s = reward_data_open(o->labels, tok, rng_fold((uint64_t)o->seed, STREAM_DATA), o->spoiled, &data, e);
     if (!s) fprintf(stderr, "%s: %llu chains\n", o->labels, (unsigned long long)reward_data_chains(data));
     if (!s) s = run(o, n, reward_example, data, checkpoint, &loss, e);
-    if (!s) s = reward_write(n, tok, "game24-prm", o->out, e);
+    if (!s) s = reward_write(n, tok, n->config.n_vocab == VOCAB_SIZE ? "game24-prm" : "ponder-prm", o->out, e);
     if (!s) printf("%s: reward model, validation loss %.5f\n", o->out, loss);
     if (data) reward_data_close(&data);
     if (n) net_free(&n);
@@ -142,12 +192,13 @@ static enum status train_prm(const struct options *o, const char *checkpoint, st
 
 int cmd_train(int argc, char **argv) {
     struct options o = {0};
-    struct args a = {.command = "train",
-                     .usage = "policy|prm",
-                     .flags = flags,
-                     .options = &o,
-                     .about = "policy: learns to write solutions of generated puzzles.  Never sees a Game of 24.\n"
-                              "prm: learns from labels how often the policy solves a puzzle from each step.\n"};
+    struct args a = {
+        .command = "train",
+        .usage = "policy|prm",
+        .flags = flags,
+        .options = &o,
+        .about = "policy: learns to write chains that solve generated problems, never held-out ones: no Game of 24.\n"
+                 "prm: learns from labels how often the policy solves a puzzle from each step.\n"};
     char checkpoint[4096];
     struct model_config c;
     struct error e;
@@ -158,7 +209,10 @@ int cmd_train(int argc, char **argv) {
         return args_wrong(&a, "what is to be trained? policy or prm");
     if (!o.out) return args_wrong(&a, "--out is missing: the file for the trained model");
     if (prm && (!o.init || !o.labels)) return args_wrong(&a, "--%s is missing", o.init ? "labels FILE" : "init POLICY");
-    if (!policy_size(o.size, &c)) return args_wrong(&a, "--size: \"%.60s\" is none of tiny, small, base", o.size);
+    if (!policy_size(o.size, VOCAB_SIZE, &c))
+        return args_wrong(&a, "--size: \"%.60s\" is none of %s", o.size, policy_sizes);
+    struct task_mix mix;
+    if (!prm && task_mix_read(o.task, &mix, &e)) return args_wrong(&a, "%s", e.text);
     if (o.batch % 4) return args_wrong(&a, "--batch: %lld is not a multiple of 4", (long long)o.batch);
     if (snprintf(checkpoint, sizeof checkpoint, "%s.ckpt", o.out) >= (int)sizeof checkpoint)
         return args_wrong(&a, "--out: the name is too long");

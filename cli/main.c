@@ -19,6 +19,8 @@ static const struct {
     {"chat", "talk with a model, by the template of its file", cmd_chat},
     {"eval", "accuracy and cost of a search over a file of problems", cmd_eval},
     {"strategies", "the strategies of --search and their parameters", cmd_strategies},
+    {"generate", "problems of a task, drawn from a seed", cmd_generate},
+    {"judge", "judge answers that anyone gave to a file of problems", cmd_judge},
     {"calibrate", "a reward model's values against exact reachability, by step", cmd_calibrate},
     {"train", "train a policy, or a reward model from labels", cmd_train},
     {"label", "make labels for a reward model: rollouts of a policy", cmd_label},

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ask.h"
 #include "base/status.h"
 
 /* A handle given out by an evaluator: tokens + policy KV + PRM KV of one chain.  0 is never a branch. */
@@ -78,8 +79,7 @@ struct proposal {
     float entropy;   /* out: of the whole distribution, in nats */
 };
 
-/* Prompts about one problem: the task writes them. */
-enum ask { ASK_SOLVE, ASK_PROPOSE, ASK_JUDGE, ASK_CRITIQUE, ASK_REVISE, ASK_DECOMPOSE, N_ASKS };
+/* Prompts about one problem (base/ask.h): the task writes them. */
 const char *ask_name(enum ask a);
 struct asking {
     enum ask ask;

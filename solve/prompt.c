@@ -28,14 +28,6 @@ enum status prompter_open(struct prompter *r, const struct session *session, str
 
 void prompter_close(struct prompter *r) { chat_close(&r->chat); }
 
-/* `text` and `more` behind each other, for mem_free; NULL when memory is out. */
-static char *joined(const char *text, const char *gap, const char *more) {
-    size_t size = strlen(text) + strlen(gap) + strlen(more) + 1;
-    char *all = mem_new(size, 1);
-    if (all) snprintf(all, size, "%s%s%s", text, gap, more);
-    return all;
-}
-
 static json_t *message(const char *role, const char *text) {
     return json_pack("{s:s,s:s}", "role", role, "content", text);
 }
@@ -74,10 +66,7 @@ static enum status encode_plain(const struct prompter *r, const char *text, int3
 enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n,
                             struct error *e) {
     *ids = NULL, *n = 0;
-    const struct task *t = p->task;
-    char *text = r->raw    ? joined(p->text, "", "")
-                 : r->chat ? joined(p->text, "\n\n", t->instruction)
-                           : joined(p->text, "", t->cue);
+    char *text = r->raw ? mem_string(p->text) : problem_ask(p, ASK_SOLVE, "", r->chat != NULL);
     if (!text) return error_set(e, ERR_MEMORY, "no memory for a prompt");
     enum status s = r->chat ? encode_chat(r, text, ids, n, e) : encode_plain(r, text, ids, n, e);
     mem_free(text);

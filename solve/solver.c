@@ -37,7 +37,7 @@ enum status solver_task_of(const char *model, const struct task **task, struct e
 
 /* Chains of a real model cost a thousand times those of the shipped one; what was tuned on puzzles does not hold for it. */
 void solver_init(struct solver *s, const struct task *task, const struct strategy *strategy) {
-    bool words = task_has_words(task);
+    bool words = task->style->prose;
     *s = (struct solver){
         .task = task,
         .strategy = strategy,
@@ -46,11 +46,11 @@ void solver_init(struct solver *s, const struct task *task, const struct strateg
                    .max_depth = 16},
         .seed = 1,
         .sampling = {.top_p = words ? 0.95f : 1},
-        .max_step_tokens = task->max_step_tokens,
+        .max_step_tokens = task->style->max_step_tokens,
     };
     strategy_defaults(strategy, words, &s->params);
-    snprintf(s->delimiter, sizeof s->delimiter, "%s", task->delimiter);
-    if (task->max_depth) s->common.max_depth = task->max_depth;
+    snprintf(s->delimiter, sizeof s->delimiter, "%s", task->style->delimiter);
+    if (task->style->max_depth) s->common.max_depth = task->style->max_depth;
 }
 
 /* "\n\n" as people type it, into s->delimiter. */
@@ -93,7 +93,7 @@ static enum status set_search(struct solver *s, const struct search_options *o, 
 }
 
 enum status solver_setup(struct solver *s, const struct task *task, const struct search_options *o, struct error *e) {
-    const char *search = o->search ? o->search : task_has_words(task) ? "maj" : "mcts";
+    const char *search = o->search ? o->search : task->style->search;
     const struct strategy *strategy = strategy_find(search);
     char names[512];
     if (!strategy)
@@ -130,7 +130,7 @@ enum status solver_attach(struct solver *s, const struct session *session, struc
             "--search %s needs a reward model: give --prm FILE, --verifier ptrue or logprob, or use --search "
             "greedy or maj",
             s->strategy->name);
-    enum status st = task_has_words(s->task) ? prompter_open(&s->prompter, session, e) : OK;
+    enum status st = s->task->style->prose ? prompter_open(&s->prompter, session, e) : OK;
     if (!st && session->verifier == VERIFIER_PTRUE) st = ptrue_open(session->tok, s->prompter.chat, &s->ptrue, e);
     return st;
 }
@@ -164,8 +164,10 @@ enum status solver_parse(const struct task *t, const char *text, struct problem 
 
 static float check_chain(void *arg, const char *text, uint64_t deadline_ns, char *reason, size_t cap) {
     const struct problem *p = arg;
-    (void)deadline_ns, (void)reason, (void)cap;
-    return p->task->check(p, text) == VERDICT_RIGHT;
+    struct judgement j = p->task->judge(p, text);
+    (void)deadline_ns; /* no task runs anything that takes long */
+    snprintf(reason, cap, "%s", j.reason);
+    return j.known ? j.reward : 0;
 }
 
 static size_t vote_of_chain(void *arg, const char *text, char *out, size_t cap) {
@@ -178,9 +180,15 @@ static bool states_answer(void *arg, const char *step) {
     return p->task->is_last(step);
 }
 
+static uint64_t state_of_chain(void *arg, const char *text) {
+    const struct problem *p = arg;
+    return p->task->state(p, text);
+}
+
 static float reachable(void *arg, const char *text) {
     const struct problem *p = arg;
-    return p->task->oracle(p, text);
+    float v = p->task->oracle(p, text);
+    return v < 0 ? 0.5f : v; /* not known: neither good nor bad */
 }
 
 /* ---- the picked chain ---- */
@@ -240,16 +248,18 @@ static enum status finish(const struct solver *s, const struct problem *p, const
     if (rest) clean(o->unfinished);
     if (!o->finished) return OK;
     if (!(o->text = chain_text(t, res->node, s->delimiter))) return error_set(e, ERR_MEMORY, "no memory for a chain");
-    o->verdict = p->task->check(p, o->text); /* only now, whatever the search was told */
-    p->task->show(p, o->text, o->answer, sizeof o->answer);
+    size_t room = problem_answer_room(p, o->text);
+    if (!(o->answer = mem_new(room, 1))) return error_set(e, ERR_MEMORY, "no memory for an answer");
+    o->verdict = problem_verdict(p, o->text); /* only now, whatever the search was told */
+    p->task->answer(p, o->text, o->answer, room);
     clean(o->answer);
-    if (task_has_words(p->task)) clean(o->text);
+    if (p->task->style->prose) clean(o->text);
     return OK;
 }
 
 void outcome_free(struct outcome *o) {
-    mem_free(o->text), mem_free(o->unfinished);
-    o->text = o->unfinished = NULL;
+    mem_free(o->text), mem_free(o->unfinished), mem_free(o->answer);
+    o->text = o->unfinished = o->answer = NULL;
 }
 
 /* ---- one problem ---- */
@@ -274,8 +284,9 @@ static struct eval_params eval_params_of(const struct solver *s, const struct pr
         .separator = s->one_token ? tok_find(n->tok, s->delimiter) : -1,
         .delimiter = s->one_token ? NULL : s->delimiter,
         .problem = p->text,
-        .check = s->check && p->task->check(p, "") != VERDICT_NONE ? check_chain : NULL,
+        .check = s->check && problem_verdict(p, "") != VERDICT_NONE ? check_chain : NULL,
         .answer = vote_of_chain,
+        .state = p->task->state ? state_of_chain : NULL,
         .oracle = n->oracle ? reachable : NULL,
         .complete = p->task->is_last ? states_answer : NULL,
         .cancel = s->common.cancel,
@@ -335,7 +346,7 @@ enum status solver_run(const struct solver *s, const struct problem *p, event_fn
                        struct outcome *o, struct error *e) {
     uint64_t start = clock_ns();
     struct eval_params ep = eval_params_of(s, p);
-    *o = (struct outcome){.verdict = p->task->check(p, "")}; /* of no answer */
+    *o = (struct outcome){.verdict = problem_verdict(p, "")}; /* of no answer */
     enum status st = set_prompt(s, p, &ep, o, e);
     if (*o->trouble) o->why = WHY_ERROR;
     else if (!st) st = search(s, p, &ep, on_event, arg, o, e);

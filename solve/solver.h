@@ -58,15 +58,13 @@ void solver_close(struct solver *s);
 /* How much one search takes, and branches that it can have alive, those of questions about them included. */
 struct search_room solver_room(const struct solver *s);
 uint32_t solver_branches(const struct solver *s);
-/* Problems in words: the answer is a part of a text that is worth reading. */
-static inline bool task_has_words(const struct task *t) { return t->instruction != NULL; }
 
 struct outcome {
     bool finished;             /* there is a chain */
     enum verdict verdict;      /* the task's checker, asked after the search */
     char *text;                /* owned (outcome_free): the chain that was picked, as it was written; NULL: none */
     char *unfinished;          /* owned: without a finished chain the most promising one, for readers; NULL: none */
-    char answer[CD_TEXT + 64]; /* for people, in one line: "4 * (7 - 8 / 8) = 24" */
+    char *answer;              /* owned: in the form that whoever posed the problem reads; NULL: there is no chain */
     char trouble[160];         /* why it could not be tried: the prompt is too long.  "": it was */
     float value;
     enum why_stopped why;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char *const problem_form =
-    "write 3 to 6 whole numbers from 1 to 9999, like \"4 7 8 8\" or \"4 7 8 8 -> 24\"";
+    "write 3 to 9 whole numbers from 1 to 9999, like \"4 7 8 8\" or \"4 7 8 8 -> 24\"";
 
 /* -- problems -- */
 

@@ -7,8 +7,8 @@
 
 #include "tasks/countdown.h"
 
-/* Bytes of any expression here: 6 numbers of 4 digits, 5 operators of 3 bytes, 5 pairs of brackets. */
-enum { EXPRESSION = 64, MAX_DEPTH = 64 };
+/* Bytes of any expression here: 9 numbers of 4 digits, 8 operators of 3 bytes, 8 pairs of brackets. */
+enum { EXPRESSION = 96, MAX_DEPTH = 64 };
 
 /* -- from steps to a tree -- */
 
@@ -180,6 +180,7 @@ struct reader {
     const char *start, *at;
     int depth;
     bool used[CD_MAX];
+    bool posed; /* signs are allowed, "= 24" is not */
     struct error *e;
 };
 
@@ -214,6 +215,7 @@ static bool read_number(struct reader *r, struct ratio *v) {
         if (r->used[i] || r->p->numbers[i] != number) continue;
         r->used[i] = true;
         r->at += size;
+        if (r->posed && *r->at == '.' && !(r->at[1] >= '0' && r->at[1] <= '9')) r->at++; /* "35." */
         *v = ratio_int(number);
         return true;
     }
@@ -225,6 +227,13 @@ static bool read_sum(struct reader *r, struct ratio *v);
 
 static bool read_operand(struct reader *r, struct ratio *v) {
     skip_spaces(r);
+    if (r->posed && (*r->at == '-' || *r->at == '+')) {
+        bool minus = *r->at++ == '-';
+        if (++r->depth > MAX_DEPTH || !read_operand(r, v)) return false;
+        r->depth--;
+        if (minus) v->num = -v->num;
+        return true;
+    }
     if (*r->at >= '0' && *r->at <= '9') return read_number(r, v);
     if (*r->at != '(') return fail_at(r, "a number or '('");
     if (++r->depth > MAX_DEPTH)
@@ -261,13 +270,13 @@ static bool read_sum(struct reader *r, struct ratio *v) {
     return true;
 }
 
-bool cd_check_expression(const struct cd_problem *p, const char *expression, struct error *e) {
-    struct reader r = {.p = p, .start = expression, .at = expression, .e = e};
+static bool check(const struct cd_problem *p, const char *expression, bool posed, struct error *e) {
+    struct reader r = {.p = p, .start = expression, .at = expression, .posed = posed, .e = e};
     struct ratio v;
     char stated[16];
     if (!read_sum(&r, &v)) return false;
     snprintf(stated, sizeof stated, "%d", p->target);
-    if (*r.at == '=') { /* people end with "= 24" */
+    if (*r.at == '=' && !posed) { /* people end with "= 24" */
         r.at++;
         skip_spaces(&r);
         size_t size = strspn(r.at, "0123456789");
@@ -282,4 +291,14 @@ bool cd_check_expression(const struct cd_problem *p, const char *expression, str
     if (v.den == 1) return !error_set(e, ERR_INPUT, "expression: its value is %lld, not %s", (long long)v.num, stated);
     return !error_set(e, ERR_INPUT, "expression: its value is %lld/%lld, not %s", (long long)v.num, (long long)v.den,
                       stated);
+}
+
+bool cd_check_expression(const struct cd_problem *p, const char *expression, struct error *e) {
+    return check(p, expression, false, e);
+}
+
+bool cd_check_posed(const struct cd_problem *p, const char *expression, struct error *e) {
+    size_t good = strspn(expression, "0123456789+-*/(). ");
+    if (!expression[good]) return check(p, expression, true, e);
+    return !error_set(e, ERR_INPUT, "expression, column %zu: \"%.12s\" is not allowed", good + 1, expression + good);
 }

@@ -1,5 +1,5 @@
 /* gen.c: training problems by rejection: draw numbers, keep what is solvable and not held out.
- * Not a data set on disk: problem i of a key is always the same, so a run needs only the key.
+ * Not a data set on disk: a key always gives the same problem, so a run needs only its seed.
  * Next: task.c. */
 #include "tasks/gen.h"
 
@@ -89,11 +89,11 @@ static bool draw_three_any(struct stream *r, bool solvable, struct cd_problem *p
     return draw_target(r, solvable, 0, p);
 }
 
-void gen_problem(uint64_t key, uint64_t index, const struct gen_mix *mix, bool solvable, struct cd_problem *p) {
+void gen_one(uint64_t key, const struct gen_mix *mix, bool solvable, struct cd_problem *p) {
     static bool (*const draw_kind[])(struct stream *, bool, struct cd_problem *) = {
         draw_four_other_target, draw_four_24, draw_three_24, draw_three_any};
     const double share[] = {mix->four_other_target, mix->four_24, mix->three_24, mix->three_any};
-    struct stream r = {rng_fold(key, index), 0};
+    struct stream r = {key, 0};
     double total = share[0] + share[1] + share[2] + share[3];
     assert(total > 0);
     double at = rng_uniform(r.key, r.counter++) * total;
@@ -104,4 +104,8 @@ void gen_problem(uint64_t key, uint64_t index, const struct gen_mix *mix, bool s
     do *p = (struct cd_problem){0};
     while (!draw_kind[kind](&r, solvable, p) || cd_is_held_out(p));
     assert(!cd_is_held_out(p));
+}
+
+void gen_problem(uint64_t key, uint64_t index, const struct gen_mix *mix, bool solvable, struct cd_problem *p) {
+    gen_one(rng_fold(key, index), mix, solvable, p);
 }

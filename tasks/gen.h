@@ -1,4 +1,4 @@
-/* gen.h: problems to train on, a pure function of (key, index).
+/* gen.h: problems to train on, a pure function of a key.
  * Never yields a held-out problem (four numbers from 1 to 13 with target 24): asserted here and tested.
  * Next: train/. */
 #ifndef PONDER_GEN_H
@@ -16,7 +16,9 @@ struct gen_mix {
 extern const struct gen_mix gen_default_mix; /* for the policy */
 extern const struct gen_mix gen_label_mix;   /* for reward labels: more of what a first step with target 24 leaves */
 
-/* Problem number `index` of the stream `key`; always solvable when `solvable`, else whatever comes. */
+/* The problem of the stream `key`; always solvable when `solvable`, else whatever comes. */
+void gen_one(uint64_t key, const struct gen_mix *mix, bool solvable, struct cd_problem *p);
+/* Problem number `index` of a stream. */
 void gen_problem(uint64_t key, uint64_t index, const struct gen_mix *mix, bool solvable, struct cd_problem *p);
 
 #endif

@@ -1,70 +1,69 @@
 /* task.c: the task table, and what the lines of all tasks have in common.
  * Not a file reader: the caller splits lines and skips empty ones.
  * Next: task_numbers.c and task_words.c; solve/solver.c, which uses the rows. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "tasks/task_internal.h"
 
-/* A blank line between steps is what most models write anyway; the box is what they were trained to end with. */
-static const char ask_for_steps[] = "Work this out step by step, with a blank line after each step. "
-                                    "At the end, write the final answer, and nothing else, inside \\boxed{}.";
+/* -- styles -- */
 
-const char task_names[] = "game24, countdown, math, gsm8k";
-const struct task task_table[] = {
-    {.name = "game24",
-     .summary = "four numbers to 24 with + - * /",
-     .delimiter = "\n",
-     .max_step_tokens = 64,
-     .parse = numbers_parse_24,
-     .parse_text = numbers_text_24,
-     .check = numbers_check,
-     .vote = numbers_vote,
-     .show = numbers_show,
-     .oracle = numbers_oracle},
-    {.name = "countdown",
-     .summary = "3 to 6 numbers to a target with + - * /",
-     .delimiter = "\n",
-     .max_step_tokens = 64,
-     .parse = numbers_parse_any,
-     .parse_text = numbers_text_any,
-     .check = numbers_check,
-     .vote = numbers_vote,
-     .show = numbers_show,
-     .oracle = numbers_oracle},
-    {.name = "math",
-     .summary = "a problem in words, with an answer or without",
-     .delimiter = "\n\n",
-     .instruction = ask_for_steps,
-     .cue = "\nAnswer:",
-     .max_depth = 32,
-     .max_step_tokens = 256,
-     .parse = words_parse,
-     .parse_text = words_text,
-     .check = words_check,
-     .is_last = words_is_last,
-     .vote = words_vote,
-     .show = words_show},
-    {.name = "gsm8k",
-     .summary = "problems in words with their answers, as in the files of GSM8K",
-     .delimiter = "\n\n",
-     .instruction = ask_for_steps,
-     .cue = "\nAnswer:",
-     .max_depth = 32,
-     .max_step_tokens = 256,
-     .parse = words_parse_answered,
-     .parse_text = words_text,
-     .check = words_check,
-     .is_last = words_is_last,
-     .vote = words_vote,
-     .show = words_show},
-    {0},
+/* A blank line between steps is what most models write anyway; the box is what they were trained to end with. */
+#define STEP_BY_STEP                                                                                                   \
+    "step by step, with a blank line after each step. At the end, write the final answer, and nothing else, "          \
+    "inside \\boxed{}."
+
+const struct task_style style_steps = {.delimiter = "\n", .search = "mcts", .max_step_tokens = 64};
+
+const struct task_style style_prose = {
+    .delimiter = "\n\n",
+    .search = "maj",
+    .max_depth = 32,
+    .max_step_tokens = 256,
+    .prose = true,
+    .asks = {[ASK_SOLVE] = "Work this out " STEP_BY_STEP,
+             [ASK_PROPOSE] = "The work so far:\n\n%s\n\nWrite the next step, and nothing else.",
+             [ASK_JUDGE] = "A solution:\n\n%s\n\nIs every step of it right, and its answer? Reply with Yes or No.",
+             [ASK_CRITIQUE] = "A solution:\n\n%s\n\nName the first mistake in it, in one or two sentences. "
+                              "If there is none, reply that it is right.",
+             [ASK_REVISE] = "An earlier try:\n\n%s\n\nIt may hold mistakes. Solve the problem again, " STEP_BY_STEP,
+             [ASK_DECOMPOSE] = "Split this problem into smaller questions whose answers lead to its own. "
+                               "Write one question a line, without answers."},
+    .cue = "\nAnswer:"};
+
+/* -- the table -- */
+
+const char task_names[] = "game24, countdown, puzzle24, chain_sum, basic_arithmetic, multistep_arithmetic_two, "
+                          "boolean_expressions, n_queens, path_star, quantum_lock, jugs, tower_of_hanoi, mini_sudoku, "
+                          "futoshiki, knights_knaves, kakurasu, math, gsm8k";
+const struct task *const task_table[] = {
+    &game24_task,
+    &countdown_task,
+    &puzzle24_task,
+    &chain_sum_task,
+    &basic_arithmetic_task,
+    &multistep_arithmetic_task,
+    &boolean_expressions_task,
+    &n_queens_task,
+    &path_star_task,
+    &quantum_lock_task,
+    &jugs_task,
+    &tower_of_hanoi_task,
+    &mini_sudoku_task,
+    &futoshiki_task,
+    &knights_knaves_task,
+    &kakurasu_task,
+    &math_task,
+    &gsm8k_task,
+    NULL,
 };
 
 const struct task *task_find(const char *name) {
-    for (const struct task *t = task_table; t->name; t++)
-        if (strcmp(t->name, name) == 0) return t;
+    for (const struct task *const *t = task_table; *t; t++)
+        if (strcmp((*t)->name, name) == 0) return *t;
     return NULL;
 }
 
@@ -80,7 +79,57 @@ enum status problem_set_text(struct problem *p, const char *text, size_t size, c
 
 void problem_free(struct problem *p) {
     mem_free(p->text);
-    p->text = NULL, p->reference = NULL;
+    mem_free(p->own);
+    p->text = NULL, p->reference = NULL, p->own = NULL;
+}
+
+enum verdict problem_verdict(const struct problem *p, const char *chain) {
+    struct judgement j = p->task->judge(p, chain);
+    return !j.known ? VERDICT_NONE : j.reward >= 1 ? VERDICT_RIGHT : VERDICT_WRONG;
+}
+
+/* The longest are moves of a tower: 32 bytes for a step of three; and boards, which need no chain. */
+size_t problem_answer_room(const struct problem *p, const char *chain) {
+    return 4096 + strlen(p->text) + 16 * strlen(chain);
+}
+
+/* FNV-1a. */
+uint64_t problem_hash(const struct problem *p) {
+    uint64_t h = 0xcbf29ce484222325u;
+    for (const char *c = p->text; *c; c++) h = (h ^ (unsigned char)*c) * 0x100000001b3u;
+    return h;
+}
+
+bool problem_is_held_out(const struct problem *p) {
+    return p->task->held_out ? p->task->held_out(p) : rng_fold(problem_hash(p), 0) % 16 == 0;
+}
+
+/* `text` with the "%s" in it replaced; at most one is there. */
+char *problem_ask(const struct problem *p, enum ask ask, const char *so_far, bool message) {
+    const struct task_style *style = p->task->style;
+    const char *asks = message ? style->asks[ask] : ask == ASK_SOLVE ? (style->cue ? style->cue : "") : NULL;
+    if (!asks) return NULL;
+    const char *gap = message ? "\n\n" : "", *hole = strstr(asks, "%s");
+    int head = hole ? (int)(hole - asks) : (int)strlen(asks);
+    size_t size = strlen(p->text) + strlen(gap) + strlen(asks) + strlen(so_far) + 1;
+    char *all = mem_new(size, 1);
+    if (all) snprintf(all, size, "%s%s%.*s%s%s", p->text, gap, head, asks, hole ? so_far : "", hole ? hole + 2 : "");
+    return all;
+}
+
+struct task_draw task_level(const struct task *t, bool hard) {
+    struct task_draw d = {.any = false};
+    for (int i = 0; t->knobs && t->knobs[i].name; i++) d.knobs[i] = hard ? t->knobs[i].hard : t->knobs[i].easy;
+    return d;
+}
+
+struct judgement judged(bool right, const char *format, ...) {
+    struct judgement j = {.known = true, .reward = right};
+    va_list args;
+    va_start(args, format);
+    if (!right) vsnprintf(j.reason, sizeof j.reason, format, args);
+    va_end(args);
+    return j;
 }
 
 /* -- lines -- */

@@ -1,11 +1,20 @@
-/* task.h: problems behind one face: parse, what a policy reads, check, answer.  Used by cli, train and bench, never by search.
+/* task.h: problems behind one face: parse, what a policy reads, judge, answer, and where problems to learn from come
+ * from.
  * Not a model: a task knows text only.
- * Next: task.c for the table; task_numbers.c and task_words.c for its rows. */
+ * Next: task.c for the table; task_numbers.c and task_words.c for its first rows.
+ *
+ *   a line of a file --parse--> problem.text --a policy writes--> chain of steps --answer-->
+ *   "4 * (7 - 8 / 8)" --judge--> reward
+ *   a key --generate--> problem --example--> chain to learn from, never when held_out */
 #ifndef PONDER_TASK_H
 #define PONDER_TASK_H
 
-#include "tasks/answer.h"
-#include "tasks/countdown.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ask.h"
+#include "base/status.h"
 
 struct task;
 
@@ -16,39 +25,110 @@ struct problem {
     uint32_t max_depth;    /* no right chain has more steps; 0: not known */
     char *text;            /* owned (problem_free): what a policy reads */
     const char *reference; /* tasks in words: the right answer, canonical; "" when nobody gave one.  Lives with text */
-    struct cd_problem countdown;
+    void *own;             /* the task's own data, one block of mem_new (problem_free); NULL: it needs none */
 };
 void problem_free(struct problem *p);
 
 enum verdict { VERDICT_WRONG, VERDICT_RIGHT, VERDICT_NONE }; /* none: nobody knows the right answer */
 
+/* Verdict on a text, with a reason that a model can be told. */
+struct judgement {
+    bool known;       /* false: nobody knows the right answer */
+    float reward;     /* 0 to 1; right is 1 */
+    char reason[128]; /* one line: "7 - 8 is not 1"; "" when right */
+};
+
+/* How the texts of a task look: data, so that nobody needs to know which task it is. */
+struct task_style {
+    const char *delimiter;    /* text that ends a step */
+    const char *search;       /* strategy when none is asked for */
+    uint32_t max_depth;       /* steps of a chain; 0: the problem says it */
+    uint32_t max_step_tokens; /* tokens of a step */
+    bool prose; /* for models of others: prompts go through a chat template, the chain itself is worth reading */
+    const char
+        *asks[N_ASKS]; /* prose: what is written below the problem; NULL: cannot be asked.  "%s" is the text so far */
+    const char *cue;   /* prose: how the problem goes on for a model that only continues texts */
+};
+
+/* A knob of a generator, with the values of the two published levels. */
+struct knob {
+    const char *name, *summary; /* NULL name: end of the list */
+    int easy, hard, low, high;  /* allowed: low to high */
+};
+enum { MAX_KNOBS = 8 };
+
+/* What a generator is to draw. */
+struct task_draw {
+    int knobs[MAX_KNOBS]; /* in the order of the task's list */
+    bool any;             /* also what has no solution, where the task has such problems */
+};
+
+/* A chain to learn from, or to be told apart from good ones. */
+struct lesson {
+    bool explore;    /* in: any legal steps instead of a solution, where the task has such chains */
+    char *text;      /* [cap] steps with delimiters between them */
+    size_t cap, n;   /* n 0: there is none */
+    char loss_after; /* 0: learn all of it; else only what follows this byte in each step */
+};
+
+/* What a chain has reached.  Other values: chains with equal keys have the same ways to go on. */
+enum { STATE_UNKNOWN, STATE_WRONG }; /* wrong: no right chain begins like this */
+
 struct task {
     const char *name, *summary;
-    const char *delimiter; /* text that ends a step */
-    /* What a model that follows instructions is asked below the problem's text, and how the text goes on for one that only
-     * continues texts.  NULL: the text alone is the prompt, in the form that the policy was trained on. */
-    const char *instruction, *cue;
-    uint32_t max_depth, max_step_tokens; /* steps of a chain (0: the search's own), tokens of a step */
+    const struct task_style *style;
+    const struct kind *kind; /* of tasks of compact steps: tasks/steps.h */
     /* One line of an input file: plain text or a JSON object.  `number` (1-based) names the problem when the line gives
      * no id.  *p is untouched on failure, else for problem_free. */
     enum status (*parse)(const struct task *t, const char *line, long number, struct problem *p, struct error *e);
     /* The text of a user, who may have written anything: no JSON. */
     enum status (*parse_text)(const struct task *t, const char *text, struct problem *p, struct error *e);
-    /* Verdict on a whole solution text (all that follows the prompt). */
-    enum verdict (*check)(const struct problem *p, const char *solution);
-    /* For votes: solutions with equal answers give equal text; "" has no vote.  Returns the length, cut at cap. */
-    size_t (*vote)(const struct problem *p, const char *solution, char *out, size_t cap);
-    /* For people: the answer in one line, whatever the text holds. */
-    size_t (*show)(const struct problem *p, const char *solution, char *out, size_t cap);
+    /* Verdict on a whole chain (all that follows the prompt).  Runs no text. */
+    struct judgement (*judge)(const struct problem *p, const char *chain);
+    /* The answer of a chain in the form that whoever posed the problem reads.  Returns its length, cut at cap. */
+    size_t (*answer)(const struct problem *p, const char *chain, char *out, size_t cap);
+    /* Verdict on an answer in that form, written by anyone. */
+    struct judgement (*judge_answer)(const struct problem *p, const char *answer);
+    /* For votes: chains with equal answers give equal text; "" has no vote.  Returns the length, cut at cap. */
+    size_t (*vote)(const struct problem *p, const char *chain, char *out, size_t cap);
     /* Does this step state the answer, so that nothing needs to follow?  NULL: none does. */
     bool (*is_last)(const char *step);
-    /* 1 when the chain can still become right, 0 when not, exactly; NULL: nobody knows. */
-    float (*oracle)(const struct problem *p, const char *solution);
+
+    /* ---- what a program knows about it; each may be NULL: nobody does ---- */
+    /* 1 when the chain can still become right, 0 when not, exactly; below 0 when that takes too long to find out. */
+    float (*oracle)(const struct problem *p, const char *chain);
+    uint64_t (*state)(const struct problem *p, const char *chain);
+
+    /* ---- problems to learn from; NULL: none ---- */
+    const struct knob *knobs;
+    /* A problem, a pure function of (key, draw); for problem_free.  ERR_MEMORY only. */
+    enum status (*generate)(const struct task *t, uint64_t key, const struct task_draw *d, struct problem *p,
+                            struct error *e);
+    /* A chain for the problem, drawn with key. */
+    void (*example)(const struct problem *p, uint64_t key, struct lesson *out);
+    /* Content that is kept for tests and never learned from.  NULL: by the hash of its content (as in
+     * problem_is_held_out). */
+    bool (*held_out)(const struct problem *p);
 };
 
-/* By name ("game24"); NULL when unknown.  task_table ends in a row with name NULL. */
+/* By name ("game24"); NULL when unknown.  task_table ends in NULL. */
 const struct task *task_find(const char *name);
-extern const struct task task_table[];
+extern const struct task *const task_table[];
 extern const char task_names[]; /* "game24, countdown, ..." */
+
+/* Prompts are messages, and the chain itself is worth reading. */
+static inline bool task_has_words(const struct task *t) { return t->style->prose; }
+
+enum verdict problem_verdict(const struct problem *p, const char *chain);
+/* A buffer of this size holds the answer of any chain. */
+size_t problem_answer_room(const struct problem *p, const char *chain);
+/* Never to be trained on. */
+bool problem_is_held_out(const struct problem *p);
+/* Problems with equal content have equal hashes, whatever their ids. */
+uint64_t problem_hash(const struct problem *p);
+/* The text of a message or prompt for `ask`, for mem_free; so_far: a chain or "".  NULL: no memory, or it cannot be
+ * asked. */
+char *problem_ask(const struct problem *p, enum ask ask, const char *so_far, bool message);
+struct task_draw task_level(const struct task *t, bool hard);
 
 #endif

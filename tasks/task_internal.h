@@ -31,23 +31,14 @@ enum status entry_bad_field(const struct entry *in, const char *field, const cha
 /* p->text = text, and below it p->reference = reference ("" for NULL). */
 enum status problem_set_text(struct problem *p, const char *text, size_t size, const char *reference, struct error *e);
 
-/* The rows' functions. */
-enum status numbers_parse_any(const struct task *t, const char *line, long number, struct problem *p, struct error *e);
-enum status numbers_parse_24(const struct task *t, const char *line, long number, struct problem *p, struct error *e);
-enum status numbers_text_any(const struct task *t, const char *text, struct problem *p, struct error *e);
-enum status numbers_text_24(const struct task *t, const char *text, struct problem *p, struct error *e);
-enum verdict numbers_check(const struct problem *p, const char *solution);
-size_t numbers_vote(const struct problem *p, const char *solution, char *out, size_t cap);
-size_t numbers_show(const struct problem *p, const char *solution, char *out, size_t cap);
-float numbers_oracle(const struct problem *p, const char *solution);
+extern const struct task_style style_steps, style_prose; /* one step a line; paragraphs of a model that talks */
 
-enum status words_parse(const struct task *t, const char *line, long number, struct problem *p, struct error *e);
-enum status words_parse_answered(const struct task *t, const char *line, long number, struct problem *p,
-                                 struct error *e);
-enum status words_text(const struct task *t, const char *text, struct problem *p, struct error *e);
-enum verdict words_check(const struct problem *p, const char *solution);
-bool words_is_last(const char *step);
-size_t words_vote(const struct problem *p, const char *solution, char *out, size_t cap);
-size_t words_show(const struct problem *p, const char *solution, char *out, size_t cap);
+/* A verdict of a task that knows; the reason is kept when it is not right. */
+struct judgement __attribute__((format(printf, 2, 3))) judged(bool right, const char *format, ...);
+
+/* The rows, each in a file of its own or beside its like. */
+extern const struct task game24_task, countdown_task, puzzle24_task, chain_sum_task, basic_arithmetic_task,
+    multistep_arithmetic_task, boolean_expressions_task, n_queens_task, path_star_task, quantum_lock_task, jugs_task,
+    tower_of_hanoi_task, mini_sudoku_task, futoshiki_task, knights_knaves_task, kakurasu_task, math_task, gsm8k_task;
 
 #endif

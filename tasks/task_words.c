@@ -1,9 +1,11 @@
-/* task_words.c: problems in words as rows of the task table: the answer is what a text says last, and how it says it does not matter.
+/* task_words.c: problems in words as rows of the task table: the answer is what a text says last, and how it says it
+ * does not matter.
  * Not a judge of the way to an answer.
  * Next: answer.h. */
 #include <stdio.h>
 #include <string.h>
 
+#include "tasks/answer.h"
 #include "tasks/task_internal.h"
 
 /* The first of two fields that is there. */
@@ -11,8 +13,8 @@ static const char *field_of(const struct entry *in, const char *a, const char *b
     return json_object_get(in->object, a) || !json_object_get(in->object, b) ? a : b;
 }
 
-/* "answer", else "solution": a text that states the answer (#### 18, \boxed{18}) or is the answer, or a number.  "" when there
- * is none. */
+/* "answer", else "solution": a text that states the answer (#### 18, \boxed{18}) or is the answer, or a number.  ""
+ * when there is none. */
 static enum status read_reference(const struct entry *in, char out[ANSWER_CAP]) {
     const char *field = field_of(in, "answer", "solution");
     const json_t *v = json_object_get(in->object, field);
@@ -55,16 +57,17 @@ static enum status parse(struct entry *in, const char *line, bool must_answer, s
     return s;
 }
 
-enum status words_parse(const struct task *t, const char *line, long number, struct problem *p, struct error *e) {
+static enum status words_parse(const struct task *t, const char *line, long number, struct problem *p,
+                               struct error *e) {
     return parse(&(struct entry){.task = t, .number = number, .e = e}, line, false, p);
 }
 
-enum status words_parse_answered(const struct task *t, const char *line, long number, struct problem *p,
-                                 struct error *e) {
+static enum status words_parse_answered(const struct task *t, const char *line, long number, struct problem *p,
+                                        struct error *e) {
     return parse(&(struct entry){.task = t, .number = number, .e = e}, line, true, p);
 }
 
-enum status words_text(const struct task *t, const char *text, struct problem *p, struct error *e) {
+static enum status words_text(const struct task *t, const char *text, struct problem *p, struct error *e) {
     struct problem r = {.task = t, .id = "1"};
     if (!text[strspn(text, " \t\r\n")]) return error_set(e, ERR_INPUT, "the problem is empty");
     enum status s = problem_set_text(&r, text, strlen(text), NULL, e);
@@ -72,24 +75,32 @@ enum status words_text(const struct task *t, const char *text, struct problem *p
     return s;
 }
 
-enum verdict words_check(const struct problem *p, const char *solution) {
+static struct judgement words_judge(const struct problem *p, const char *chain) {
     char answer[ANSWER_CAP];
-    if (!*p->reference) return VERDICT_NONE;
-    answer_of(solution, strlen(solution), answer);
-    return strcmp(answer, p->reference) ? VERDICT_WRONG : VERDICT_RIGHT;
+    if (!*p->reference) return (struct judgement){.known = false};
+    answer_of(chain, strlen(chain), answer);
+    if (!*answer) return judged(false, "the text states no answer");
+    return judged(!strcmp(answer, p->reference), "the answer %.80s is wrong", answer);
 }
 
 /* Models without an end, those that only continue texts, would go on with the next problem. */
-bool words_is_last(const char *step) { return answer_is_stated(step, strlen(step)); }
+static bool words_is_last(const char *step) { return answer_is_stated(step, strlen(step)); }
 
-size_t words_vote(const struct problem *p, const char *solution, char *out, size_t cap) {
+/* The canonical answer is also the one for people: it is short, and shows what was compared. */
+static size_t words_vote(const struct problem *p, const char *solution, char *out, size_t cap) {
     char answer[ANSWER_CAP];
     (void)p;
     answer_of(solution, strlen(solution), answer);
     return (size_t)snprintf(out, cap, "%s", answer);
 }
 
-/* The canonical answer is also the one for people: it is short, and shows what was compared. */
-size_t words_show(const struct problem *p, const char *solution, char *out, size_t cap) {
-    return words_vote(p, solution, out, cap);
-}
+#define WORDS                                                                                                          \
+    .style = &style_prose, .parse_text = words_text, .judge = words_judge, .answer = words_vote,                       \
+    .judge_answer = words_judge, .vote = words_vote, .is_last = words_is_last
+
+const struct task math_task = {
+    .name = "math", .summary = "a problem in words, with an answer or without", .parse = words_parse, WORDS};
+const struct task gsm8k_task = {.name = "gsm8k",
+                                .summary = "problems in words with their answers, as in the files of GSM8K",
+                                .parse = words_parse_answered,
+                                WORDS};

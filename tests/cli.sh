@@ -14,7 +14,7 @@ t_no_arguments_show_the_usage() { expect 2 "$ponder" && empty out && has err 'po
 t_help_of_every_command() {
     local c
     expect 0 "$ponder" --help && has out solve && empty err || return 1
-    for c in solve run chat eval calibrate train label logits inspect quantize tokenize detokenize perplexity; do
+    for c in solve run chat eval generate judge calibrate train label logits inspect quantize tokenize detokenize perplexity; do
         expect 0 "$ponder" "$c" --help && empty err && has out "usage: ponder $c" && has out --help || return 1
     done
 }
@@ -625,7 +625,7 @@ t_perplexity_of_a_text() {
 }
 t_label_and_train_a_reward_model() {
     local label=(label -m game24-policy-small -n 25 --chains 2 --max-rollouts 4 -t 1)
-    expect 0 "$ponder" "${label[@]}" -o l.jsonl && [ "$(wc -l <l.jsonl)" = 25 ] || return 1
+    expect 0 "$ponder" "${label[@]}" -o l.jsonl && [ "$(wc -l <l.jsonl)" = 26 ] || return 1
     cp l.jsonl whole_labels
     head -c -50 whole_labels >l.jsonl
     expect 0 "$ponder" "${label[@]}" -o l.jsonl && same l.jsonl whole_labels || return 1

@@ -109,25 +109,26 @@ static void test_verdicts(void **state) {
                  {"I do not know", VERDICT_WRONG, ""},
                  {"", VERDICT_WRONG, ""}};
     for (size_t i = 0; i < COUNT(cases); i++) {
-        if (task->check(&p, cases[i].solution) != cases[i].verdict)
-            fail_msg("\"%s\": verdict %d", cases[i].solution, (int)task->check(&p, cases[i].solution));
+        if (problem_verdict(&p, cases[i].solution) != cases[i].verdict)
+            fail_msg("\"%s\": verdict %d", cases[i].solution, (int)problem_verdict(&p, cases[i].solution));
         assert_int_equal(task->vote(&p, cases[i].solution, out, sizeof out), strlen(cases[i].vote));
         assert_string_equal(out, cases[i].vote);
-        task->show(&p, cases[i].solution, out, sizeof out);
+        task->answer(&p, cases[i].solution, out, sizeof out);
         assert_string_equal(out, cases[i].vote);
     }
     problem_free(&p);
     task = task_find("math");
     assert_int_equal(task->parse_text(task, "q", &p, NULL), OK);
-    assert_int_equal(task->check(&p, "\\boxed{0.5}"), VERDICT_NONE);
+    assert_int_equal(problem_verdict(&p, "\\boxed{0.5}"), VERDICT_NONE);
     problem_free(&p);
 }
 
 static void test_steps(void **state) {
     (void)state;
-    for (const struct task *t = task_table; t->name; t++) {
+    for (const struct task *const *row = task_table; *row; row++) {
+        const struct task *t = *row;
         assert_non_null(strstr(task_names, t->name));
-        assert_true(strlen(t->delimiter) > 0 && t->max_step_tokens > 0);
+        assert_true(strlen(t->style->delimiter) > 0 && t->style->max_step_tokens > 0);
         if (!t->is_last) continue;
         assert_true(t->is_last("So it is \\boxed{5}."));
         assert_false(t->is_last("#### Step 2"));

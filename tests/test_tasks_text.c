@@ -396,9 +396,9 @@ static void test_task_lines(void **state) {
         struct problem p;
         struct error e;
         if (task->parse(task, good[i].line, 9, &p, &e)) fail_msg("%s: %s", good[i].line, e.text);
-        if (strcmp(p.id, good[i].id) || p.countdown.n != good[i].n || p.countdown.target != good[i].target ||
-            p.task != task)
-            fail_msg("%s: id %s, n %d, target %d", good[i].line, p.id, p.countdown.n, p.countdown.target);
+        const struct cd_problem *c = p.own;
+        if (strcmp(p.id, good[i].id) || c->n != good[i].n || c->target != good[i].target || p.task != task)
+            fail_msg("%s: id %s, n %d, target %d", good[i].line, p.id, c->n, c->target);
         problem_free(&p);
     }
 }
@@ -420,7 +420,7 @@ static void test_task_errors(void **state) {
                {"game24", "{\"problem\":{}}", "\"problem\""},
                {"game24", "{\"problem\":[4,7,8,\"8\"]}", "integers"},
                {"game24", "{\"problem\":[4,7,8,-8]}", "\"-8\""},
-               {"game24", "{\"problem\":[4,7,8,8,4,7,8,8,4,7,8,8]}", "7 numbers"},
+               {"game24", "{\"problem\":[4,7,8,8,4,7,8,8,4,7,8,8]}", "10 numbers"},
                {"game24", "{\"problem\":\"4 7 8 \\u0000 8\"}", "u0000"},
                {"game24", "{\"problem\":\"4 7 8 8\",\"id\":\"\"}", "\"id\""},
                {"game24", "{\"problem\":\"4 7 8 8\",\"id\":\"a\\nb\"}", "\"id\""},
@@ -458,15 +458,15 @@ static void test_task_table(void **state) {
     assert_int_equal(p.max_depth, 3);
     assert_string_equal(p.reference, "");
     const char *solution = " 8 / 8 = 1 ; 1 4 7\n 7 - 1 = 6 ; 4 6\n 4 * 6 = 24 ; 24";
-    assert_int_equal(task->check(&p, solution), VERDICT_RIGHT);
-    assert_int_equal(task->check(&p, " 8 / 8 = 1 ; 1 4 7"), VERDICT_WRONG);
+    assert_int_equal(problem_verdict(&p, solution), VERDICT_RIGHT);
+    assert_int_equal(problem_verdict(&p, " 8 / 8 = 1 ; 1 4 7"), VERDICT_WRONG);
     assert_int_equal(task->vote(&p, solution, text, sizeof text), 15);
     assert_string_equal(text, "4 * (7 - 8 / 8)");
-    assert_int_equal(task->show(&p, solution, text, sizeof text), 20);
+    assert_int_equal(task->answer(&p, solution, text, sizeof text), 20);
     assert_string_equal(text, "4 * (7 - 8 / 8) = 24");
     task->vote(&p, " 8 / 8 = 2", text, sizeof text); /* no expression: it stands for itself */
     assert_string_equal(text, " 8 / 8 = 2");
-    task->show(&p, " 8 / 8\n \x1b[0m", text, sizeof text);
+    task->answer(&p, " 8 / 8\n \x1b[0m", text, sizeof text);
     assert_string_equal(text, "8 / 8, ?[0m");
     problem_free(&p);
     assert_null(p.text);

@@ -21,16 +21,19 @@ static struct net *new_net(enum net_head head) {
 }
 
 /* Random rows of 1 to 60, with loss on two of three; arg is the key. */
-static void random_example(void *arg, uint64_t index, struct example *x) {
+static enum status random_example(void *arg, uint64_t index, struct example *x, struct error *e) {
+    (void)e;
     uint64_t key = rng_fold(*(const uint64_t *)arg, index);
     *x = (struct example){.n = 1 + rng_below(key, 0, 60)};
     tiny_tokens(rng_fold(key, 1), 19, x->tokens, x->n);
     tiny_tokens(rng_fold(key, 2), 19, x->targets, x->n);
     for (uint32_t i = 0; i < x->n; i++) x->values[i] = (float)(i % 5) / 4, x->weights[i] = i % 3 > 0;
+    return OK;
 }
 
 /* Four texts to learn by heart; their first token says which it is. */
-static void text_example(void *arg, uint64_t index, struct example *x) {
+static enum status text_example(void *arg, uint64_t index, struct example *x, struct error *e) {
+    (void)e;
     (void)arg;
     uint64_t text = index % 4;
     *x = (struct example){.n = 12};
@@ -38,6 +41,7 @@ static void text_example(void *arg, uint64_t index, struct example *x) {
     x->tokens[0] = (int32_t)text;
     for (uint32_t i = 0; i + 1 < x->n; i++) x->targets[i] = x->tokens[i + 1], x->weights[i] = 1;
     for (uint32_t i = 0; i < x->n; i++) x->values[i] = (float)((text + i) % 2);
+    return OK;
 }
 
 static uint64_t example_key = 17;
@@ -94,9 +98,15 @@ static void loss_is_that_of_the_validation_examples(void **state) {
     GOOD(tape_new(n, EXAMPLE_MAX, EXAMPLE_MAX, &t, &e));
     for (uint64_t i = 0; i < 8; i++) {
         struct example x;
-        random_example(&example_key, EXAMPLE_VALIDATION + i, &x);
+        GOOD(random_example(&example_key, EXAMPLE_VALIDATION + i, &x, &e));
         uint32_t starts[2] = {0, x.n};
-        struct net_batch b = {x.tokens, starts, x.targets, x.values, x.weights, x.n, 1};
+        struct net_batch b = {.tokens = x.tokens,
+                              .starts = starts,
+                              .targets = x.targets,
+                              .values = x.values,
+                              .weights = x.weights,
+                              .n_rows = x.n,
+                              .n_seqs = 1};
         sum += net_loss(n, t, &b, 1, NULL, NULL);
         for (uint32_t k = 0; k < x.n; k++) weight += x.weights[k];
     }
@@ -148,9 +158,10 @@ static void bad_flags_are_refused(void **state) {
 }
 
 /* A target that is not a number: ten steps are skipped, then it is an error; weights and checkpoint stay. */
-static void nan_example(void *arg, uint64_t index, struct example *x) {
-    random_example(arg, index, x);
+static enum status nan_example(void *arg, uint64_t index, struct example *x, struct error *e) {
+    random_example(arg, index, x, e);
     x->values[0] = NAN, x->weights[0] = 1;
+    return OK;
 }
 
 static void loss_that_is_not_finite_changes_nothing(void **state) {
@@ -250,19 +261,19 @@ static long load_step(const char *path, const struct net *body, uint64_t seed, e
     struct net *n = new_net(NET_LM);
     struct adamw a;
     struct error e = {""};
-    uint64_t step = 12345;
     bool found;
     GOOD(adamw_new(n, &a, &e));
     memcpy(n->weights, body->weights, n->n_weights * sizeof(float));
-    enum status s = checkpoint_load(path, n, &a, &step, seed, &found, &e);
+    struct checkpoint c = {.path = path, .net = n, .adamw = &a, .seed = seed, .step = 12345};
+    enum status s = checkpoint_load(&c, &found, &e);
     if (s != want) fail_msg("status %d, expected %d: %s", (int)s, (int)want, e.text);
     if (s || !found) {
         same_nets(n, body, "nothing loaded");
         for (size_t i = 0; i < n->n_weights; i++) assert_true(a.m[i] == 0 && a.v[i] == 0);
-        assert_int_equal(step, 12345);
+        assert_int_equal(c.step, 12345);
     }
     adamw_free(&a), net_free(&n);
-    return s ? -2 : found ? (long)step : -1;
+    return s ? -2 : found ? (long)c.step : -1;
 }
 
 static void damaged_checkpoints_give_way_to_the_one_before(void **state) {
@@ -366,9 +377,10 @@ static void the_log_has_a_line_per_report(void **state) {
 /* ---- kill -9 ---- */
 
 /* The child waits for its end before step 30. */
-static void endless_example(void *arg, uint64_t index, struct example *x) {
+static enum status endless_example(void *arg, uint64_t index, struct example *x, struct error *e) {
     while (index >= 30 * (uint64_t)short_run.batch && index < EXAMPLE_VALIDATION) pause();
-    random_example(arg, index, x);
+    random_example(arg, index, x, e);
+    return OK;
 }
 
 static int train_as_child(const char *path) {

@@ -58,11 +58,24 @@ static void add_three_digits(struct vocab *v, int number) {
     add(v, left, right);
 }
 
-static void build(struct vocab *v) {
+static void begin(struct vocab *v) {
     memset(v, 0, sizeof *v);
     strcpy(v->tokens[v->n_tokens++], "<|begin|>");
     strcpy(v->tokens[v->n_tokens++], "<|end|>");
     add_bytes(v);
+}
+
+static void build_digits(struct vocab *v) {
+    begin(v);
+    for (char c = '!'; c <= '~'; c++) {
+        add(v, SPACE, (char[2]){c});
+        if (c == '-') add(v, SPACE "-", ">");
+    }
+    assert(v->n_tokens == VOCAB_DIGITS);
+}
+
+static void build_numbers(struct vocab *v) {
+    begin(v);
     for (int i = 10; i < 100; i++) add(v, (char[2]){(char)('0' + i / 10)}, (char[2]){(char)('0' + i % 10)});
     for (int i = 100; i < 256; i++) add_three_digits(v, i);
     for (int i = 0; i < 256; i++) {
@@ -77,21 +90,25 @@ static void build(struct vocab *v) {
     assert(v->n_tokens == VOCAB_SIZE && v->n_merges == N_MERGES);
 }
 
-void vocab_add(struct gguf_writer *w) {
+void vocab_add(struct gguf_writer *w) { vocab_add_sized(w, VOCAB_SIZE); }
+
+void vocab_add_sized(struct gguf_writer *w, uint32_t n_vocab) {
     struct vocab v;
-    build(&v);
+    assert(n_vocab == VOCAB_SIZE || n_vocab == VOCAB_DIGITS);
+    if (n_vocab == VOCAB_SIZE) build_numbers(&v);
+    else build_digits(&v);
     const char *tokens[VOCAB_SIZE], *merges[N_MERGES];
     int32_t types[VOCAB_SIZE];
-    for (int i = 0; i < VOCAB_SIZE; i++) {
+    for (int i = 0; i < v.n_tokens; i++) {
         tokens[i] = v.tokens[i];
         types[i] = i < VOCAB_BYTES ? PIECE_CONTROL : PIECE_NORMAL;
     }
-    for (int i = 0; i < N_MERGES; i++) merges[i] = v.merges[i];
+    for (int i = 0; i < v.n_merges; i++) merges[i] = v.merges[i];
     gguf_add_string(w, "tokenizer.ggml.model", "gpt2");
     gguf_add_string(w, "tokenizer.ggml.pre", "gpt-2");
-    gguf_add_strings(w, "tokenizer.ggml.tokens", tokens, VOCAB_SIZE);
-    gguf_add_i32s(w, "tokenizer.ggml.token_type", types, VOCAB_SIZE);
-    gguf_add_strings(w, "tokenizer.ggml.merges", merges, N_MERGES);
+    gguf_add_strings(w, "tokenizer.ggml.tokens", tokens, (size_t)v.n_tokens);
+    gguf_add_i32s(w, "tokenizer.ggml.token_type", types, (size_t)v.n_tokens);
+    gguf_add_strings(w, "tokenizer.ggml.merges", merges, (size_t)v.n_merges);
     gguf_add_u32(w, "tokenizer.ggml.bos_token_id", VOCAB_BEGIN);
     gguf_add_u32(w, "tokenizer.ggml.eos_token_id", VOCAB_END);
     gguf_add_bool(w, "tokenizer.ggml.add_bos_token", true);

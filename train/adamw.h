@@ -1,5 +1,5 @@
-/* adamw.h: AdamW with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2), gradient clipping by global norm, linear
- * warm-up and cosine decay.
+/* adamw.h: AdamW with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2), gradient clipping by global
+ * norm, linear warm-up and cosine decay.
  * Not a training loop: trainer.h.
  * Next: trainer.h. */
 #ifndef PONDER_ADAMW_H
@@ -15,8 +15,8 @@ struct adamw {
 enum status adamw_new(const struct net *n, struct adamw *a, struct error *e);
 void adamw_free(struct adamw *a);
 
-/* One update of n->weights from grad (already the mean), t = 1, 2, ...  Norms and biases (one-row tensors) are not decayed.
- * Returns the gradient's norm before clipping; when that is not finite nothing is changed. */
+/* One update of n->weights from grad (already the mean), t = 1, 2, ...  Norms and biases (one-row tensors) are not
+ * decayed. Returns the gradient's norm before clipping; when that is not finite nothing is changed. */
 float adamw_step(struct adamw *a, struct net *n, const float *grad, uint64_t t, float lr);
 
 /* Learning rate at step t in [0, steps): linear over `warmup` steps to `peak`, then a cosine to peak * floor. */

@@ -1,4 +1,4 @@
-/* checkpoint.c: header | weights | m | v | CRC-32 of all before it.
+/* checkpoint.c: header | settings | weights | m | v | CRC-32 of all before it.
  * Not portable across byte orders: a checkpoint is for the machine that wrote it.
  * Next: trainer.c. */
 #include "train/checkpoint.h"
@@ -10,14 +10,24 @@
 
 #include "base/mem.h"
 
+enum { SETTINGS = 1024 };
+
 struct header {
     char magic[8];
     uint64_t step, seed, n_weights, n_embd, n_layer, head;
+    char settings[SETTINGS];
 };
 
-static struct header header_for(const struct net *n, uint64_t step, uint64_t seed) {
-    struct header h = {.magic = "PNDCKPT", .step = step, .seed = seed, .n_weights = n->n_weights,
-                       .n_embd = n->config.n_embd, .n_layer = n->config.n_layer, .head = n->head};
+static struct header header_for(const struct checkpoint *c) {
+    const struct net *n = c->net;
+    struct header h = {.magic = "PNDCKP2",
+                       .step = c->step,
+                       .seed = c->seed,
+                       .n_weights = n->n_weights,
+                       .n_embd = n->config.n_embd,
+                       .n_layer = n->config.n_layer,
+                       .head = n->head};
+    snprintf(h.settings, sizeof h.settings, "%s", c->settings ? c->settings : "");
     return h;
 }
 
@@ -40,24 +50,26 @@ static bool put(FILE *f, uint32_t *crc, const void *data, size_t n) {
     return fwrite(data, 1, n, f) == n;
 }
 
-enum status checkpoint_save(const char *path, const struct net *n, const struct adamw *a, uint64_t step, uint64_t seed, struct error *e) {
+enum status checkpoint_save(const struct checkpoint *c, struct error *e) {
     char tmp[4096], prev[4096];
-    if (snprintf(tmp, sizeof tmp, "%s.tmp", path) >= (int)sizeof tmp) return error_set(e, ERR_INPUT, "checkpoint path is too long");
-    snprintf(prev, sizeof prev, "%s.prev", path);
+    if (snprintf(tmp, sizeof tmp, "%s.tmp", c->path) >= (int)sizeof tmp)
+        return error_set(e, ERR_INPUT, "checkpoint path is too long");
+    snprintf(prev, sizeof prev, "%s.prev", c->path);
     FILE *f = fopen(tmp, "wb");
     if (!f) return error_set(e, ERR_IO, "%s: %s", tmp, strerror(errno));
-    struct header h = header_for(n, step, seed);
+    struct header h = header_for(c);
     uint32_t crc = 0;
-    size_t bytes = n->n_weights * sizeof(float);
-    bool good = put(f, &crc, &h, sizeof h) && put(f, &crc, n->weights, bytes) && put(f, &crc, a->m, bytes) &&
-                put(f, &crc, a->v, bytes) && fwrite(&crc, sizeof crc, 1, f) == 1 && !fflush(f) && !fsync(fileno(f));
+    size_t bytes = c->net->n_weights * sizeof(float);
+    bool good = put(f, &crc, &h, sizeof h) && put(f, &crc, c->net->weights, bytes) &&
+                put(f, &crc, c->adamw->m, bytes) && put(f, &crc, c->adamw->v, bytes) &&
+                fwrite(&crc, sizeof crc, 1, f) == 1 && !fflush(f) && !fsync(fileno(f));
     if (fclose(f) || !good) {
         unlink(tmp);
         return error_set(e, ERR_IO, "%s: write failed: %s", tmp, strerror(errno));
     }
     /* A crash between the two renames leaves only path.prev, which load takes. */
-    if ((rename(path, prev) && errno != ENOENT) || rename(tmp, path))
-        return error_set(e, ERR_IO, "%s: rename failed: %s", path, strerror(errno));
+    if ((rename(c->path, prev) && errno != ENOENT) || rename(tmp, c->path))
+        return error_set(e, ERR_IO, "%s: rename failed: %s", c->path, strerror(errno));
     return OK;
 }
 
@@ -80,32 +92,54 @@ static bool is_whole(FILE *f) {
     return crc == stored;
 }
 
-/* OK with *found when the file is whole; OK without when it is missing or damaged.  The CRC is looked at first: a damaged
- * header must not pass for that of another run. */
-static enum status read_one(const char *path, struct net *n, struct adamw *a, uint64_t *step, uint64_t seed, bool *found, struct error *e) {
+/* The first line in which two settings differ, as an error. */
+static enum status settings_differ(const char *path, const char *old, const char *new, struct error *e) {
+    while (*old || *new) {
+        int n_old = (int)strcspn(old, "\n"), n_new = (int)strcspn(new, "\n"), name = (int)strcspn(new, "=\n");
+        if (n_old != n_new || memcmp(old, new, (size_t)n_new))
+            return error_set(e, ERR_INPUT, "%s was made with %.*s; now --%.*s is %.*s: remove it or name another file",
+                             path, n_old, old, name, new, n_new > name ? n_new - name - 1 : 0, new + name + 1);
+        old += n_old + (old[n_old] == '\n'), new += n_new + (new[n_new] == '\n');
+    }
+    return OK;
+}
+
+static enum status check_header(const char *path, const struct header *h, const struct header *want, struct error *e) {
+    if (h->seed != want->seed || h->n_weights != want->n_weights || h->n_embd != want->n_embd ||
+        h->n_layer != want->n_layer || h->head != want->head)
+        return error_set(
+            e, ERR_INPUT,
+            "%s: checkpoint of another run (seed %llu, %llu weights; wanted seed %llu, %llu weights): remove it or "
+            "name another file",
+            path, (unsigned long long)h->seed, (unsigned long long)h->n_weights, (unsigned long long)want->seed,
+            (unsigned long long)want->n_weights);
+    return settings_differ(path, h->settings, want->settings, e);
+}
+
+/* OK with *found when the file is whole; OK without when it is missing or damaged.  The CRC is looked at first: a
+ * damaged header must not pass for that of another run. */
+static enum status read_one(struct checkpoint *c, const char *path, bool *found, struct error *e) {
     *found = false;
     FILE *f = fopen(path, "rb");
     if (!f) return OK;
     enum status s = OK;
-    struct header h, want = header_for(n, 0, seed);
-    size_t count = n->n_weights, bytes = count * sizeof(float);
+    struct header h, want = header_for(c);
+    size_t count = c->net->n_weights, bytes = count * sizeof(float);
     float *body = NULL;
     if (!is_whole(f) || fread(&h, sizeof h, 1, f) != 1 || memcmp(h.magic, want.magic, sizeof h.magic)) goto out;
-    want.step = h.step;
-    if (memcmp(&h, &want, sizeof h)) {
-        s = error_set(e, ERR_INPUT, "%s: checkpoint of another run (seed %llu, %llu weights; wanted seed %llu, %zu weights): remove it or name another file",
-                      path, (unsigned long long)h.seed, (unsigned long long)h.n_weights, (unsigned long long)seed, count);
-        goto out;
-    }
+    h.settings[SETTINGS - 1] = 0;
+    if ((s = check_header(path, &h, &want, e))) goto out;
     if (!(body = mem_new(3 * count, sizeof(float)))) {
         s = error_set(e, ERR_MEMORY, "no memory to read %s", path);
         goto out;
     }
-    if (fread(body, sizeof(float), 3 * count, f) != 3 * count || fseek(f, sizeof(uint32_t), SEEK_CUR) || fgetc(f) != EOF) goto out;
-    memcpy(n->weights, body, bytes);
-    memcpy(a->m, body + count, bytes);
-    memcpy(a->v, body + 2 * count, bytes);
-    *step = h.step;
+    if (fread(body, sizeof(float), 3 * count, f) != 3 * count || fseek(f, sizeof(uint32_t), SEEK_CUR) ||
+        fgetc(f) != EOF)
+        goto out;
+    memcpy(c->net->weights, body, bytes);
+    memcpy(c->adamw->m, body + count, bytes);
+    memcpy(c->adamw->v, body + 2 * count, bytes);
+    c->step = h.step;
     *found = true;
 out:
     mem_free(body);
@@ -113,12 +147,15 @@ out:
     return s;
 }
 
-enum status checkpoint_load(const char *path, struct net *n, struct adamw *a, uint64_t *step, uint64_t seed, bool *found, struct error *e) {
+enum status checkpoint_load(struct checkpoint *c, bool *found, struct error *e) {
     char prev[4096];
-    if (snprintf(prev, sizeof prev, "%s.prev", path) >= (int)sizeof prev) return error_set(e, ERR_INPUT, "checkpoint path is too long");
-    enum status s = read_one(path, n, a, step, seed, found, e);
+    if (snprintf(prev, sizeof prev, "%s.prev", c->path) >= (int)sizeof prev)
+        return error_set(e, ERR_INPUT, "checkpoint path is too long");
+    enum status s = read_one(c, c->path, found, e);
     if (s || *found) return s;
-    s = read_one(prev, n, a, step, seed, found, e);
-    if (!s && *found) fprintf(stderr, "%s is missing or damaged: resuming from %s (step %llu)\n", path, prev, (unsigned long long)*step);
+    s = read_one(c, prev, found, e);
+    if (!s && *found)
+        fprintf(stderr, "%s is missing or damaged: resuming from %s (step %llu)\n", c->path, prev,
+                (unsigned long long)c->step);
     return s;
 }

@@ -1,4 +1,4 @@
-/* checkpoint.h: weights, optimiser moments and step on disk, safe against kill -9 at any moment.
+/* checkpoint.h: weights, optimiser moments, step and settings on disk, safe against kill -9 at any moment.
  * Not a model file: net_write makes those.
  * Next: trainer.c. */
 #ifndef PONDER_CHECKPOINT_H
@@ -6,11 +6,20 @@
 
 #include "train/adamw.h"
 
-/* Writes `path` whole or not at all (temporary file, fsync, rename); the one before it stays as path.prev. */
-enum status checkpoint_save(const char *path, const struct net *n, const struct adamw *a, uint64_t step, uint64_t seed, struct error *e);
+struct checkpoint {
+    const char *path;
+    struct net *net;      /* weights read into and written from */
+    struct adamw *adamw;  /* moments */
+    const char *settings; /* lines "flag=value": what decides the result beside the seed; NULL: "" */
+    uint64_t seed, step;
+};
 
-/* Reads path, or path.prev when path is damaged or missing.  *found = false (and nothing changed) when there is neither.
- * ERR_INPUT when a sound checkpoint belongs to another network or seed. */
-enum status checkpoint_load(const char *path, struct net *n, struct adamw *a, uint64_t *step, uint64_t seed, bool *found, struct error *e);
+/* Writes the file whole or not at all (temporary file, fsync, rename); the one before it stays as path.prev. */
+enum status checkpoint_save(const struct checkpoint *c, struct error *e);
+
+/* Reads path, or path.prev when path is damaged or missing, into net, adamw and step.  *found = false (and nothing
+ * changed) when there is neither.  ERR_INPUT when a sound checkpoint belongs to another network, seed or settings:
+ * names the flag. */
+enum status checkpoint_load(struct checkpoint *c, bool *found, struct error *e);
 
 #endif

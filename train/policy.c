@@ -3,105 +3,134 @@
  * Next: labels.h. */
 #include "train/policy.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
 #include "tokenizer/vocab.h"
 
+enum { CHAIN_TEXT = 8192 };
+
+/* clang-format off */
 static const struct {
     const char *name;
     uint32_t n_layer, n_embd, n_head, n_head_kv, n_ff;
 } sizes[] = {
-    {"tiny", 2, 64, 2, 1, 192}, /* tests */
-    {"small", 3, 96, 3, 1, 256},
-    {"base", 4, 192, 6, 2, 512},
+    {"tiny",  2,  64,  2, 1, 192}, /* tests */
+    {"small", 3,  96,  3, 1, 256},
+    {"base",  4, 192,  6, 2, 512},
+    {"deep",  8, 192,  6, 2, 512},
+    {"wide",  8, 256,  8, 2, 768},
 };
+/* clang-format on */
+const char policy_sizes[] = "tiny, small, base, deep, wide";
 
-bool policy_size(const char *name, struct model_config *c) {
+bool policy_size(const char *name, uint32_t n_vocab, struct model_config *c) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (!strcmp(name, sizes[i].name)) {
-            *c = (struct model_config){.arch = "llama", .n_layer = sizes[i].n_layer, .n_embd = sizes[i].n_embd,
-                                       .n_head = sizes[i].n_head, .n_head_kv = sizes[i].n_head_kv, .head_dim = 32,
-                                       .n_ff = sizes[i].n_ff, .n_vocab = VOCAB_SIZE, .n_ctx = 256, .rope_dim = 32,
-                                       .rope_base = 10000, .rms_eps = 1e-5f, .rope_style = ROPE_NORM};
+            *c = (struct model_config){.arch = "llama",
+                                       .n_layer = sizes[i].n_layer,
+                                       .n_embd = sizes[i].n_embd,
+                                       .n_head = sizes[i].n_head,
+                                       .n_head_kv = sizes[i].n_head_kv,
+                                       .head_dim = 32,
+                                       .n_ff = sizes[i].n_ff,
+                                       .n_vocab = n_vocab,
+                                       .n_ctx = n_vocab == VOCAB_SIZE ? 256 : 1024,
+                                       .rope_dim = 32,
+                                       .rope_base = 10000,
+                                       .rms_eps = 1e-5f,
+                                       .rope_style = ROPE_NORM};
             return true;
         }
     return false;
 }
 
-bool example_tokens(const struct tok *tok, const struct cd_problem *p, const char *steps, bool finished, struct example *x) {
-    char text[2 * CD_TEXT];
-    size_t n = 0, size = cd_prompt(p, text, CD_TEXT), steps_size = strlen(steps);
-    if (steps_size >= CD_TEXT) return false;
+/* -- problems -- */
+
+enum status task_mix_read(const char *names, struct task_mix *mix, struct error *e) {
+    mix->n = 0;
+    for (const char *at = names; *at;) {
+        char name[40];
+        size_t size = strcspn(at, ",");
+        if (size >= sizeof name) return error_set(e, ERR_INPUT, "--task: \"%.40s\" is no task", at);
+        memcpy(name, at, size), name[size] = 0;
+        const struct task *t = task_find(name);
+        if (!t) return error_set(e, ERR_INPUT, "--task: \"%s\" is none of %s", name, task_names);
+        if (!t->generate) return error_set(e, ERR_INPUT, "--task: %s has no generator to learn from", name);
+        if (mix->n == MIX_MAX) return error_set(e, ERR_INPUT, "--task: at most %d tasks", MIX_MAX);
+        mix->tasks[mix->n++] = t;
+        at += size + (at[size] == ',');
+    }
+    return mix->n ? OK : error_set(e, ERR_INPUT, "--task: names no task; there are %s", task_names);
+}
+
+enum status task_mix_draw(const struct task_mix *mix, uint64_t key, uint64_t stream, bool any, struct problem *p,
+                          bool *found, struct error *e) {
+    const struct task *t = mix->tasks[mix->n == 1 ? 0 : rng_below(key, 3, mix->n)];
+    struct task_draw d = task_level(t, rng_uniform(key, 4) < mix->hard);
+    d.any = any;
+    enum status s = t->generate(t, rng_fold(key, stream), &d, p, e);
+    *found = !s && !problem_is_held_out(p);
+    if (!s && !*found) problem_free(p);
+    return s;
+}
+
+/* -- examples -- */
+
+bool example_tokens(const struct tok *tok, const char *prompt, const char *steps, bool finished, struct example *x) {
+    char text[2 * CHAIN_TEXT];
+    size_t n = 0, size = strlen(prompt), steps_size = strlen(steps);
+    if (size + steps_size >= sizeof text) return false;
+    memcpy(text, prompt, size);
     memcpy(text + size, steps, steps_size + 1);
-    if (tok_encode(tok, text, size + steps_size, false, true, x->tokens, EXAMPLE_MAX, &n, NULL) || n + finished > EXAMPLE_MAX) return false;
+    if (tok_encode(tok, text, size + steps_size, false, true, x->tokens, EXAMPLE_MAX, &n, NULL)) return false;
+    if (n + finished > EXAMPLE_MAX) return false;
     if (finished) x->tokens[n++] = tok_eos(tok);
     x->n = (uint32_t)n;
     return true;
 }
 
-/* Random legal moves down to one number. */
-static int random_walk(struct cd_state s, uint64_t key, struct cd_move *moves) {
-    int n = 0;
-    for (uint64_t draw = 0; s.n > 1 && draw < 64; draw++) {
-        struct cd_move all[CD_MAX_MOVES];
-        int n_moves = cd_moves(&s, all);
-        moves[n] = all[rng_below(key, draw, (uint32_t)n_moves)];
-        if (cd_apply(&s, moves[n], &s)) n++;
-    }
-    return n;
+/* Does the token end with this byte? */
+static bool ends_with(const struct tok *tok, int32_t token, char byte) {
+    struct gguf_string piece = tok_piece(tok, token, false);
+    return piece.size && piece.data[piece.size - 1] == byte;
 }
 
-/* Text of a chain of moves, steps joined by '\n'. */
-static bool chain_text(const struct cd_problem *p, const struct cd_move *moves, int n, char *text, size_t cap) {
-    struct cd_state s = cd_start(p);
-    size_t at = 0;
-    for (int i = 0; i < n; i++) {
-        if (at + CD_STEP_TEXT + 1 > cap) return false;
-        if (i) text[at++] = '\n';
-        at += cd_step_text(&s, moves[i], text + at, cap - at);
-        if (!cd_apply(&s, moves[i], &s)) return false;
-    }
-    return s.n == 1;
-}
-
-/* Targets are the next tokens.  Loss starts after the prompt; with only_results it is on what follows "=" in a line. */
-static void set_targets(const struct tok *tok, struct example *x, bool only_results) {
-    int32_t line_end = tok_find(tok, "\n"), equals = tok_find(tok, " =");
-    bool in_prompt = true, after_equals = false;
+/* Targets are the next tokens.  Loss starts behind the prompt's line end; with loss_after, behind that byte of each
+ * line. */
+static void set_targets(const struct tok *tok, struct example *x, char loss_after) {
+    int32_t line_end = tok_find(tok, "\n");
+    bool in_prompt = true, counts = false;
     for (uint32_t i = 0; i < x->n; i++) {
         int32_t t = x->tokens[i];
-        if (t == equals) after_equals = true;
-        if (t == line_end) in_prompt = after_equals = false;
+        if (loss_after && ends_with(tok, t, loss_after)) counts = true;
+        if (t == line_end) in_prompt = counts = false;
         bool has_target = i + 1 < x->n;
         x->targets[i] = has_target ? x->tokens[i + 1] : 0;
-        x->weights[i] = has_target && !in_prompt && (!only_results || after_equals);
+        x->weights[i] = has_target && !in_prompt && (!loss_after || counts);
         x->values[i] = 0;
     }
 }
 
-void policy_example(void *arg, uint64_t index, struct example *out) {
+enum status policy_example(void *arg, uint64_t index, struct example *out, struct error *e) {
     const struct policy_data *d = arg;
     uint64_t stream = rng_fold(d->key, index >= EXAMPLE_VALIDATION);
     for (uint64_t attempt = 0;; attempt++) {
         uint64_t key = rng_fold(rng_fold(stream, index), attempt);
-        bool explore = rng_uniform(key, 0) < d->explore;
-        struct cd_problem p;
-        struct cd_move moves[64];
-        gen_problem(key, 1, &d->mix, !explore, &p);
-        assert(!cd_is_held_out(&p));
-        struct cd_state start = cd_start(&p);
-        int n = p.n - 1;
-        if (explore)
-            n = random_walk(start, rng_fold(key, 2), moves);
-        else if (!cd_random_solution(&start, p.target, rng_fold(key, 2), moves))
-            continue;
-        char text[CD_TEXT];
-        if (n != p.n - 1 || !chain_text(&p, moves, n, text, sizeof text) || !example_tokens(d->tok, &p, text, true, out)) continue;
-        set_targets(d->tok, out, explore);
-        return;
+        char text[CHAIN_TEXT];
+        struct lesson lesson = {.explore = rng_uniform(key, 0) < d->explore, .text = text, .cap = sizeof text};
+        struct problem p;
+        bool found;
+        enum status s = task_mix_draw(&d->mix, key, 1, lesson.explore, &p, &found, e);
+        if (s) return s;
+        if (!found) continue;
+        p.task->example(&p, rng_fold(key, 2), &lesson);
+        bool good = lesson.n && example_tokens(d->tok, p.text, text, true, out);
+        problem_free(&p);
+        if (!good) continue;
+        set_targets(d->tok, out, lesson.loss_after);
+        return OK;
     }
 }
 
@@ -112,7 +141,7 @@ enum status policy_write(const struct net *n, const char *name, const char *path
     if (s) return s;
     s = net_write(n, name, TYPE_F16, w, &store, e);
     if (!s) {
-        vocab_add(w);
+        vocab_add_sized(w, n->config.n_vocab);
         s = gguf_write(w, path, e);
     }
     gguf_writer_free(&w);

@@ -1,34 +1,50 @@
-/* policy.h: supervised training of the policy from generated solutions.
+/* policy.h: supervised training of the policy from chains that tasks write.
  * Not a search and not the reward model.
  * Next: labels.h, which makes labels with the trained policy.
  *
  * Two kinds of example:
- *   solution     a solvable problem and one of its solutions, drawn uniformly: loss on every token of the steps
- *   exploration  any problem and random legal moves: loss only on what follows each "=": the result and what is left.  It
- *                teaches arithmetic everywhere, so that the policy does not write " = 24" because solutions always do. */
+ *   solution     a problem and a chain that solves it: loss on every token of the steps
+ *   exploration  any legal steps: loss only on what the lesson names (after "=": the result and what is left).  It teaches
+ *                arithmetic everywhere, so that the policy does not write " = 24" because solutions always do. */
 #ifndef PONDER_POLICY_H
 #define PONDER_POLICY_H
 
-#include "tasks/gen.h"
+#include "tasks/task.h"
 #include "tokenizer/tok.h"
 #include "train/trainer.h"
+
+enum { MIX_MAX = 32 };
+
+/* Tasks to learn, each equally often. */
+struct task_mix {
+    uint32_t n;
+    const struct task *tasks[MIX_MAX];
+    double hard; /* share of problems of the hard level */
+};
+/* "game24" or "countdown,jugs"; ERR_INPUT names a task that is unknown or has nothing to learn from. */
+enum status task_mix_read(const char *names, struct task_mix *mix, struct error *e);
+/* One problem of the mix that is not held out, drawn with the counters 3 and 4 of `key` and with the child stream
+ * `stream` of it.  OK without *found: this key gives none. */
+enum status task_mix_draw(const struct task_mix *mix, uint64_t key, uint64_t stream, bool any, struct problem *p,
+                          bool *found, struct error *e);
 
 struct policy_data {
     const struct tok *tok;
     uint64_t key; /* stream of problems; validation uses another one */
-    struct gen_mix mix;
+    struct task_mix mix;
     double explore; /* share of exploration examples */
 };
 
 /* An example_fn; arg is a struct policy_data. */
-void policy_example(void *arg, uint64_t index, struct example *out);
+enum status policy_example(void *arg, uint64_t index, struct example *out, struct error *e);
 
-/* Tokens of a problem and a text of steps (lines joined by '\n', end token last) into x: tokens and n only.  False when it
- * is longer than EXAMPLE_MAX. */
-bool example_tokens(const struct tok *tok, const struct cd_problem *p, const char *steps, bool finished, struct example *x);
+/* Tokens of a prompt and a text of steps (end token last when it is finished) into x: tokens and n only.  False when
+ * it is longer than EXAMPLE_MAX. */
+bool example_tokens(const struct tok *tok, const char *prompt, const char *steps, bool finished, struct example *x);
 
-/* Model sizes by name: "small", "base"; false when unknown.  n_vocab is set by the caller. */
-bool policy_size(const char *name, struct model_config *c);
+/* Model sizes by name, listed in policy_sizes; false when unknown. */
+bool policy_size(const char *name, uint32_t n_vocab, struct model_config *c);
+extern const char policy_sizes[];
 
 /* Writes net + our tokenizer as GGUF with f16 matrices. */
 enum status policy_write(const struct net *n, const char *name, const char *path, struct error *e);

@@ -18,12 +18,13 @@ struct labelled {
     uint32_t at, n; /* into the token and value arrays */
 };
 
-struct group { /* the chains of one problem */
-    uint32_t first, n;
+struct group {                    /* the chains of one problem */
+    uint32_t first, n, n_spoiled; /* the spoiled ones stand behind the others */
 };
 
 struct reward_data {
     uint64_t key;
+    double spoiled;
     int32_t *tokens;
     float *values; /* < 0: no label on this token */
     struct labelled *chains;
@@ -42,17 +43,37 @@ static bool room(void **array, size_t n, size_t *cap, size_t more, size_t size) 
     return true;
 }
 
-static enum status add_chain(struct reward_data *d, const struct tok *tok, const struct cd_problem *p, json_t *chain, const char *where, struct error *e) {
-    const char *steps = json_string_value(json_object_get(chain, "steps"));
-    json_t *values = json_object_get(chain, "values");
-    struct example x;
-    if (!steps || !json_is_array(values)) return error_set(e, ERR_INPUT, "%s: a chain needs \"steps\" and \"values\"", where);
-    bool finished = json_is_true(json_object_get(chain, "finished"));
-    size_t n_values = json_array_size(values), value = 0, cap = d->cap_tokens, k;
+/* A chain as a label line gives it. */
+struct chain {
+    const char *steps;
+    json_t *values;
+    bool finished;
+    int spoiled; /* from this step on all values are 0; -1: none */
+};
+
+static enum status read_chain(json_t *o, struct chain *c, const char *where, struct error *e) {
+    *c = (struct chain){.steps = json_string_value(json_object_get(o, "steps")),
+                        .values = json_object_get(o, "values"),
+                        .finished = json_is_true(json_object_get(o, "finished")),
+                        .spoiled = -1};
+    if (!c->steps || !json_is_array(c->values))
+        return error_set(e, ERR_INPUT, "%s: a chain needs \"steps\" and \"values\"", where);
+    size_t k;
     json_t *number;
-    json_array_foreach(values, k, number) if (!(json_is_number(number) && json_number_value(number) >= 0 && json_number_value(number) <= 1))
-        return error_set(e, ERR_INPUT, "%s: value %zu of a chain is no number from 0 to 1", where, k + 1);
-    if (!example_tokens(tok, p, steps, finished, &x)) return OK; /* too long to train on */
+    json_array_foreach(c->values, k,
+                       number) if (!(json_is_number(number) && json_number_value(number) >= 0 &&
+                                     json_number_value(number) <=
+                                         1)) return error_set(e, ERR_INPUT,
+                                                              "%s: value %zu of a chain is no number from 0 to 1",
+                                                              where, k + 1);
+    return OK;
+}
+
+static enum status add_chain(struct reward_data *d, const struct tok *tok, const struct problem *p,
+                             const struct chain *c, struct error *e) {
+    struct example x;
+    size_t n_values = json_array_size(c->values), value = 0, cap = d->cap_tokens;
+    if (!example_tokens(tok, p->text, c->steps, c->finished, &x)) return OK; /* too long to train on */
     if (!room((void **)&d->values, d->n_tokens, &cap, EXAMPLE_MAX, sizeof *d->values) ||
         !room((void **)&d->tokens, d->n_tokens, &d->cap_tokens, EXAMPLE_MAX, sizeof *d->tokens) ||
         !room((void **)&d->chains, d->n_chains, &d->cap_chains, 1, sizeof *d->chains))
@@ -62,7 +83,11 @@ static enum status add_chain(struct reward_data *d, const struct tok *tok, const
     for (uint32_t i = 0; i < x.n; i++) {
         bool ends = x.tokens[i] == line_end || tok_is_end(tok, x.tokens[i]);
         float v = -1;
-        if (ends && !in_prompt && value < n_values) v = (float)json_number_value(json_array_get(values, value++));
+        if (ends && !in_prompt && value < n_values) {
+            v = (float)json_number_value(json_array_get(c->values, value));
+            if (c->spoiled >= 0 && value >= (size_t)c->spoiled) v = 0;
+            value++;
+        }
         if (ends) in_prompt = false;
         d->tokens[d->n_tokens + i] = x.tokens[i];
         d->values[d->n_tokens + i] = v;
@@ -73,29 +98,100 @@ static enum status add_chain(struct reward_data *d, const struct tok *tok, const
     return OK;
 }
 
-static enum status add_line(struct reward_data *d, const struct tok *tok, const char *line, const char *where, struct error *e) {
+/* The lines of `steps` up to number k with one byte of that line changed into another of its kind; false when that
+ * made no step that is surely wrong. */
+static bool spoil(const struct problem *p, const char *steps, int k, uint64_t key, char *out, size_t cap) {
+    static const char *const kinds[] = {"0123456789", "+-*/", "TF", "&|"};
+    size_t start = 0, end;
+    for (int i = 0; i < k; i++) start += strcspn(steps + start, "\n") + 1;
+    end = start + strcspn(steps + start, "\n");
+    if (end == start || end + 2 > cap) return false;
+    memcpy(out, steps, end), out[end] = 0;
+    size_t at = start + rng_below(key, 0, (uint32_t)(end - start));
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const char *found = out[at] ? strchr(kinds[i], out[at]) : NULL;
+        if (!found) continue;
+        uint32_t n = (uint32_t)strlen(kinds[i]);
+        out[at] = kinds[i][((uint32_t)(found - kinds[i]) + 1 + rng_below(key, 1, n - 1)) % n];
+        if (p->task->state(p, out) != STATE_WRONG) return false;
+        out[end] = '\n', out[end + 1] = 0;
+        return true;
+    }
+    return false;
+}
+
+/* One spoiled chain for each good one, where a few tries find one. */
+static enum status add_spoiled(struct reward_data *d, const struct tok *tok, const struct problem *p, struct chain c,
+                               uint64_t key, struct error *e) {
+    char text[8192];
+    uint32_t n = (uint32_t)json_array_size(c.values);
+    if (!n || !p->task->state) return OK;
+    for (uint64_t try = 0; try < 16; try++) {
+        c.spoiled = (int)rng_below(rng_fold(key, try), 2, n);
+        if (c.spoiled && json_number_value(json_array_get(c.values, (size_t)c.spoiled - 1)) <= 0) continue;
+        if (!spoil(p, c.steps, c.spoiled, rng_fold(key, try), text, sizeof text)) continue;
+        c.steps = text, c.finished = false;
+        return add_chain(d, tok, p, &c, e);
+    }
+    return OK;
+}
+
+static enum status add_chains(struct reward_data *d, const struct tok *tok, const struct problem *p, json_t *chains,
+                              const char *where, struct group *g, struct error *e) {
+    size_t i;
+    json_t *o;
+    struct chain c;
+    *g = (struct group){.first = (uint32_t)d->n_chains};
+    json_array_foreach(chains, i, o) {
+        enum status s = read_chain(o, &c, where, e);
+        if (!s) s = add_chain(d, tok, p, &c, e);
+        if (s) return s;
+    }
+    g->n = (uint32_t)d->n_chains - g->first;
+    if (d->spoiled <= 0) return OK;
+    json_array_foreach(chains, i, o) {
+        uint64_t key = rng_fold(rng_fold(d->key, problem_hash(p)), i);
+        enum status s = read_chain(o, &c, where, e);
+        if (!s) s = add_spoiled(d, tok, p, c, key, e);
+        if (s) return s;
+    }
+    g->n_spoiled = (uint32_t)d->n_chains - g->first - g->n;
+    return OK;
+}
+
+static enum status add_line(struct reward_data *d, const struct tok *tok, const char *line, const char *where,
+                            struct error *e) {
     json_error_t je;
     json_t *o = json_loads(line, 0, &je);
     if (!o) return error_set(e, ERR_INPUT, "%s: not JSON: %s", where, je.text);
-    struct cd_problem p;
+    if (json_object_get(o, "format")) { /* the header */
+        json_decref(o);
+        return OK;
+    }
+    struct problem p = {0};
     const char *text = json_string_value(json_object_get(o, "problem"));
+    const char *name = json_string_value(json_object_get(o, "task"));
+    const struct task *t = task_find(name ? name : "countdown");
     int side = json_integer_value(json_object_get(o, "index")) % 20 == 19;
     struct error why;
-    enum status s = text ? cd_parse(text, 24, &p, &why) : error_set(&why, ERR_INPUT, "no \"problem\"");
+    enum status s = !t     ? error_set(&why, ERR_INPUT, "\"task\" is \"%.40s\", none of %s", name, task_names)
+                    : text ? t->parse_text(t, text, &p, &why)
+                           : error_set(&why, ERR_INPUT, "no \"problem\"");
     if (s) error_set(e, s, "%s: %s", where, why.text);
-    if (!s && cd_is_held_out(&p)) s = error_set(e, ERR_INPUT, "%s: \"%s\" is a test problem: it must not be trained on", where, text);
+    if (!s && problem_is_held_out(&p))
+        s = error_set(e, ERR_INPUT, "%s: \"%s\" is a test problem: it must not be trained on", where, text);
     if (!s && !room((void **)&d->groups[side], d->n_groups[side], &d->cap_groups[side], 1, sizeof *d->groups[side]))
         s = error_set(e, ERR_MEMORY, "no memory for the labels");
-    size_t first = d->n_chains, i;
-    json_t *chain;
-    if (!s) json_array_foreach(json_object_get(o, "chains"), i, chain) if ((s = add_chain(d, tok, &p, chain, where, e))) break;
-    if (!s && d->n_chains > first)
-        d->groups[side][d->n_groups[side]++] = (struct group){(uint32_t)first, (uint32_t)(d->n_chains - first)};
+    struct group g = {0};
+    if (!s) s = add_chains(d, tok, &p, json_object_get(o, "chains"), where, &g, e);
+    if (!s && g.n) d->groups[side][d->n_groups[side]++] = g;
+    problem_free(&p);
     json_decref(o);
     return s;
 }
 
-enum status reward_data_open(const char *path, const struct tok *tok, uint64_t key, struct reward_data **out, struct error *e) {
+enum status reward_data_open(const char *path, const struct tok *tok, uint64_t key, double spoiled,
+                             struct reward_data **out, struct error *e) {
     *out = NULL;
     FILE *f = fopen(path, "r");
     if (!f) return error_set(e, ERR_IO, "%s: cannot be opened", path);
@@ -103,16 +199,16 @@ enum status reward_data_open(const char *path, const struct tok *tok, uint64_t k
     enum status s = d ? OK : error_set(e, ERR_MEMORY, "no memory for the labels");
     char *line = NULL, where[600];
     size_t cap = 0;
-    if (d) d->key = key;
+    if (d) d->key = key, d->spoiled = spoiled;
     for (long number = 1; !s && getline(&line, &cap, f) > 0; number++) {
         snprintf(where, sizeof where, "%s:%ld", path, number);
         s = add_line(d, tok, line, where, e);
     }
-    if (!s && (!d->n_groups[0] || !d->n_groups[1])) s = error_set(e, ERR_INPUT, "%s: fewer than 20 labelled problems", path);
+    if (!s && (!d->n_groups[0] || !d->n_groups[1]))
+        s = error_set(e, ERR_INPUT, "%s: fewer than 20 labelled problems", path);
     free(line);
     fclose(f);
-    if (s)
-        reward_data_close(&d);
+    if (s) reward_data_close(&d);
     *out = d;
     return s;
 }
@@ -128,13 +224,16 @@ void reward_data_close(struct reward_data **dp) {
 uint64_t reward_data_chains(const struct reward_data *d) { return d->n_chains; }
 
 /* A problem uniformly, then one of its chains: problems weigh the same however many chains they kept. */
-void reward_example(void *arg, uint64_t index, struct example *out) {
+enum status reward_example(void *arg, uint64_t index, struct example *out, struct error *e) {
     const struct reward_data *d = arg;
+    (void)e;
     bool validation = index >= EXAMPLE_VALIDATION;
     uint64_t i = validation ? index - EXAMPLE_VALIDATION : index;
     size_t n = d->n_groups[validation];
     const struct group *g = &d->groups[validation][validation ? i % n : rng_below(d->key, 2 * i, (uint32_t)n)];
-    const struct labelled *c = &d->chains[g->first + rng_below(d->key, 2 * i + 1, g->n)];
+    bool spoiled = g->n_spoiled && rng_uniform(rng_fold(d->key, 1), i) < d->spoiled;
+    const struct labelled *c = &d->chains[spoiled ? g->first + g->n + rng_below(d->key, 2 * i + 1, g->n_spoiled)
+                                                  : g->first + rng_below(d->key, 2 * i + 1, g->n)];
     out->n = c->n;
     for (uint32_t j = 0; j < c->n; j++) {
         float v = d->values[c->at + j];
@@ -143,9 +242,11 @@ void reward_example(void *arg, uint64_t index, struct example *out) {
         out->values[j] = v < 0 ? 0 : v;
         out->weights[j] = v >= 0;
     }
+    return OK;
 }
 
-enum status reward_write(const struct net *n, const struct tok *tok, const char *name, const char *path, struct error *e) {
+enum status reward_write(const struct net *n, const struct tok *tok, const char *name, const char *path,
+                         struct error *e) {
     struct gguf_writer *w;
     void *store = NULL;
     struct prm_info info = {AGG_LAST, tok_find(tok, "\n")};
@@ -154,7 +255,7 @@ enum status reward_write(const struct net *n, const struct tok *tok, const char 
     s = net_write(n, name, TYPE_F16, w, &store, e);
     if (!s) {
         prm_info_write(&info, w);
-        vocab_add(w);
+        vocab_add_sized(w, n->config.n_vocab);
         s = gguf_write(w, path, e);
     }
     gguf_writer_free(&w);

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# cli_tasks.sh PONDER: tasks from outside: problems drawn, judged, solved, learned from.
+# Not the rules: test_steps.c.
+# Next: tests/cli.sh.
+. "$(dirname "$0")/shell.sh"
+tasks=(countdown chain_sum basic_arithmetic multistep_arithmetic_two boolean_expressions n_queens path_star quantum_lock jugs
+    tower_of_hanoi mini_sudoku futoshiki knights_knaves kakurasu)
+tiny=(--batch 8 --validation 8 --warmup 2 -t 1)
+
+t_what_is_generated_is_judged_right() {
+    local t
+    for t in "${tasks[@]}"; do
+        "$ponder" generate --task "$t" -n 4 --seed 7 --steps >set.jsonl 2>err || { cat err; return 1; }
+        [ "$(wc -l <set.jsonl)" = 4 ] || { say "$t: $(wc -l <set.jsonl) lines"; return 1; }
+        sed 's/ = [0-9]*"}$/"}/' set.jsonl >answers.jsonl # countdown writes what it comes to
+        expect 0 "$ponder" judge --task "$t" --input set.jsonl --answers answers.jsonl -q && has err 'of 4 answers are right' || return 1
+    done
+}
+t_the_same_seed_gives_the_same_problems() {
+    "$ponder" generate --task jugs -n 3 -s 5 >a && "$ponder" generate --task jugs -n 2 --first 1 -s 5 >b && "$ponder" generate --task jugs -n 3 -s 6 >c || return 1
+    tail -n 2 a >d && same b d && ! cmp -s a c
+}
+t_knobs_of_generators() {
+    expect 0 "$ponder" generate --task path_star --knobs list && has out node_range || return 1
+    expect 0 "$ponder" generate --task path_star --knobs degree=2,min_length=2,max_length=2 -n 1 && [ "$(tr -cd '|' <out | wc -c)" = 4 ] || return 1
+    refuses 2 'no "arms"' "$ponder" generate --task path_star --knobs arms=3 &&
+        refuses 2 'degree takes 2 to 8' "$ponder" generate --task path_star --knobs degree=9 &&
+        refuses 2 'max_length is 3' "$ponder" generate --task path_star --knobs min_length=5,max_length=3 &&
+        refuses 2 'math has no generator' "$ponder" generate --task math &&
+        refuses 2 '"chess" is none of' "$ponder" generate --task chess &&
+        refuses 2 '--task is missing' "$ponder" generate
+}
+t_judging_answers() {
+    printf '%s\n' '{"id":"a","question":"Calculate 7 using all of these numbers: 4, 1, 2.\nEach number may be used at most once.\n"}' >set.jsonl
+    printf '%s\n' '{"format":"ponder-results"}' '{"id":"a","answer":"4 + 2 + 1"}' '{"id":"a","answer":"4 + 2"}' '{"id":"a","answer":null}' >ans.jsonl
+    expect 0 "$ponder" judge --task countdown --input set.jsonl --answers ans.jsonl && has out '"reward":1' && has out '1 is not used' &&
+        has out 'no answer' && has err '1 of 3' || return 1
+    printf '%s\n' '{"id":"b","answer":"1"}' >ans.jsonl
+    refuses 2 'no problem has the id "b"' "$ponder" judge --task countdown --input set.jsonl --answers ans.jsonl
+}
+# Answers of a search in the form of whoever posed the problem: no "= 24" here.
+t_eval_reads_published_questions() {
+    printf '%s\n' '{"id":"q1","task":"puzzle24","question":"Make 24 using 4, 7, 8, 8. You can only use each number once. You can use the operators +, -, *, /.\n"}' >set.jsonl
+    expect 0 "$ponder" eval --task puzzle24 --input set.jsonl --search mcts --budget 32 -o out.jsonl || return 1
+    has out.jsonl '"correct":true' && lacks out.jsonl '= 24"' || return 1
+    expect 0 "$ponder" judge --task puzzle24 --input set.jsonl --answers out.jsonl -q && has err '1 of 1'
+}
+t_a_policy_of_several_tasks() {
+    expect 0 "$ponder" train policy --task boolean_expressions,kakurasu,n_queens --hard 0.5 --size tiny --steps 3 "${tiny[@]}" -o p.gguf || return 1
+    expect 0 "$ponder" tokenize -m p.gguf -p ' 123 -> 9' && [ "$(wc -w <out)" = 5 ] || return 1
+    "$ponder" generate --task n_queens -n 2 >q.jsonl
+    expect 0 "$ponder" eval -m p.gguf --prm none --task n_queens --input q.jsonl --search greedy --json || return 1
+    refuses 2 'no generator to learn from' "$ponder" train policy --task math -o x.gguf &&
+        refuses 2 '"chess" is none of' "$ponder" train policy --task jugs,chess -o x.gguf || return 1
+    expect 0 "$ponder" label -m p.gguf --task boolean_expressions -n 80 --chains 2 --max-rollouts 4 -t 1 -o l.jsonl && has err 'above 0' || return 1
+    refuses 1 'labels of other settings' "$ponder" label -m p.gguf --task boolean_expressions -n 80 --chains 3 --max-rollouts 4 -t 1 -o l.jsonl || return 1
+    expect 0 "$ponder" train prm --init p.gguf --labels l.jsonl --steps 2 "${tiny[@]}" -o r.gguf
+}
+t_a_resume_with_other_settings_is_refused() {
+    local run=(train policy --size tiny --steps 4000 "${tiny[@]}" -o b.gguf --log b.jsonl) f i
+    "$ponder" "${run[@]}" --save-every 0.1 >out 2>err &
+    local pid=$!
+    for i in $(seq 600); do [ -f b.gguf.ckpt ] && [ -s b.jsonl ] && break; sleep 0.02; done
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    for f in "lr 0.5" "batch 4" "explore 0" "steps 1000" "warmup 10" "hard 1"; do
+        set -- $f
+        expect 1 "$ponder" "${run[@]}" "--$1" "$2" && has err "now --$1 is $2" || return 1
+    done
+}
+# Reports beyond the checkpoint come again: the log holds each step once.
+t_a_log_holds_each_step_once() {
+    local run=(train policy --size tiny --steps 20 "${tiny[@]}" -o a.gguf --log a.jsonl)
+    expect 0 "$ponder" "${run[@]}" || return 1
+    cut -d, -f1-4 a.jsonl >want
+    rm a.gguf.ckpt
+    expect 0 "$ponder" "${run[@]}" && cut -d, -f1-4 a.jsonl >got && same want got || return 1
+    expect 0 "$ponder" "${run[@]}" && cut -d, -f1-4 a.jsonl >got && same want got
+}
+t_calibrate_prints_no_nan() {
+    printf '%s\n' '4 7 8 8' >one
+    expect 0 "$ponder" calibrate --input one --chains 1 --json && lacks out nan && has out '"auc":null'
+}
+
+run_tests "${2:-}"
