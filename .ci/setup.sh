@@ -3,11 +3,12 @@
 # it is quick when nothing is missing and right on systems without apt-get.
 set -euo pipefail
 what=${1:-build}
-packages=(gcc libc6-dev make libopenblas-dev libpcre2-dev libjansson-dev)
+packages=(gcc libc6-dev make libopenblas-dev libpcre2-dev libjansson-dev libstb-dev)
 headers='#include <cblas.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
-#include <jansson.h>'
+#include <jansson.h>
+#include <stb/stb_ds.h>'
 libs=(-lopenblas -lpcre2-8 -ljansson -lm)
 tools=(make gcc)
 if [ "$what" != build ]; then

@@ -44,6 +44,11 @@ void *mem_grow(void *old, size_t old_n, size_t n, size_t size) {
     return p;
 }
 
+void *mem_resize(void *old, size_t bytes) {
+    if (bytes > PTRDIFF_MAX || !allocation_allowed()) return NULL;
+    return realloc(old, bytes);
+}
+
 char *mem_string(const char *s) {
     size_t n = strlen(s) + 1;
     char *p = mem_new(n, 1);

@@ -1,6 +1,6 @@
 /* mem.h: checked allocation and checked size arithmetic.
  * Not a garbage collector and not a pool: the KV pool and the search arena plan their own memory.
- * Next: rng.h. */
+ * Next: rng.h, ds.h. */
 #ifndef PONDER_MEM_H
 #define PONDER_MEM_H
 
@@ -28,6 +28,10 @@ void *mem_new(size_t n, size_t size);
 /* Resizes a block of mem_new to n * size bytes, keeping min(old, new) bytes of content (`old_n` elements were there);
  * new bytes are zero.  On failure returns NULL and leaves `old` as it was. */
 void *mem_grow(void *old, size_t old_n, size_t n, size_t size);
+
+/* Like realloc: the block keeps its content, new bytes hold anything, and nothing is aligned to more than 16 bytes.  NULL leaves `old`
+ * as it was. */
+void *mem_resize(void *old, size_t bytes);
 
 /* Copy of a NUL-terminated string; NULL when memory is out. */
 char *mem_string(const char *s);

@@ -4,30 +4,23 @@
 #include "solve/problems.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ds.h"
 #include "base/input.h"
-#include "base/mem.h"
 #include "base/rng.h"
+#include "weights/names.h"
 
-static enum status add(struct problems *out, size_t *cap, const struct problem *p, struct error *e) {
-    if (out->n == *cap) {
-        size_t more = *cap ? 2 * *cap : 256;
-        struct problem *items = mem_grow(out->items, *cap, more, sizeof *items);
-        if (!items || more > UINT32_MAX / 2) return error_set(e, ERR_MEMORY, "no memory for %zu problems", more);
-        out->items = items, *cap = more;
-    }
-    out->items[out->n++] = *p;
-    return OK;
+static enum status no_memory(const char *name, struct error *e) {
+    return error_set(e, ERR_MEMORY, "%s: no memory for its problems", name);
 }
 
 static enum status read_all(FILE *f, const char *name, const struct task *t, uint64_t limit, struct problems *out,
                             struct error *e) {
     char *line = NULL;
-    size_t line_cap = 0, cap = 0;
+    size_t line_cap = 0;
     ssize_t size;
     enum status s = OK;
     for (long number = 1; !s && (!limit || out->n < limit) && (size = getline(&line, &line_cap, f)) > 0; number++) {
@@ -38,36 +31,38 @@ static enum status read_all(FILE *f, const char *name, const struct task *t, uin
         size = (ssize_t)input_unix_lines(line, (size_t)size);
         if (strlen(line) != (size_t)size) s = error_set(e, ERR_INPUT, "%s: line %ld: holds a NUL byte", name, number);
         else if ((s = t->parse(t, line, number, &p, &why))) error_set(e, s, "%s: %s", name, why.text);
-        else if ((s = add(out, &cap, &p, e))) problem_free(&p);
-        else if (*first != '{' || !strstr(line, "\"id\"")) out->items[out->n - 1].id_is_line = true;
+        else {
+            p.id_is_line = *first != '{' || !strstr(line, "\"id\"");
+            s = out->n < UINT32_MAX / 2 && ds_push(out->items, p) ? OK : no_memory(name, e);
+            if (s) problem_free(&p);
+            else out->n++;
+        }
     }
     if (!s && ferror(f)) s = error_set(e, ERR_IO, "%s: %s", name, strerror(errno));
     free(line);
     return s;
 }
 
-/* Results are found again by id: two problems must not share one.  Given ids come first; a line without one whose
- * number is another's id becomes "line 2". */
-static enum status take_ids(struct problems *p, bool given, json_t *ids, const char *name, struct error *e) {
+/* Results are found again by id: two problems must not share one.  Given ids come first; a line without one whose number is
+ * another's id becomes "line 2". */
+static enum status take_ids(struct problems *p, bool given, struct names *ids, const char *name, struct error *e) {
     for (uint32_t i = 0; i < p->n; i++) {
         struct problem *x = &p->items[i];
         char number[sizeof x->id];
-        if (x->id_is_line == given) continue;
+        if (x->id_is_line == given || names_add(ids, x->id, strlen(x->id), i)) continue;
         memcpy(number, x->id, sizeof number);
-        if (x->id_is_line && json_object_get(ids, x->id)) snprintf(x->id, sizeof x->id, "line %.50s", number);
-        if (json_object_get(ids, x->id))
+        if (x->id_is_line) snprintf(x->id, sizeof x->id, "line %.50s", number);
+        if (!x->id_is_line || !names_add(ids, x->id, strlen(x->id), i))
             return error_set(e, ERR_INPUT, "%s: two problems have the id \"%s\"", name, x->id);
-        if (json_object_set_new(ids, x->id, json_true()))
-            return error_set(e, ERR_MEMORY, "%s: no memory for its ids", name);
     }
-    return OK;
+    return ids->failed ? no_memory(name, e) : OK;
 }
 
 static enum status check_ids(struct problems *p, const char *name, struct error *e) {
-    json_t *ids = json_object();
-    enum status s = take_ids(p, true, ids, name, e);
-    if (!s) s = take_ids(p, false, ids, name, e);
-    json_decref(ids);
+    struct names ids = {0};
+    enum status s = take_ids(p, true, &ids, name, e);
+    if (!s) s = take_ids(p, false, &ids, name, e);
+    names_free(&ids);
     return s;
 }
 
@@ -110,6 +105,6 @@ enum status problems_read(const char *path, const struct task *t, uint64_t limit
 
 void problems_free(struct problems *p) {
     for (uint32_t i = 0; i < p->n; i++) problem_free(&p->items[i]);
-    mem_free(p->items);
-    p->items = NULL, p->n = 0;
+    ds_free(p->items);
+    p->n = 0;
 }

@@ -7,7 +7,7 @@
 #include "tasks/task.h"
 
 struct problems {
-    struct problem *items; /* [n] in the order of the file */
+    struct problem *items; /* [n] in the order of the file, an array of base/ds.h */
     uint32_t n;
     uint64_t hash; /* of every id, text and known answer, in order */
 };

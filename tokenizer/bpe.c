@@ -4,6 +4,7 @@
  *
  * Files write the 256 bytes with printable characters: a byte that is printable in Latin-1 stands for itself, the n-th
  * of the others is written as code point 256 + n (a space is U+0120).  Here pieces are kept as raw bytes. */
+#include "base/ds.h"
 #include "base/mem.h"
 #include "tokenizer/tok_internal.h"
 
@@ -36,18 +37,6 @@ size_t bpe_unmap(const char *text, size_t size, char *out) {
 
 /* ---- merges ---- */
 
-static size_t merge_hash(int32_t left, int32_t right) {
-    uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
-    return (size_t)(h ^ h >> 29);
-}
-
-static struct bpe_merge *merge_slot(const struct tok *t, int32_t left, int32_t right) {
-    size_t i = merge_hash(left, right) & t->merge_mask;
-    while (t->merges[i].left >= 0 && (t->merges[i].left != left || t->merges[i].right != right))
-        i = (i + 1) & t->merge_mask;
-    return &t->merges[i];
-}
-
 /* One side of a merge line.  *id is -1 for a control token, which plain text never becomes. */
 static enum status find_side(const struct gguf *g, const struct tok *t, struct gguf_string s, size_t line, char *buffer,
                              int32_t *id, struct error *e) {
@@ -79,9 +68,9 @@ static enum status add_merge(const struct gguf *g, struct tok *t, size_t line, c
     if (id < 0)
         return error_set(e, ERR_INPUT, "%s: tokenizer.ggml.merges[%zu] \"%.*s\" makes something that is not a token",
                          gguf_name(g), line, s.size < 64 ? (int)s.size : 64, s.data);
-    struct bpe_merge *m = merge_slot(t, left, right);
-    if (m->left < 0) *m = (struct bpe_merge){left, right, (uint32_t)line, id}; /* listed twice: the first wins */
-    return OK;
+    struct bpe_merge m = {{left, right}, (uint32_t)line, id};
+    if (ds_find(t->merges, m.key) >= 0) return OK; /* listed twice: the first wins */
+    return ds_put(t->merges, m) ? OK : error_set(e, ERR_MEMORY, "%s: no memory for its merges", gguf_name(g));
 }
 
 enum status bpe_read_merges(const struct gguf *g, struct tok *t, struct error *e) {
@@ -92,16 +81,8 @@ enum status bpe_read_merges(const struct gguf *g, struct tok *t, struct error *e
     if (kind != GGUF_STRING || n > INT32_MAX / 4)
         return error_set(e, ERR_INPUT, "%s: tokenizer.ggml.merges must be an array of at most %d strings", gguf_name(g),
                          INT32_MAX / 4);
-    size_t cap = 16;
-    while (cap < 2 * n) cap *= 2;
-    t->merges = mem_new(cap, sizeof *t->merges);
-    t->merge_mask = cap - 1;
     char *buffer = mem_new(2 * t->longest_text + 1, 1);
-    if (!t->merges || !buffer) {
-        mem_free(buffer);
-        return error_set(e, ERR_MEMORY, "%s: no memory for %zu merges", gguf_name(g), n);
-    }
-    for (size_t i = 0; i < cap; i++) t->merges[i].left = -1;
+    if (!buffer) return error_set(e, ERR_MEMORY, "%s: no memory for %zu merges", gguf_name(g), n);
     for (size_t i = 0; i < n && !s; i++) s = add_merge(g, t, i, buffer, e);
     mem_free(buffer);
     return s;
@@ -129,10 +110,12 @@ bool bpe_by_rank(const struct tok *t, const char *text, const struct symbol *lef
                  uint32_t *priority, int32_t *id) {
     (void)text;
     if (left->id < 0 || right->id < 0) return false;
-    const struct bpe_merge *m = merge_slot(t, left->id, right->id);
-    *priority = m->rank;
-    *id = m->id;
-    return m->left >= 0;
+    const struct bpe_merge wanted = {.key = {left->id, right->id}};
+    ptrdiff_t m = ds_find(t->merges, wanted.key);
+    if (m < 0) return false;
+    *priority = t->merges[m].rank;
+    *id = t->merges[m].id;
+    return true;
 }
 
 static enum status encode_word(const struct tok *t, struct merge_work *w, const char *text, size_t size,

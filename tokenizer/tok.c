@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ds.h"
 #include "base/mem.h"
 #include "tokenizer/tok_internal.h"
 
@@ -15,44 +16,16 @@
 
 /* ---- from piece to id ---- */
 
-static uint32_t hash_bytes(const char *text, size_t size) {
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-    for (size_t i = 0; i < size; i++) h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
-    return (uint32_t)(h ^ h >> 32);
-}
-
-/* The slot that holds the piece, or the free one where it would go. */
-static struct tok_slot *map_slot(const struct tok *t, const struct tok_map *m, const char *text, size_t size,
-                                 uint32_t hash) {
-    for (size_t i = hash & m->mask;; i = (i + 1) & m->mask) {
-        struct tok_slot *s = &m->slots[i];
-        if (s->id == 0) return s;
-        if (s->hash != hash) continue;
-        size_t n;
-        const char *piece = tok_text(t, s->id - 1, &n);
-        if (n == size && memcmp(piece, text, n) == 0) return s;
-    }
-}
-
-int32_t tok_map_get(const struct tok *t, const struct tok_map *m, const char *text, size_t size) {
+int32_t tok_map_get(const struct tok *t, const struct names *m, const char *text, size_t size) {
     if (size == 0 || size > t->longest) return -1;
-    return map_slot(t, m, text, size, hash_bytes(text, size))->id - 1;
+    size_t id = names_find(m, text, size);
+    return id == SIZE_MAX ? -1 : (int32_t)id;
 }
 
-static void map_put(const struct tok *t, struct tok_map *m, int32_t id) {
+static void map_put(const struct tok *t, struct names *m, int32_t id) {
     size_t n;
     const char *piece = tok_text(t, id, &n);
-    uint32_t hash = hash_bytes(piece, n);
-    struct tok_slot *s = map_slot(t, m, piece, n, hash);
-    if (n > 0 && s->id == 0) *s = (struct tok_slot){id + 1, hash};
-}
-
-static bool map_new(struct tok_map *m, size_t n) {
-    size_t cap = 16;
-    while (cap < 2 * n) cap *= 2;
-    m->mask = cap - 1;
-    m->slots = mem_new(cap, sizeof *m->slots);
-    return m->slots != NULL;
+    if (n > 0) names_add(m, piece, n, (uint32_t)id);
 }
 
 static bool is_special(int type) { return type == PIECE_CONTROL || type == PIECE_UNKNOWN || type == PIECE_USER; }
@@ -78,8 +51,7 @@ static enum status build_maps(const struct gguf *g, struct tok *t, struct error 
     size_t n_special = 0;
     for (uint32_t i = 0; i < t->n_vocab; i++) n_special += is_special(t->types[i]);
     t->lengths = mem_new(n_special, sizeof *t->lengths);
-    if (!t->lengths || !map_new(&t->plain, t->n_vocab) || !map_new(&t->special, n_special))
-        return error_set(e, ERR_MEMORY, "no memory for a vocabulary of %u tokens", t->n_vocab);
+    if (!t->lengths) return error_set(e, ERR_MEMORY, "no memory for a vocabulary of %u tokens", t->n_vocab);
     for (uint32_t i = 0; i < t->n_vocab; i++) {
         size_t n;
         const char *piece = tok_text(t, (int32_t)i, &n);
@@ -91,6 +63,8 @@ static enum status build_maps(const struct gguf *g, struct tok *t, struct error 
     }
     for (uint32_t i = 0; i < t->n_vocab; i++)
         if (is_stray(g, t, i)) map_put(t, &t->plain, (int32_t)i);
+    if (t->plain.failed || t->special.failed)
+        return error_set(e, ERR_MEMORY, "no memory for a vocabulary of %u tokens", t->n_vocab);
     qsort(t->lengths, t->n_lengths, sizeof *t->lengths, longer_first);
     size_t kept = 0;
     for (size_t i = 0; i < t->n_lengths; i++)
@@ -219,8 +193,9 @@ enum status tok_open(const struct gguf *g, struct tok **out, struct error *e) {
 void tok_close(struct tok **t) {
     if (!*t) return;
     pretok_close(&(*t)->pretok);
-    void *const parts[] = {(*t)->bytes,         (*t)->at,      (*t)->types,  (*t)->plain.slots,
-                           (*t)->special.slots, (*t)->lengths, (*t)->merges, (*t)->scores};
+    names_free(&(*t)->plain), names_free(&(*t)->special);
+    ds_map_free((*t)->merges);
+    void *const parts[] = {(*t)->bytes, (*t)->at, (*t)->types, (*t)->lengths, (*t)->scores};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) mem_free(parts[i]);
     mem_free(*t);
     *t = NULL;

@@ -6,24 +6,16 @@
 
 #include "tokenizer/pretok.h"
 #include "tokenizer/tok.h"
+#include "weights/names.h"
 
 /* Values of tokenizer.ggml.token_type. */
 enum { PIECE_NORMAL = 1, PIECE_UNKNOWN, PIECE_CONTROL, PIECE_USER, PIECE_UNUSED, PIECE_BYTE };
 
-/* From piece bytes to id: open addressing, the first id of equal pieces wins, empty pieces are never stored. */
-struct tok_map {
-    struct tok_slot *slots; /* [mask + 1] */
-    size_t mask;
-};
-
-struct tok_slot {
-    int32_t id;    /* plus 1; 0 = free */
-    uint32_t hash; /* of the piece: most other pieces are told apart without a look at their bytes */
-};
-
 /* One BPE merge: the pair's rank (its line number: lower goes first) and the id it makes. */
 struct bpe_merge {
-    int32_t left, right; /* left is -1 in a free slot */
+    struct {
+        int32_t left, right;
+    } key;
     uint32_t rank;
     int32_t id;
 };
@@ -33,14 +25,15 @@ struct tok {
     bool is_spm;    /* pieces are characters, with U+2581 for spaces and <0xNN> for bytes */
     bool is_ranked; /* is_spm, but neighbours merge by the list of merges and not by score */
     uint32_t n_vocab;
-    char *bytes;            /* all pieces as decoded, one after the other */
-    size_t *at;             /* [n_vocab + 1], piece i = bytes[at[i] .. at[i + 1]) */
-    uint8_t *types;         /* [n_vocab] PIECE_* */
-    size_t longest;         /* bytes of the longest piece */
-    size_t longest_text;    /* and of the longest as the file writes it */
-    struct tok_map plain;   /* what ordinary text may become: normal and user-defined tokens */
-    struct tok_map special; /* what is cut out of the text beforehand: control, unknown and user-defined tokens */
-    size_t *lengths;        /* [n_lengths] distinct piece lengths in `special`, longest first */
+    char *bytes;         /* all pieces as decoded, one after the other */
+    size_t *at;          /* [n_vocab + 1], piece i = bytes[at[i] .. at[i + 1]) */
+    uint8_t *types;      /* [n_vocab] PIECE_* */
+    size_t longest;      /* bytes of the longest piece */
+    size_t longest_text; /* and of the longest as the file writes it */
+    /* From piece bytes to id: the first id of equal pieces wins, empty pieces are never stored. */
+    struct names plain;   /* what ordinary text may become: normal and user-defined tokens */
+    struct names special; /* what is cut out of the text beforehand: control, unknown and user-defined tokens */
+    size_t *lengths;      /* [n_lengths] distinct piece lengths in `special`, longest first */
     size_t n_lengths;
     uint8_t starts[256];   /* first bytes in `special`: bit 0 control or unknown, bit 1 user-defined */
     int32_t byte_ids[256]; /* the token of a single byte, -1 when there is none */
@@ -48,8 +41,7 @@ struct tok {
     bool adds_bos;
     bool strips; /* special tokens swallow the blanks behind them */
     /* byte-level BPE, and ranked */
-    struct bpe_merge *merges; /* [merge_mask + 1] hashed by (left, right) */
-    size_t merge_mask;
+    struct bpe_merge *merges; /* a map of base/ds.h */
     /* byte-level BPE only */
     bool ignores_merges; /* a whole word that is a token is that token */
     struct pretok *pretok;
@@ -60,7 +52,7 @@ struct tok {
 
 /* ---- tok.c ---- */
 
-int32_t tok_map_get(const struct tok *t, const struct tok_map *m, const char *text, size_t size); /* -1: absent */
+int32_t tok_map_get(const struct tok *t, const struct names *m, const char *text, size_t size); /* -1: absent */
 
 static inline const char *tok_text(const struct tok *t, int32_t id, size_t *size) {
     *size = t->at[id + 1] - t->at[id];

@@ -228,13 +228,12 @@ static enum status read_keys(struct cursor *c, size_t n) {
         s = take_key(c, &g->keys[g->n_keys++]);
         if (s != OK) return s;
     }
-    if (!names_new(&g->key_names, n)) return no_memory(c, n * 32);
     for (size_t i = 0; i < n; i++) {
         c->item_name = g->keys[i].name;
         if (!names_add(&g->key_names, c->item_name.data, c->item_name.size, (uint32_t)i))
             return fail(c, "appears twice; a key may appear once");
     }
-    return OK;
+    return g->key_names.failed ? no_memory(c, n * 32) : OK;
 }
 
 /* *offsets: [n], for place_tensors; the caller frees it, also on failure. */
@@ -253,13 +252,12 @@ static enum status read_tensors(struct cursor *c, size_t n, size_t **offsets) {
         if (s != OK) return s;
         g->n_tensors++;
     }
-    if (!names_new(&g->tensor_names, n)) return no_memory(c, n * 32);
     for (size_t i = 0; i < n; i++) {
         c->item_name = g->tensors[i].name;
         if (!names_add(&g->tensor_names, c->item_name.data, c->item_name.size, (uint32_t)i))
             return fail(c, "appears twice; a tensor may appear once");
     }
-    return OK;
+    return g->tensor_names.failed ? no_memory(c, n * 32) : OK;
 }
 
 /* Every writer lays tensors out in the order of their infos, so ascending offsets are asked for: one comparison with

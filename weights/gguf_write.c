@@ -11,14 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/ds.h"
 #include "base/mem.h"
 #include "weights/gguf_impl.h"
-
-/* A growing array of anything. */
-struct bytes {
-    void *data; /* [cap], `size` of them used */
-    size_t size, cap;
-};
 
 struct payload {
     const void *data; /* borrowed; NULL: rows made by `make` */
@@ -29,9 +24,10 @@ struct payload {
 
 /*  the file:  header | keys | infos | zeros | payload 0 | zeros | payload 1 | zeros ...  (zeros up to the alignment) */
 struct gguf_writer {
-    struct bytes keys, infos;     /* as they stand in the file */
-    struct bytes key_at, info_at; /* size_t [n]: where each one begins, that is, where its name is */
-    struct bytes payloads;        /* struct payload [n_tensors] */
+    /* arrays of base/ds.h */
+    char *keys, *infos;       /* as they stand in the file */
+    size_t *key_at, *info_at; /* where each one begins, that is, where its name is */
+    struct payload *payloads; /* [n_tensors] */
     size_t n_keys, n_tensors;
     size_t offset;      /* of the next tensor in the data section */
     enum status failed; /* the first failure, kept for gguf_write */
@@ -47,33 +43,22 @@ void gguf_writer_free(struct gguf_writer **w) {
     struct gguf_writer *x = *w;
     *w = NULL;
     if (!x) return;
-    mem_free(x->keys.data);
-    mem_free(x->infos.data);
-    mem_free(x->key_at.data);
-    mem_free(x->info_at.data);
-    mem_free(x->payloads.data);
+    ds_free(x->keys), ds_free(x->infos);
+    ds_free(x->key_at), ds_free(x->info_at);
+    ds_free(x->payloads);
     mem_free(x);
 }
 
-/* Appends n bytes; false, with b as it was, when memory is out. */
-static bool append(struct bytes *b, const void *data, size_t n) {
-    size_t size, cap;
-    if (!add_size(b->size, n, &size)) return false;
-    if (size > b->cap) {
-        if (!add_size(size, size / 2 + 512, &cap)) return false;
-        void *p = mem_grow(b->data, b->cap, cap, 1);
-        if (!p) return false;
-        b->data = p;
-        b->cap = cap;
-    }
-    if (n) memcpy((uint8_t *)b->data + b->size, data, n);
-    b->size = size;
+/* Appends n bytes; false, with *b as it was, when memory is out. */
+static bool append(char **b, const void *data, size_t n) {
+    if (!ds_room(*b, n)) return false;
+    if (n) memcpy(ds_add(*b, n), data, n);
     return true;
 }
 
-static bool append_u32(struct bytes *b, uint32_t v) { return append(b, &v, sizeof v); }
-static bool append_u64(struct bytes *b, uint64_t v) { return append(b, &v, sizeof v); }
-static bool append_string(struct bytes *b, const char *s) {
+static bool append_u32(char **b, uint32_t v) { return append(b, &v, sizeof v); }
+static bool append_u64(char **b, uint64_t v) { return append(b, &v, sizeof v); }
+static bool append_string(char **b, const char *s) {
     size_t n = strlen(s);
     return append_u64(b, n) && append(b, s, n);
 }
@@ -99,12 +84,12 @@ static void done(struct gguf_writer *w, const char *name, bool appended) {
 static const char alignment_key[] = "general.alignment";
 
 static bool begin_key(struct gguf_writer *w, const char *key, enum gguf_kind kind) {
-    size_t n = strlen(key), at = w->keys.size;
+    size_t n = strlen(key), at = ds_len(w->keys);
     if (n == 0 || n > GGUF_MAX_KEY) refuse(w, "key", key, "%zu bytes long; allowed are 1 to %d", n, GGUF_MAX_KEY);
     if (kind != GGUF_U32 && strcmp(key, alignment_key) == 0) refuse(w, "key", key, "has another type than u32");
     if (w->failed) return false;
     w->n_keys++;
-    return append(&w->key_at, &at, sizeof at) && append_string(&w->keys, key) && append_u32(&w->keys, kind);
+    return ds_push(w->key_at, at) && append_string(&w->keys, key) && append_u32(&w->keys, kind);
 }
 
 static bool begin_array(struct gguf_writer *w, const char *key, enum gguf_kind element, size_t n) {
@@ -150,8 +135,8 @@ void gguf_add_f32s(struct gguf_writer *w, const char *key, const float *v, size_
 }
 
 static bool copy_key(struct gguf_writer *w, const struct gguf_key *k) {
-    size_t at = w->keys.size, n_bytes = k->n;
-    bool good = append(&w->key_at, &at, sizeof at) && append_u64(&w->keys, k->name.size) &&
+    size_t at = ds_len(w->keys), n_bytes = k->n;
+    bool good = ds_push(w->key_at, at) && append_u64(&w->keys, k->name.size) &&
                 append(&w->keys, k->name.data, k->name.size) && append_u32(&w->keys, k->kind);
     if (k->kind == GGUF_ARRAY) {
         good = good && append_u32(&w->keys, k->element) && append_u64(&w->keys, k->n);
@@ -200,14 +185,13 @@ static size_t check_tensor(struct gguf_writer *w, const char *name, enum tensor_
 
 static void add_payload(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims,
                         const uint64_t *dims, struct payload p) {
-    size_t at = w->infos.size;
+    size_t at = ds_len(w->infos);
     p.size_bytes = check_tensor(w, name, type, n_dims, dims);
     if (w->failed) return;
     p.row_bytes = type_row_bytes(type, dims[0]);
-    bool good = append(&w->info_at, &at, sizeof at) && append(&w->payloads, &p, sizeof p) &&
-                append_string(&w->infos, name) && append_u32(&w->infos, n_dims) &&
-                append(&w->infos, dims, n_dims * sizeof *dims) && append_u32(&w->infos, (uint32_t)type) &&
-                append_u64(&w->infos, w->offset);
+    bool good = ds_push(w->info_at, at) && ds_push(w->payloads, p) && append_string(&w->infos, name) &&
+                append_u32(&w->infos, n_dims) && append(&w->infos, dims, n_dims * sizeof *dims) &&
+                append_u32(&w->infos, (uint32_t)type) && append_u64(&w->infos, w->offset);
     w->n_tensors++;
     w->offset += (p.size_bytes + GGUF_DEFAULT_ALIGNMENT - 1) / GGUF_DEFAULT_ALIGNMENT * GGUF_DEFAULT_ALIGNMENT;
     done(w, name, good);
@@ -226,14 +210,13 @@ void gguf_add_rows(struct gguf_writer *w, const char *name, enum tensor_type typ
 }
 
 /* All names at the places `at` in `records` must differ. */
-static enum status check_unique(const char *path, const char *item, const struct bytes *records, const struct bytes *at,
+static enum status check_unique(const char *path, const char *item, const char *records, const size_t *places,
                                 struct error *e) {
-    const size_t *places = at->data, n = at->size / sizeof *places;
-    struct names names;
+    const size_t n = ds_len(places);
+    struct names names = {0};
     enum status s = OK;
-    if (!names_new(&names, n)) return error_set(e, ERR_MEMORY, "%s: no memory to write it", gguf_short_name(path));
     for (size_t i = 0; i < n && s == OK; i++) {
-        const char *record = (const char *)records->data + places[i];
+        const char *record = records + places[i];
         char shown[4 * GGUF_SHOWN + 4];
         uint64_t size;
         memcpy(&size, record, sizeof size);
@@ -242,6 +225,7 @@ static enum status check_unique(const char *path, const char *item, const struct
         gguf_escape(name, GGUF_SHOWN, shown);
         s = error_set(e, ERR_INPUT, "%s: %s \"%s\": added twice", gguf_short_name(path), item, shown);
     }
+    if (!s && names.failed) s = error_set(e, ERR_MEMORY, "%s: no memory to write it", gguf_short_name(path));
     names_free(&names);
     return s;
 }
@@ -295,10 +279,10 @@ static struct header header_of(const struct gguf_writer *w) {
 
 static bool write_body(const struct gguf_writer *w, int fd) {
     const struct header header = header_of(w);
-    bool good = write_fully(fd, &header, sizeof header) && write_fully(fd, w->keys.data, w->keys.size) &&
-                write_fully(fd, w->infos.data, w->infos.size) &&
-                write_padding(fd, sizeof header + w->keys.size + w->infos.size);
-    const struct payload *p = w->payloads.data;
+    bool good = write_fully(fd, &header, sizeof header) && write_fully(fd, w->keys, ds_len(w->keys)) &&
+                write_fully(fd, w->infos, ds_len(w->infos)) &&
+                write_padding(fd, sizeof header + ds_len(w->keys) + ds_len(w->infos));
+    const struct payload *p = w->payloads;
     for (size_t i = 0; good && i < w->n_tensors; i++)
         good = (p[i].data ? write_fully(fd, p[i].data, p[i].size_bytes) : write_rows(fd, &p[i])) &&
                write_padding(fd, p[i].size_bytes);
@@ -361,18 +345,18 @@ static enum status write_file(const struct gguf_writer *w, const char *path, str
 
 enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e) {
     if (w->failed) return error_set(e, w->failed, "%s: %s", gguf_short_name(path), w->error.text);
-    enum status s = check_unique(path, "key", &w->keys, &w->key_at, e);
-    if (s == OK) s = check_unique(path, "tensor", &w->infos, &w->info_at, e);
+    enum status s = check_unique(path, "key", w->keys, w->key_at, e);
+    if (s == OK) s = check_unique(path, "tensor", w->infos, w->info_at, e);
     return s == OK ? write_file(w, path, e) : s;
 }
 
 enum status gguf_describe(const struct gguf_writer *w, const char *name, struct gguf_outside *o, size_t *head_bytes,
                           struct error *e) {
     const struct header header = header_of(w);
-    const struct payload *p = w->payloads.data;
+    const struct payload *p = w->payloads;
     *o = (struct gguf_outside){0};
     if (w->failed) return error_set(e, w->failed, "%s: %s", gguf_short_name(name), w->error.text);
-    *head_bytes = sizeof header + w->keys.size + w->infos.size;
+    *head_bytes = sizeof header + ds_len(w->keys) + ds_len(w->infos);
     uint8_t *head = o->head = mem_new(*head_bytes, 1);
     o->data = mem_new(w->n_tensors, sizeof *o->data);
     if (!o->head || !o->data) {
@@ -382,8 +366,8 @@ enum status gguf_describe(const struct gguf_writer *w, const char *name, struct 
         return error_set(e, ERR_MEMORY, "%s: no memory for %zu bytes of its index", gguf_short_name(name), *head_bytes);
     }
     memcpy(head, &header, sizeof header);
-    if (w->keys.size) memcpy(head + sizeof header, w->keys.data, w->keys.size);
-    if (w->infos.size) memcpy(head + sizeof header + w->keys.size, w->infos.data, w->infos.size);
+    if (ds_len(w->keys)) memcpy(head + sizeof header, w->keys, ds_len(w->keys));
+    if (ds_len(w->infos)) memcpy(head + sizeof header + ds_len(w->keys), w->infos, ds_len(w->infos));
     for (size_t i = 0; i < w->n_tensors; i++) o->data[i] = p[i].data;
     return OK;
 }

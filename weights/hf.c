@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/ds.h"
 #include "base/mem.h"
 #include "weights/hf_impl.h"
 
@@ -24,22 +25,16 @@ static void drop_keep(void *held) {
     struct hf_keep *k = held;
     if (!k) return;
     safetensors_close(&k->st);
-    for (size_t i = 0; i < k->n_own; i++) mem_free(k->own[i]);
-    mem_free(k->own);
+    for (size_t i = 0; i < ds_len(k->own); i++) mem_free(k->own[i]);
+    ds_free(k->own);
     mem_free(k);
 }
 
 void *hf_alloc(struct hf *h, size_t n, size_t size) {
     struct hf_keep *k = h->keep;
     void *p = mem_new(n, size);
-    const size_t cap = k->n_own ? 2 * k->n_own : 16;
-    if (p && (k->n_own == 0 || (k->n_own >= 16 && (k->n_own & (k->n_own - 1)) == 0))) { /* full: 16, 32, 64 ... */
-        void **own = mem_grow(k->own, k->n_own, cap, sizeof *own);
-        if (!own) mem_free(p), p = NULL;
-        else k->own = own;
-    }
-    if (p) k->own[k->n_own++] = p;
-    else error_set(h->e, ERR_MEMORY, "%s: no memory for %zu x %zu bytes", gguf_short_name(h->folder), n, size);
+    if (p && !ds_push(k->own, p)) mem_free(p), p = NULL;
+    if (!p) error_set(h->e, ERR_MEMORY, "%s: no memory for %zu x %zu bytes", gguf_short_name(h->folder), n, size);
     return p;
 }
 

@@ -38,8 +38,7 @@ struct hf {
     /* What lives as long as the opened file. */
     struct hf_keep {
         struct safetensors *st;
-        void **own; /* [n_own] memory of tensors that are not as in the files */
-        size_t n_own;
+        void **own; /* memory of tensors that are not as in the files; an array of base/ds.h */
     } * keep;
 };
 

@@ -1,4 +1,4 @@
-/* names.c: the hash table of names.h.
+/* names.c: names by a keyed hash, in a map of base/ds.h.
  * Not ordered: the owner keeps its items in file order.
  * Next: gguf_read.c. */
 #include "weights/names.h"
@@ -7,57 +7,42 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
+#include "base/ds.h"
 #include "base/rng.h"
 
-struct name_slot {
-    const char *name; /* NULL: empty */
-    uint32_t size;
+struct name_entry {
+    struct {
+        uint64_t hash, size;
+    } key; /* two names of one key: once in 2^64 pairs, and then the second one counts as there */
+    const char *name;
     uint32_t index;
 };
 
-/* Eight bytes a step through the Philox mixer.  "a" and "a\0" share a slot; probe tells them apart. */
-static uint64_t hash(const struct names *t, const char *name, size_t size) {
-    uint64_t h = t->seed;
+/* Eight bytes a step through the Philox mixer. */
+static uint64_t hash(uint64_t seed, const char *name, size_t size) {
     for (size_t i = 0; i < size; i += 8) {
         uint64_t word = 0;
         memcpy(&word, name + i, size - i < 8 ? size - i : 8);
-        h = rng_fold(h, word);
+        seed = rng_fold(seed, word);
     }
-    return h;
-}
-
-/* The slot that holds the name, or the empty one where it belongs. */
-static struct name_slot *probe(const struct names *t, const char *name, size_t size) {
-    for (size_t i = hash(t, name, size);; i++) {
-        struct name_slot *s = &t->slots[i & t->mask];
-        if (!s->name || (s->size == size && memcmp(s->name, name, size) == 0)) return s;
-    }
-}
-
-bool names_new(struct names *t, size_t n) {
-    size_t n_slots = 8;
-    while (n_slots < 2 * n) n_slots *= 2;
-    t->slots = mem_new(n_slots, sizeof *t->slots);
-    t->mask = n_slots - 1;
-    if (getrandom(&t->seed, sizeof t->seed, GRND_NONBLOCK) != sizeof t->seed) t->seed = clock_ns();
-    return t->slots != NULL;
+    return seed;
 }
 
 void names_free(struct names *t) {
-    mem_free(t->slots);
+    ds_map_free(t->map);
     *t = (struct names){0};
 }
 
 bool names_add(struct names *t, const char *name, size_t size, uint32_t index) {
-    struct name_slot *s = probe(t, name, size);
-    if (s->name) return false;
-    *s = (struct name_slot){name, (uint32_t)size, index};
+    if (!t->map && getrandom(&t->seed, sizeof t->seed, GRND_NONBLOCK) != sizeof t->seed) t->seed = clock_ns();
+    struct name_entry x = {.key = {hash(t->seed, name, size), size}, .name = name, .index = index};
+    if (ds_find(t->map, x.key) >= 0) return false;
+    if (!ds_put(t->map, x)) t->failed = true;
     return true;
 }
 
 size_t names_find(const struct names *t, const char *name, size_t size) {
-    if (!t->slots) return SIZE_MAX;
-    const struct name_slot *s = probe(t, name, size);
-    return s->name ? s->index : SIZE_MAX;
+    struct name_entry x = {.key = {hash(t->seed, name, size), size}};
+    ptrdiff_t i = ds_find(t->map, x.key);
+    return i >= 0 && memcmp(t->map[i].name, name, size) == 0 ? t->map[i].index : SIZE_MAX;
 }

@@ -201,12 +201,12 @@ static enum status add_file(struct safetensors *s, const char *path, struct erro
 }
 
 static enum status index_names(struct safetensors *s, struct error *e) {
-    if (!names_new(&s->names, s->n)) return error_set(e, ERR_MEMORY, "no memory for the names of %zu tensors", s->n);
     for (size_t i = 0; i < s->n; i++) {
         const struct st_tensor *t = &s->tensors[i];
         if (!names_add(&s->names, t->name, strlen(t->name), (uint32_t)i))
             return st_fail(t->file, t->name, e, "is in another shard too; a tensor may be in one");
     }
+    if (s->names.failed) return error_set(e, ERR_MEMORY, "no memory for the names of %zu tensors", s->n);
     return OK;
 }
 

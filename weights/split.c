@@ -39,22 +39,24 @@ static enum status open_part(const struct gguf *first, unsigned i, unsigned n, s
 static enum status merge(struct gguf *g, size_t total, struct error *e) {
     struct names names = {0};
     struct gguf_tensor *all = mem_new(total, sizeof *all);
-    if (!all || !names_new(&names, total)) {
-        mem_free(all);
-        return error_set(e, ERR_MEMORY, "%s: no memory for %zu tensors", gguf_short_name(g->name), total);
-    }
+    enum status s = all ? OK : ERR_MEMORY;
     size_t n = 0;
-    for (size_t i = 0; i <= g->n_parts; i++) {
+    for (size_t i = 0; i <= g->n_parts && !s; i++) {
         const struct gguf *part = i ? g->parts[i - 1] : g;
-        for (size_t k = 0; k < part->n_tensors; k++, n++) {
+        for (size_t k = 0; k < part->n_tensors && !s; k++, n++) {
             all[n] = part->tensors[k];
             if (names_add(&names, all[n].name.data, all[n].name.size, (uint32_t)n)) continue;
             char shown[4 * GGUF_SHOWN + 4];
             gguf_escape(all[n].name, GGUF_SHOWN, shown);
-            names_free(&names);
-            mem_free(all);
-            return error_set(e, ERR_INPUT, "%s: tensor \"%s\" is in two parts", gguf_short_name(part->name), shown);
+            s = error_set(e, ERR_INPUT, "%s: tensor \"%s\" is in two parts", gguf_short_name(part->name), shown);
         }
+    }
+    if (s == ERR_MEMORY || (!s && names.failed))
+        s = error_set(e, ERR_MEMORY, "%s: no memory for %zu tensors", gguf_short_name(g->name), total);
+    if (s) {
+        names_free(&names);
+        mem_free(all);
+        return s;
     }
     names_free(&g->tensor_names);
     mem_free(g->tensors);
