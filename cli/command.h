@@ -12,5 +12,6 @@ command_fn cmd_solve, cmd_run, cmd_eval, cmd_calibrate, cmd_train, cmd_label, cm
     cmd_strategies, cmd_generate, cmd_judge;
 
 extern const char version_commit[]; /* of the source tree this was built from */
+extern const char version_parts[]; /* what it was built with */
 
 #endif

@@ -52,7 +52,7 @@ static int dispatch(int argc, char **argv) {
     for (int i = 0; i < N_COMMANDS; i++)
         if (!strcmp(word, commands[i].name)) return commands[i].run(argc - 1, argv + 1);
     if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) return usage(stdout, EXIT_GOOD);
-    if (!strcmp(word, "--version") || !strcmp(word, "version")) return printf("ponder %s\n", version_commit), EXIT_GOOD;
+    if (!strcmp(word, "--version") || !strcmp(word, "version")) return printf("ponder %s (%s)\n", version_commit, version_parts), EXIT_GOOD;
     if ((word[0] >= '0' && word[0] <= '9') || word[0] == '-') { /* the bare form: a puzzle, with or without flags */
         argv[0] = "solve";
         return cmd_solve(argc, argv);

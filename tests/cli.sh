@@ -18,7 +18,7 @@ t_help_of_every_command() {
         expect 0 "$ponder" "$c" --help && empty err && has out "usage: ponder $c" && has out --help || return 1
     done
 }
-t_version() { expect 0 "$ponder" --version && one_line out && has out "ponder "; }
+t_version() { expect 0 "$ponder" --version && one_line out && has out "ponder " && has out "stb_ds"; }
 
 t_nonsense_gets_one_clear_line() {
     refuses 2 'hello world' "$ponder" "hello world" &&

@@ -294,7 +294,6 @@ static void finds_each_of_4097_names(void **state) {
         assert_int_equal(names_find(&t, text[i], strlen(text[i])), i);
         assert_false(names_add(&t, text[i], strlen(text[i]), 7));
     }
-    assert_true(t.mask + 1 >= 2 * N); /* else a probe may find no empty slot to end at */
     assert_true(names_find(&t, "k.4097", 6) == SIZE_MAX && names_find(&t, "k.", 2) == SIZE_MAX);
     assert_true(names_find(&t, "k.1\0", 4) == SIZE_MAX); /* a zero byte is part of a name */
     names_free(&t);
