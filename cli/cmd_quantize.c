@@ -12,12 +12,14 @@
 
 struct options {
     bool requantize, quiet;
+    int64_t threads;
 };
 
 static const struct flag flags[] = {
     {"allow-requantize", NULL, FLAG_YES, offsetof(struct options, requantize), NULL, 0, 0, NULL,
      "take weights that are quantised already: their errors add up"},
     {"offline", NULL, FLAG_ENV, 0, NULL, 0, 0, "HF_HUB_OFFLINE", "download nothing (as HF_HUB_OFFLINE=1)"},
+    {"threads", "t", FLAG_INT, offsetof(struct options, threads), NULL, 1, 256, "N", "threads (default: all CPUs)"},
     {"quiet", "q", FLAG_YES, offsetof(struct options, quiet), NULL, 0, 0, NULL, "no line per tensor"},
     {0},
 };
@@ -69,8 +71,11 @@ int cmd_quantize(int argc, char **argv) {
         gguf_close(&in);
         return args_wrong(&a, "OUT.gguf %s: is the file that is read; give another name", a.rest[1]);
     }
-    struct quantize_options options = {r, o.requantize, o.quiet ? NULL : show_tensor};
-    s = quantize_write(in, &options, a.rest[1], &sizes, &e);
+    struct team *team = NULL;
+    s = team_new(o.threads ? (int)o.threads : cpu_count(), &team, &e);
+    struct quantize_options options = {r, o.requantize, team, o.quiet ? NULL : show_tensor};
+    if (!s) s = quantize_write(in, &options, a.rest[1], &sizes, &e);
+    team_free(&team);
     gguf_close(&in);
     if (s) return args_failed(&a, e.text);
     fprintf(stderr, "%s: %.1f MiB -> %.1f MiB, %.2f bits a weight\n", a.rest[1], (double)sizes.bytes_before / 0x1p20,

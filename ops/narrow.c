@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/panel.h"
+
 enum { BLOCK = 32, HALF = BLOCK / 2, Q8_MAX = 127 };
 
 /* Trial roundings: the outermost weight lands up to 0.8 of a step inside or outside the last integer. */
@@ -126,4 +128,66 @@ void narrow_q8_0(const float *x, uint8_t *p) {
         const float q = d > 0 && !isnan(x[i]) ? x[i] / d : 0;
         p[2 + i] = isnan(q) ? 0 : (uint8_t)(int8_t)narrow_nearest(q, -Q8_MAX, Q8_MAX); /* inf / inf */
     }
+}
+
+/* ---- sixteen codes ---- */
+
+/* The number of the nearest of n ascending codes. */
+static void nearest_codes(const float *x, float inverse, const int8_t *codes, int n, int q[BLOCK]) {
+    for (int i = 0; i < BLOCK; i++) q[i] = 0;
+    for (int c = 1; c < n; c++) {
+        const float middle = (float)(codes[c - 1] + codes[c]) / 2;
+        for (int i = 0; i < BLOCK; i++) q[i] += x[i] * inverse > middle;
+    }
+}
+
+/* As narrow_fit_scale, with the largest weight near either end of the codes. */
+void narrow_iq4_nl(const float *x, uint8_t *p) {
+    const int8_t *codes = packing_of(TYPE_IQ4_NL)->codes;
+    float y[BLOCK], peak = 0, d = 0;
+    double best = 0;
+    int q[BLOCK];
+    narrow_tame(x, y, BLOCK);
+    for (int i = 0; i < BLOCK; i++)
+        if (fabsf(y[i]) > fabsf(peak)) peak = y[i];
+    for (int trial = 0; fabsf(peak) >= 1e-30f && trial < 2 * TRIALS; trial++) {
+        const float end = trial < TRIALS ? (float)codes[0] : (float)codes[15];
+        double xv = 0, vv = 0;
+        nearest_codes(y, end * (1 + trial_offset(trial % TRIALS) / 8) / peak, codes, 16, q);
+        for (int i = 0; i < BLOCK; i++) xv += (double)y[i] * codes[q[i]], vv += codes[q[i]] * codes[q[i]];
+        if (xv * xv > best * vv) best = xv * xv / vv, d = (float)(xv / vv);
+    }
+    d = narrow_store(p, d);
+    nearest_codes(y, d != 0 ? 1 / d : 0, codes, 16, q);
+    pack(q, p + 2);
+}
+
+/* The squared error with the scale 2^(e - 128), and the codes. */
+static double round_mxfp4(const float *x, int e, int q[BLOCK]) {
+    const int8_t *codes = packing_of(TYPE_MXFP4)->codes; /* the first eight are positive and ascend */
+    const float d = ldexpf(1, e - 128);
+    float size[BLOCK];
+    double error = 0;
+    for (int i = 0; i < BLOCK; i++) size[i] = fabsf(x[i]);
+    nearest_codes(size, ldexpf(1, 128 - e), codes, 8, q);
+    for (int i = 0; i < BLOCK; i++) {
+        const double off = size[i] - (double)codes[q[i]] * d;
+        error += off * off;
+        if (x[i] < 0) q[i] |= 8;
+    }
+    return error;
+}
+
+/* The largest weight fits, or is cut where that is better for all. */
+void narrow_mxfp4(const float *x, uint8_t *p) {
+    float y[BLOCK], most = 0;
+    int e, q[2][BLOCK];
+    for (int i = 0; i < BLOCK; i++) y[i] = isfinite(x[i]) ? x[i] : 0, most = fmaxf(most, fabsf(y[i]));
+    frexpf(most / 12, &e);
+    e = most > 0 ? e + 128 : 2;
+    e = e < 2 ? 2 : e > 252 ? 252 : e; /* 2^(128 - 2) and 12 * 2^(252 - 128) are finite */
+    const bool less = e > 2 && round_mxfp4(y, e - 1, q[1]) < round_mxfp4(y, e, q[0]);
+    if (!less) round_mxfp4(y, e, q[0]);
+    p[0] = (uint8_t)(e - less);
+    pack(q[less], p + 1);
 }

@@ -15,6 +15,8 @@ void narrow_q4_1(const float *x, uint8_t *p);
 void narrow_q5_0(const float *x, uint8_t *p);
 void narrow_q5_1(const float *x, uint8_t *p);
 void narrow_q8_0(const float *x, uint8_t *p);
+void narrow_iq4_nl(const float *x, uint8_t *p);
+void narrow_mxfp4(const float *x, uint8_t *p);
 void narrow_q4_k(const float *x, uint8_t *p);
 void narrow_q5_k(const float *x, uint8_t *p);
 void narrow_q6_k(const float *x, uint8_t *p);

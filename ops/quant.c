@@ -96,6 +96,8 @@ static void (*block_writer(enum tensor_type type))(const float *, uint8_t *) {
     case TYPE_Q5_0: return narrow_q5_0;
     case TYPE_Q5_1: return narrow_q5_1;
     case TYPE_Q8_0: return narrow_q8_0;
+    case TYPE_IQ4_NL: return narrow_iq4_nl;
+    case TYPE_MXFP4: return narrow_mxfp4;
     case TYPE_Q4_K: return narrow_q4_k;
     case TYPE_Q5_K: return narrow_q5_k;
     case TYPE_Q6_K: return narrow_q6_k;

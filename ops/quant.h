@@ -53,7 +53,7 @@ size_t type_row_bytes(enum tensor_type type, size_t cols);
 /* dst[i] = weight i of a row, i in [0, n); n is a multiple of the block.  Never fails. */
 void type_to_f32(enum tensor_type type, const void *src, float *dst, size_t n);
 
-/* The types that type_from_f32 writes: all but Q2_K, Q3_K, IQ4_NL and IQ4_XS, which are read only. */
+/* The types that type_from_f32 writes; the others are read only (docs/QUANT.md). */
 bool type_writable(enum tensor_type type);
 
 /* The way back.  F16, BF16: round to nearest even.  Q8_0: d = max|w| / 127 as f16.  The others choose the scales with a

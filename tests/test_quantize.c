@@ -192,13 +192,12 @@ static void test_bad_rows(void **state) {
     static const struct {
         uint32_t type;
         const char *text;
-    } cases[] = {{TYPE_Q2_K, "Q2_K needs a multiple of 256"},
-                 {TYPE_Q3_K, "Q3_K needs a multiple of 256"},
-                 {TYPE_Q4_K, "Q4_K needs a multiple of 256"},
-                 {TYPE_Q5_K, "Q5_K needs a multiple of 256"},
-                 {TYPE_Q6_K, "Q6_K needs a multiple of 256"},
-                 {TYPE_IQ4_XS, "IQ4_XS needs a multiple of 256"},
-                 {9, "tensor type 9 is not known here; known are F32 F16 Q4_0"}};
+    } cases[] = {
+        {TYPE_Q2_K, "Q2_K needs a multiple of 256"},   {TYPE_Q3_K, "Q3_K needs a multiple of 256"},
+        {TYPE_Q4_K, "Q4_K needs a multiple of 256"},   {TYPE_Q5_K, "Q5_K needs a multiple of 256"},
+        {TYPE_Q6_K, "Q6_K needs a multiple of 256"},   {TYPE_IQ4_XS, "IQ4_XS needs a multiple of 256"},
+        {TYPE_IQ3_S, "IQ3_S needs a multiple of 256"}, {TYPE_IQ1_M, "IQ1_M needs a multiple of 256"},
+        {TYPE_TQ2_0, "TQ2_0 needs a multiple of 256"}, {9, "tensor type 9 is not known here; known are F32 F16 Q4_0"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct gguf_writer *w;
         struct gguf *g;
@@ -220,6 +219,43 @@ static void test_bad_rows(void **state) {
         assert_int_equal(gguf_open_memory(aligned, n, "rows", &g, &e), ERR_INPUT);
         if (!strstr(e.text, cases[i].text) || !strstr(e.text, "odd.row")) fail_msg("unclear: %s", e.text);
     }
+}
+
+/* Numbers that are none, and weights that a type cannot hold, are refused with the tensor's and the weight's name; by one
+ * thread and by three. */
+static void test_bad_weights(void **state) {
+    (void)state;
+    enum { COLS = 256, ROWS = 40, AT = 21 * COLS + 77 };
+    static float w[ROWS * COLS];
+    const char *from = tiny_path("bad.gguf"), *to = tiny_path("bad-out.gguf");
+    static const float bad[] = {NAN, INFINITY, -INFINITY, 1e6f, -1e30f};
+    struct team *team;
+    struct error e;
+    GOOD(team_new(3, &team, &e));
+    for (size_t b = 0; b < COUNT(bad); b++) {
+        for (size_t i = 0; i < COUNT(w); i++) w[i] = i == AT ? bad[b] : (float)((i * 37) % 101) / 50 - 1;
+        struct gguf_writer *writer;
+        GOOD(gguf_writer_new(&writer, &e));
+        gguf_add_tensor(writer, "blk.0.attn_q.weight", TYPE_F32, 2, (const uint64_t[]){COLS, ROWS}, w);
+        GOOD(gguf_write(writer, from, &e));
+        gguf_writer_free(&writer);
+        struct gguf *in = open_file(from);
+        for (const struct quant_recipe *r = quant_recipes; r->name; r++) {
+            const enum tensor_type t = r->base;
+            const bool wide = t == TYPE_F32 || t == TYPE_BF16 || t == TYPE_MXFP4;
+            const bool holds = isfinite(bad[b]) && (wide || (t == TYPE_Q8_0 && bad[b] == 1e6f));
+            struct quantize_options o = {.recipe = r, .team = b % 2 ? team : NULL};
+            struct quantize_sizes sizes;
+            unlink(to);
+            const enum status s = quantize_write(in, &o, to, &sizes, &e);
+            if (s != (holds ? OK : ERR_INPUT)) fail_msg("%s of %g: status %d", r->name, (double)bad[b], (int)s);
+            if (holds) continue;
+            if (!strstr(e.text, "blk.0.attn_q.weight: weight 5453 is")) fail_msg("unclear: %s", e.text);
+            assert_int_equal(access(to, F_OK), -1);
+        }
+        gguf_close(&in);
+    }
+    team_free(&team);
 }
 
 /* Each allocation fails once: an error, no leak, no file. */
@@ -268,9 +304,9 @@ static void test_reference_types(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types),          cmocka_unit_test(test_mixes),
-                                       cmocka_unit_test(test_runs),           cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_bad_rows),       cmocka_unit_test(test_memory),
-                                       cmocka_unit_test(test_reference_types)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_types),       cmocka_unit_test(test_mixes),
+                                       cmocka_unit_test(test_runs),        cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_bad_rows),
+                                       cmocka_unit_test(test_memory),      cmocka_unit_test(test_reference_types)};
     return cmocka_run_group_tests(tests, NULL, tiny_cleanup);
 }

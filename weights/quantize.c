@@ -4,6 +4,8 @@
 #include "weights/quantize.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -19,6 +21,8 @@ const struct quant_recipe quant_recipes[] = {
     {"Q5_0", TYPE_Q5_0, 8, QUANT_PLAIN, "5.5 bits"},
     {"Q5_1", TYPE_Q5_1, 9, QUANT_PLAIN, "6 bits"},
     {"Q8_0", TYPE_Q8_0, 7, QUANT_PLAIN, "8.5 bits: hardly a difference"},
+    {"IQ4_NL", TYPE_IQ4_NL, 25, QUANT_PLAIN, "4.5 bits, steps that are finer around zero"},
+    {"MXFP4", TYPE_MXFP4, 38, QUANT_PLAIN, "4.25 bits: numbers of four bits, scales that are powers of two"},
     {"Q4_K", TYPE_Q4_K, 14, QUANT_PLAIN, "4.5 bits"},
     {"Q4_K_S", TYPE_Q4_K, 14, QUANT_S, "4.5 bits, 5.5 in the first layers"},
     {"Q4_K_M", TYPE_Q4_K, 15, QUANT_M, "4.5 bits, 6.6 where it matters: the usual choice"},
@@ -114,43 +118,104 @@ static struct quant_model look_at(const struct gguf *in) {
     return m;
 }
 
-/* The new weights of t, row by row, in memory of their own. */
-static enum status convert(const struct gguf *in, const struct gguf_tensor *t, enum tensor_type type, void **out,
-                           size_t *size, struct error *e) {
-    const size_t cols = t->dims[0], n_rows = t->dims[1] * t->dims[2] * t->dims[3];
-    const size_t from = type_row_bytes(t->type, cols), to = type_row_bytes(type, cols);
-    float *row = mem_new(cols, sizeof *row);
-    *size = n_rows * to; /* cannot wrap: `to` is at most 4 bytes a weight, and the reader bounds the weights */
-    *out = mem_new(n_rows, to);
-    if (!row || !*out) {
-        mem_free(row);
-        mem_free(*out);
-        *out = NULL;
-        return error_set(e, ERR_MEMORY, "%s: no memory for %zu bytes of new weights", gguf_name(in), *size);
+/* A tensor on its way; members of the team take pieces of PIECE rows. */
+enum { PIECE = 16 };
+struct conversion {
+    const struct gguf_tensor *from;
+    enum tensor_type type;
+    size_t cols, n_rows;
+    uint8_t *to;
+    float *rows;        /* [members][2][cols] before, and read back */
+    atomic_size_t next; /* piece */
+    atomic_size_t bad;  /* the first weight that cannot be written; SIZE_MAX: none */
+};
+
+/* The weight of a row that cannot be written: one that is no finite number, or the largest if `back`, what was written
+ * of x, has lost it; SIZE_MAX when there is none.  Rounding leaves the largest weight more than half of its size; what
+ * is past the range of a scale it does not. */
+static size_t lost_weight(const float *x, const float *back, size_t n) {
+    const float f16_max = 65504;
+    size_t largest = 0;
+    bool finite = true;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) return i;
+        finite = finite && isfinite(back[i]);
+        if (fabsf(x[i]) > fabsf(x[largest])) largest = i;
     }
-    for (size_t r = 0; r < n_rows; r++) {
-        type_to_f32(t->type, (const uint8_t *)t->data + r * from, row, cols);
-        type_from_f32(type, row, (uint8_t *)*out + r * to, cols);
+    const bool kept = fabsf(x[largest]) <= f16_max || fabsf(back[largest]) >= fabsf(x[largest]) / 2;
+    return finite && kept ? SIZE_MAX : largest;
+}
+
+static void convert_row(struct conversion *c, size_t r, float *x, float *back) {
+    const size_t from = type_row_bytes(c->from->type, c->cols), to = type_row_bytes(c->type, c->cols);
+    type_to_f32(c->from->type, (const uint8_t *)c->from->data + r * from, x, c->cols);
+    if (c->to) {
+        type_from_f32(c->type, x, c->to + r * to, c->cols);
+        type_to_f32(c->type, c->to + r * to, back, c->cols);
     }
-    mem_free(row);
-    return OK;
+    const size_t lost = lost_weight(x, c->to ? back : x, c->cols), mine = r * c->cols + lost;
+    size_t first = atomic_load(&c->bad);
+    while (lost != SIZE_MAX && mine < first && !atomic_compare_exchange_weak(&c->bad, &first, mine)) continue;
+}
+
+static void convert_share(void *arg, int index, int count) {
+    struct conversion *c = arg;
+    float *x = c->rows + (size_t)index * 2 * c->cols;
+    (void)count;
+    for (size_t r; (r = atomic_fetch_add(&c->next, 1) * PIECE) < c->n_rows;)
+        for (size_t end = r + PIECE; r < end && r < c->n_rows; r++) convert_row(c, r, x, x + c->cols);
+}
+
+/* One weight of a tensor: for an error, after its row could be read before. */
+static float weight_at(const struct gguf_tensor *t, size_t i) {
+    enum { BLOCK_MAX = 256 };
+    const struct type_info *info = type_info(t->type);
+    float w[BLOCK_MAX];
+    type_to_f32(t->type, (const uint8_t *)t->data + i / info->block_weights * info->block_bytes, w,
+                info->block_weights);
+    return w[i % info->block_weights];
+}
+
+/* Makes c->to, or only looks at the weights when their type stays. */
+static enum status convert(const struct gguf *in, const char *name, struct conversion *c, struct team *team,
+                           struct error *e) {
+    const size_t members = team ? (size_t)team_size(team) : 1, row = type_row_bytes(c->type, c->cols);
+    const bool changes = c->type != c->from->type;
+    c->rows = mem_new(2 * members * c->cols, sizeof *c->rows);
+    c->to = changes ? mem_new(c->n_rows, row) : NULL;
+    const bool room = c->rows && (c->to || !changes);
+    if (room && team) team_run(team, convert_share, c);
+    else if (room) convert_share(c, 0, 1);
+    mem_free(c->rows);
+    if (room && c->bad == SIZE_MAX) return OK;
+    mem_free(c->to);
+    c->to = NULL;
+    if (!room)
+        return error_set(e, ERR_MEMORY, "%s: no memory for %zu bytes of new weights", gguf_name(in), c->n_rows * row);
+    return error_set(e, ERR_INPUT, "%s: tensor %s: weight %zu is %g; allowed are finite numbers that %s can hold",
+                     gguf_name(in), name, (size_t)c->bad, (double)weight_at(c->from, c->bad), type_info(c->type)->name);
 }
 
 static enum status add_tensor(struct gguf_writer *w, const struct gguf *in, const struct gguf_tensor *t,
-                              enum tensor_type type, bool requantize, void **own, size_t *size, struct error *e) {
+                              enum tensor_type type, const struct quantize_options *o, void **own, size_t *size,
+                              struct error *e) {
     char name[NAME_BYTES];
     name_text(t, name);
-    *size = t->size_bytes;
+    *size = 0;
     if (strlen(name) != t->name.size) /* too long, or a zero byte in it */
         return error_set(e, ERR_INPUT, "%s: tensor %s...: a name of %zu bytes; at most %d can be written",
                          gguf_name(in), name, t->name.size, NAME_BYTES - 1);
-    if (type != t->type && !is_plain(t->type) && !requantize)
+    if (type != t->type && !is_plain(t->type) && !o->requantize)
         return error_set(e, ERR_INPUT,
                          "%s: tensor %s is %s already; start from an F32, F16 or BF16 file, or accept "
                          "the added error with --allow-requantize",
                          gguf_name(in), name, type_info(t->type)->name);
-    enum status s = type == t->type ? OK : convert(in, t, type, own, size, e);
-    if (s == OK) gguf_add_tensor(w, name, type, t->n_dims, t->dims, *own ? *own : t->data);
+    struct conversion c = {
+        .from = t, .type = type, .cols = t->dims[0], .n_rows = t->dims[1] * t->dims[2] * t->dims[3], .bad = SIZE_MAX};
+    enum status s = type == t->type && !is_plain(type) ? OK : convert(in, name, &c, o->team, e);
+    *own = c.to; /* the product below cannot wrap: at most 4 bytes a weight, and the reader bounds the weights */
+    *size = c.n_rows * type_row_bytes(type, c.cols);
+    if (s == OK) gguf_add_tensor(w, name, type, t->n_dims, t->dims, c.to ? c.to : t->data);
     return s;
 }
 
@@ -181,7 +246,7 @@ enum status quantize_write(const struct gguf *in, const struct quantize_options 
         const enum tensor_type type = quantize_choose(o->recipe, &m, t);
         size_t size;
         if (o->progress) o->progress(i, n, t, type);
-        s = add_tensor(w, in, t, type, o->requantize, &own[i], &size, e);
+        s = add_tensor(w, in, t, type, o, &own[i], &size, e);
         sizes->bytes_before += t->size_bytes, sizes->bytes_after += size;
         sizes->n_weights += t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3];
     }

@@ -4,6 +4,7 @@
 #ifndef PONDER_QUANTIZE_H
 #define PONDER_QUANTIZE_H
 
+#include "base/team.h"
 #include "weights/gguf.h"
 
 /* More bits for the value and down projections of some layers. */
@@ -37,11 +38,14 @@ enum tensor_type quantize_choose(const struct quant_recipe *r, const struct quan
 
 /* Writes `in` to path with other weights: all keys are kept but general.file_type and general.quantization_version,
  * which are set, and those of a split file.  A tensor that must change and is quantised already is refused unless
- * `requantize`: errors would add up.  The new weights are held in memory until they are on disk.  progress may be NULL:
- * called before each tensor.  On failure the old file at path is as it was. */
+ * `requantize`: errors would add up.  A tensor with NaN or infinity, or with weights that its new type has no room for,
+ * is refused (ERR_INPUT).  Rows are shared by the team (NULL: the caller alone).  The new weights are held in memory
+ * until they are on disk.  progress may be NULL: called before each tensor.  On failure the old file at path is as it
+ * was. */
 struct quantize_options {
     const struct quant_recipe *recipe;
     bool requantize;
+    struct team *team;
     void (*progress)(size_t i, size_t n, const struct gguf_tensor *from, enum tensor_type to);
 };
 struct quantize_sizes {
