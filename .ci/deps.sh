@@ -9,6 +9,7 @@ ops         : base
 weights     : base ops/quant.h
 tokenizer   : weights base
 model       : ops weights base
+model/write : ops weights tokenizer base
 prm         : model tokenizer weights base
 tasks       : base
 search      : base

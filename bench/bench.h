@@ -5,7 +5,7 @@
 #define PONDER_BENCH_H
 
 #include "base/status.h"
-#include "cli/args.h"
+#include "cli/flags_session.h"
 
 /* argv[0] is the part's name; returns the exit code. */
 typedef int bench_part(int argc, char **argv);

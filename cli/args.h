@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/flag_list.h"
 #include "search/strategy.h"
 
 enum flag_kind {
@@ -23,11 +24,7 @@ enum flag_kind {
     FLAG_SETTING, /* struct settings: name and text are added to it; who reads it knows what is allowed */
 };
 
-enum { FLAG_LIST_CAP = 32, FLAG_HUB_CAP = 800, FLAG_CAP = 192, FLAG_PARTS = 8 };
-struct flag_list {
-    int n;
-    const char *values[FLAG_LIST_CAP]; /* borrowed from argv */
-};
+enum { FLAG_HUB_CAP = 800, FLAG_CAP = 192, FLAG_PARTS = 8 };
 
 struct flag {
     const char *name;  /* "budget" for --budget */

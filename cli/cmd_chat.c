@@ -6,9 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/mem.h"
-#include "cli/command.h"
 #include "base/input.h"
+#include "base/terminal.h"
+#include "cli/cancel.h"
+#include "cli/command.h"
+#include "cli/flags_sampling.h"
+#include "cli/text_out.h"
 #include "solve/talk.h"
 
 struct options {
@@ -38,6 +41,38 @@ static const struct flag flags[] = {
     {0},
 };
 
+/* The conversation as the terminal shows it. */
+struct shown {
+    struct talk *talk;
+    bool color, dimmed;
+    uint64_t n_tokens; /* of all answers */
+};
+
+static bool show(void *arg, const char *text, size_t size, bool thinking) {
+    struct shown *s = arg;
+    if (s->color && thinking != s->dimmed) fputs(thinking ? "\033[2m" : "\033[0m", stdout);
+    s->dimmed = thinking;
+    fwrite(text, 1, size, stdout);
+    return !fflush(stdout) && !ferror(stdout);
+}
+
+static enum status answer(struct shown *s, const char *message, struct error *e) {
+    struct talk_turn turn = {.cancel = cancel_install(), .write = show, .arg = s};
+    enum status st = talk_answer(s->talk, message, &turn, e);
+    uint32_t ctx = talk_session(s->talk)->ctx;
+    cancel_clear();
+    if (s->dimmed) fputs("\033[0m", stdout), s->dimmed = false;
+    if (st) return st;
+    putchar('\n');
+    fflush(stdout);
+    s->n_tokens += turn.n_tokens;
+    if (terminal_of(STDERR_FILENO).live)
+        fprintf(stderr, "(%u tokens, %.0f/s; read in %.1f s; context %u of %u)\n", turn.n_tokens,
+                turn.answer_s > 0 ? turn.n_tokens / turn.answer_s : 0, turn.read_s, turn.n_context, ctx);
+    if (turn.n_context + 1 >= ctx) fputs("ponder chat: the context is full: /reset, or a larger --ctx-size\n", stderr);
+    return OK;
+}
+
 static void help(void) {
     fputs("/help         this text\n"
           "/reset        forget the conversation, keep the system message\n"
@@ -55,7 +90,8 @@ static const char *after(const char *line, const char *word) {
 }
 
 /* A line that begins with "/": false when it is to be answered after all. */
-static bool command(struct talk *t, const char *line) {
+static bool command(struct shown *shown, const char *line) {
+    struct talk *t = shown->talk;
     struct error e;
     const char *rest;
     enum status s = OK;
@@ -92,15 +128,15 @@ static char *read_message(bool live) {
 }
 
 /* false (and e): the conversation cannot go on. */
-static enum status converse(struct talk *t, const struct options *o, struct error *e) {
+static enum status converse(struct shown *t, const struct options *o, struct error *e) {
     bool live = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    enum status s = o->prompt ? talk_answer(t, o->prompt, e) : OK;
+    enum status s = o->prompt ? answer(t, o->prompt, e) : OK;
     if (live && !o->single) fputs("/help lists the commands\n", stderr);
     for (bool done = o->prompt && o->single; !done && !s && !ferror(stdout);) {
         char *message = read_message(live);
         if (!message) break;
         if (*message && !command(t, message)) {
-            s = talk_answer(t, message, e);
+            s = answer(t, message, e);
             done = o->single;
         }
         free(message);
@@ -119,7 +155,7 @@ int cmd_chat(int argc, char **argv) {
                      .flags = flags,
                      .options = &o,
                      .about = "A conversation: lines from the terminal or from stdin, answers on stdout.\n"};
-    struct talk *t = NULL;
+    struct shown shown = {.color = terminal_of(STDOUT_FILENO).color};
     struct error e;
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
@@ -129,8 +165,13 @@ int cmd_chat(int argc, char **argv) {
     if (!o.no_escape && o.prompt) input_unescape((char *)o.prompt);
     for (int i = 0; !o.no_escape && i < o.talk.sampling.stops.n; i++)
         input_unescape((char *)o.talk.sampling.stops.values[i]);
-    enum status s = talk_open(&o.talk, &t, &e);
-    if (!s) s = converse(t, &o, &e);
-    talk_close(&t);
+    enum status s = talk_open(&o.talk, &shown.talk, &e);
+    if (!s) {
+        if (*talk_note(shown.talk)) fprintf(stderr, "ponder chat: %s\n", talk_note(shown.talk));
+        if (o.talk.sampling.temp > 0) fprintf(stderr, "seed %llu\n", (unsigned long long)talk_seed(shown.talk));
+        s = converse(&shown, &o, &e);
+        text_out_guesses(talk_guesses(shown.talk), shown.n_tokens);
+    }
+    talk_close(&shown.talk);
     return s ? args_failed(&a, e.text) : EXIT_GOOD;
 }

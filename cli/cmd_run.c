@@ -1,22 +1,20 @@
 /* cmd_run.c: continues a text, token by token, on stdout.
  * Not a chat; with --search it hands over to run_search.c.
- * Next: model/sample.h, solve/stream.h. */
+ * Next: model/write.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/input.h"
 #include "base/mem.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
-#include "base/input.h"
-#include "solve/memory.h"
+#include "cli/flags_sampling.h"
 #include "cli/run_search.h"
 #include "cli/search_flags.h"
-#include "solve/sampling.h"
-#include "solve/session.h"
-#include "solve/speculative.h"
-#include "solve/stream.h"
+#include "cli/text_out.h"
+#include "solve/memory.h"
 
 struct options {
     struct session_options session;
@@ -49,128 +47,115 @@ static const struct flag flags[] = {
 };
 
 /* One text under way. */
-struct writer {
+struct written {
     const struct options *o;
     struct session session;
-    uint32_t seq;
-    char *file;       /* what --file holds, or NULL */
-    const char *text; /* [n_text] the prompt */
-    size_t n_text;
-    int32_t *ids; /* [n_ids] of ctx + 1: prompt and continuation, then what is known already */
-    size_t n_ids, n_prompt, n_known;
+    char *file;         /* what --file holds, or NULL */
+    const char *prompt; /* [n_prompt] */
+    size_t n_prompt;
     struct sampling sampling;
-    struct speculative speculative; /* without a speculator: token by token */
+    struct speculative speculative;
+    struct writer *writer;
+    struct text_rules rules;
+    struct text text;
+    uint32_t n_prompt_tokens;
     struct stream stream;
-    const char *why; /* the text ended, where the reader cannot see it */
+    uint64_t first_ns; /* when the first token was there */
 };
 
 /* One trailing newline of a file is no part of the prompt: editors add it (llama.cpp's rule). */
-static enum status read_text(struct writer *w, struct error *e) {
+static enum status read_text(struct written *w, struct error *e) {
     const struct options *o = w->o;
-    w->text = o->prompt, w->n_text = strlen(o->prompt);
+    w->prompt = o->prompt, w->n_prompt = strlen(o->prompt);
     if (!o->file) return OK;
-    enum status s = input_read(strcmp(o->file, "-") ? o->file : NULL, &w->file, &w->n_text, e);
-    w->text = w->file;
-    if (!s && w->n_text && w->text[w->n_text - 1] == '\n') w->n_text--;
+    enum status s = input_read(strcmp(o->file, "-") ? o->file : NULL, &w->file, &w->n_prompt, e);
+    w->prompt = w->file;
+    if (!s && w->n_prompt && w->prompt[w->n_prompt - 1] == '\n') w->n_prompt--;
     return s;
 }
 
-static enum status read_prompt(struct writer *w, struct error *e) {
+static void show(void *arg, const char *text, size_t size) {
+    (void)arg;
+    fwrite(text, 1, size, stdout);
+    fflush(stdout);
+}
+
+/* A reader that went away ends the text. */
+static bool on_token(void *arg, struct text *t, int32_t id, float logprob) {
+    struct written *w = arg;
+    (void)id, (void)logprob;
+    if (t->n_drawn == 1) w->first_ns = clock_ns();
+    return ferror(stdout);
+}
+
+static enum status read_prompt(struct written *w, struct error *e) {
     const struct tok *tok = w->session.tok;
-    size_t ctx = w->session.ctx;
+    size_t ctx = w->session.ctx, n;
+    struct text *t = &w->text;
     enum status s = read_text(w, e);
     if (s) return s;
-    if (!(w->ids = mem_new(ctx + 1, sizeof *w->ids))) return error_set(e, ERR_MEMORY, "no memory for %zu tokens", ctx);
-    s = tok_encode(tok, w->text, w->n_text, w->o->special, tok_adds_bos(tok), w->ids, ctx, &w->n_prompt, e);
+    if (!(t->ids = mem_new(ctx + 1, sizeof *t->ids))) return error_set(e, ERR_MEMORY, "no memory for %zu tokens", ctx);
+    s = tok_encode(tok, w->prompt, w->n_prompt, w->o->special, tok_adds_bos(tok), t->ids, ctx, &n, e);
     if (s) return s;
-    if (!w->n_prompt) return error_set(e, ERR_INPUT, "--prompt: empty, and the model has no token to begin with");
-    if (w->n_prompt > ctx)
-        return error_set(e, ERR_INPUT, "--prompt: %zu tokens, the context has %zu", w->n_prompt, ctx);
-    w->n_ids = w->n_known = w->n_prompt;
+    if (!n) return error_set(e, ERR_INPUT, "--prompt: empty, and the model has no token to begin with");
+    if (n > ctx) return error_set(e, ERR_INPUT, "--prompt: %zu tokens, the context has %zu", n, ctx);
+    t->n_ids = w->n_prompt_tokens = (uint32_t)n;
+    t->cap_ids = (uint32_t)ctx + 1; /* the last one is not read */
     return OK;
 }
 
-static enum status open_writer(struct writer *w, const struct options *o, struct error *e) {
+static enum status open_written(struct written *w, const struct options *o, struct error *e) {
     struct session_size size = {.branches = 1};
     enum status s = session_open(&o->session, &size, &w->session, e);
-    if (s || (s = read_prompt(w, e))) return s;
-    if ((s = speculative_open(&o->speculative, &w->session, &w->speculative, e))) return s;
+    struct client *client = w->session.policy.client;
+    if (!s) s = read_prompt(w, e);
+    if (!s) s = sampling_open(&o->sampling, w->session.tok, engine_n_out(engine_of(client)), &w->sampling, e);
+    if (!s) s = speculative_open(&o->speculative, &w->session, &w->speculative, e);
+    if (!s) s = writer_new(client, 1, w->speculative.max_guesses, &w->writer, e);
+    if (s) return s;
     w->stream =
-        (struct stream){.to = stdout, .stops = o->sampling.stops.values, .n_stops = (size_t)o->sampling.stops.n};
-    w->seq = engine_seq_new(w->session.policy.client);
-    s = sampling_open(&o->sampling, w->session.tok, engine_n_out(w->session.policy.engine), &w->sampling, e);
-    return s ? s : speculative_begin(&w->speculative, &w->sampling, w->seq, e);
+        (struct stream){.write = show, .stops = o->sampling.stops.values, .n_stops = (size_t)o->sampling.stops.n};
+    w->rules = w->sampling.rules;
+    w->rules.special = o->special, w->rules.on_token = on_token;
+    w->text.rules = &w->rules, w->text.arg = w;
+    w->text.seq = engine_seq_new(client);
+    w->text.key = w->sampling.key, w->text.temperature = w->sampling.temperature;
+    w->text.max_tokens = o->sampling.n > 0 ? (uint32_t)o->sampling.n : 0;
+    w->text.speculator = w->speculative.speculator;
+    w->text.stream = &w->stream;
+    return OK;
 }
 
-static void close_writer(struct writer *w) {
+static void close_written(struct written *w) {
+    writer_free(&w->writer);
     speculative_close(&w->speculative);
     session_close(&w->session);
     sampling_close(&w->sampling);
-    mem_free(w->ids), mem_free(w->file);
-}
-
-static enum status feed(struct writer *w, const int32_t *tokens, size_t n, struct error *e) {
-    struct span span = {
-        .seq = w->seq, .n_tokens = (uint32_t)n, .n_out = n > 0, .tokens = tokens, .out = w->sampling.logits};
-    return engine_run(w->session.policy.client, &span, 1, NULL, e);
-}
-
-/* One pass a token, or several tokens from one pass; n: tokens written so far. */
-static enum status next_token(struct writer *w, uint64_t n, int32_t *id, struct error *e) {
-    enum status s = OK;
-    size_t cap = (size_t)w->session.ctx + 1, more = 0;
-    int64_t most = w->o->sampling.n;
-    if (!w->speculative.speculator) {
-        if (w->n_ids > w->n_prompt) s = feed(w, w->ids + w->n_ids - 1, 1, e);
-        return s ? s : sampling_next(&w->sampling, w->ids, w->n_ids, id, e);
-    }
-    if (most >= 0 && cap > w->n_ids + ((uint64_t)most - n)) cap = w->n_ids + ((uint64_t)most - n);
-    if (w->n_known == w->n_ids) s = speculate_step(w->speculative.speculator, w->ids, w->n_ids, cap, &more, e);
-    w->n_known += more;
-    *id = w->ids[w->n_ids];
-    return s;
+    mem_free(w->text.ids), mem_free(w->file);
 }
 
 /* Until the end token, a stop string, -n, the context, Ctrl-C or a reader that went away. */
-static enum status write_text(struct writer *w, uint64_t *n, struct error *e) {
-    int64_t most = w->o->sampling.n;
-    const volatile int *cancel = cancel_install();
+static enum status run(struct written *w, struct error *e) {
+    struct write_limits limits = {.cancel = cancel_install()};
+    struct text *t = &w->text;
     enum status s = OK;
-    bool stopped = false;
-    int32_t id;
-    while (!s && (most < 0 || *n < (uint64_t)most) && !*cancel && !ferror(stdout)) {
-        s = next_token(w, *n, &id, e);
-        if (s || tok_is_end(w->session.tok, id)) break;
-        ++*n;
-        struct gguf_string piece = tok_piece(w->session.tok, id, w->o->special);
-        s = stream_put(&w->stream, piece.data, piece.size, &stopped, e);
-        if (stopped) break;
-        if (w->n_ids == w->session.ctx) {
-            w->why = "; the context is full";
-            break;
-        }
-        w->ids[w->n_ids++] = id;
-    }
+    uint64_t start = clock_ns();
+    if (!w->o->hide_prompt) fwrite(w->prompt, 1, w->n_prompt, stdout);
+    fflush(stdout);
+    if (w->o->sampling.n) s = write_some(w->writer, &t, 1, &limits, e);
+    if (!s && t->end == TEXT_DEAD)
+        s = error_set(e, ERR_INPUT, "no usable distribution (NaN, or every token forbidden) for token %llu",
+                      (unsigned long long)t->counter + 1);
     stream_end(&w->stream);
-    putchar('\n');
+    if (w->o->sampling.n) putchar('\n');
     fflush(stdout); /* what comes next is on stderr */
-    return s;
-}
-
-static enum status run(struct writer *w, struct error *e) {
-    uint64_t n = 0, start = clock_ns();
-    /* Who guesses reads the last token of the prompt together with the first guesses. */
-    enum status s = feed(w, w->ids, w->n_prompt - (w->speculative.speculator != NULL), e);
-    double prompt_s = (double)(clock_ns() - start) / 1e9;
-    if (s) return s;
-    if (!w->o->hide_prompt) fwrite(w->text, 1, w->n_text, stdout);
-    start = clock_ns();
-    s = write_text(w, &n, e);
-    double text_s = (double)(clock_ns() - start) / 1e9;
-    fprintf(stderr, "prompt: %zu tokens, %.1f tok/s; text: %llu tokens, %.1f tok/s; %.1f MB%s\n", w->n_prompt,
-            (double)w->n_prompt / prompt_s, (unsigned long long)n, (double)n / text_s, (double)memory_peak() / 1e6,
-            w->why ? w->why : "");
-    if (w->speculative.speculator) speculative_report(&w->speculative, n);
+    if (!w->first_ns) w->first_ns = clock_ns();
+    double prompt_s = (double)(w->first_ns - start) / 1e9, text_s = (double)(clock_ns() - w->first_ns) / 1e9;
+    uint32_t n = t->n_drawn - (t->end == TEXT_END_TOKEN);
+    fprintf(stderr, "prompt: %u tokens, %.1f tok/s; text: %u tokens, %.1f tok/s; %.1f MB%s\n", w->n_prompt_tokens,
+            w->n_prompt_tokens / prompt_s, n, n / text_s, (double)memory_peak() / 1e6,
+            t->end == TEXT_FULL ? "; the context is full" : "");
+    text_out_guesses(w->speculative.speculator, n);
     return s;
 }
 
@@ -181,14 +166,14 @@ static void unescape_all(struct options *o, const struct args *a) {
 }
 
 static int searched(const struct args *a, struct options *o) {
-    struct writer w = {.o = o};
+    struct written w = {.o = o};
     struct error e;
     struct run_search r = {&o->session, &o->search, &o->sampling, NULL, o->special, o->hide_prompt};
     int code = read_text(&w, &e) ? args_failed(a, e.text) : ARGS_GO_ON;
-    char *text = code == ARGS_GO_ON ? mem_new(w.n_text + 1, 1) : NULL;
-    if (text) memcpy(text, w.text, w.n_text);
+    char *text = code == ARGS_GO_ON ? mem_new(w.n_prompt + 1, 1) : NULL;
+    if (text) memcpy(text, w.prompt, w.n_prompt);
     if (code == ARGS_GO_ON && !text) code = args_failed(a, "no memory for the prompt");
-    else if (text && strlen(text) != w.n_text) code = args_failed(a, "--file: holds a NUL byte");
+    else if (text && strlen(text) != w.n_prompt) code = args_failed(a, "--file: holds a NUL byte");
     r.text = text;
     if (code == ARGS_GO_ON) code = run_search(a, &r);
     mem_free(text), mem_free(w.file);
@@ -204,7 +189,7 @@ int cmd_run(int argc, char **argv) {
         .options = &o,
         .parts = {{search_flags, &o.search}, {strategy_flags(), &o.search}},
         .about = "Writes the prompt and its continuation on stdout.  Flags mean what they mean in llama.cpp.\n"};
-    struct writer w = {.o = &o};
+    struct written w = {.o = &o};
     struct error e;
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
@@ -214,9 +199,12 @@ int cmd_run(int argc, char **argv) {
     if (o.search.search) return searched(&a, &o);
     const char *alone = search_flag_given(&a);
     if (alone) return args_wrong(&a, "--%s: needs --search", alone);
-    enum status s = open_writer(&w, &o, &e);
-    if (!s) s = run(&w, &e);
+    enum status s = open_written(&w, &o, &e);
+    if (!s) {
+        if (w.sampling.temperature > 0) fprintf(stderr, "seed %llu\n", (unsigned long long)w.sampling.seed);
+        s = run(&w, &e);
+    }
     code = s ? args_failed(&a, e.text) : EXIT_GOOD;
-    close_writer(&w);
+    close_written(&w);
     return code;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/rng.h"
+#include "cli/args.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
 #include "solve/session.h"

@@ -4,6 +4,8 @@
 #ifndef PONDER_COMMAND_H
 #define PONDER_COMMAND_H
 
+#include "cli/flags_session.h" /* of every command that opens a model */
+
 /* argv[0] is the command's name.  Returns the exit code: 0, 1 (failed), 2 (wrong usage). */
 typedef int command_fn(int argc, char **argv);
 

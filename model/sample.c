@@ -255,7 +255,7 @@ static void keep_likely(struct chain *c, float least) {
     c->n = n;
 }
 
-static void link_of_chain(const struct sample_params *s, char letter, struct chain *c) {
+static void apply_filter(const struct sample_params *s, char letter, struct chain *c) {
     uint32_t k = letter == 't' ? !(s->temperature > 0) : letter == 'k' ? s->top_k : 0; /* temperature 0 keeps one */
     if (k && k < c->n) c->n = (uint32_t)select_front(c->logits, NULL, c->ids, c->n, k);
     if (letter == 't' && s->temperature > 0) c->temperature *= s->temperature;
@@ -266,73 +266,77 @@ static void link_of_chain(const struct sample_params *s, char letter, struct cha
     if (letter == 'm' && s->min_p > 0) keep_likely(c, fminf(s->min_p, 1));
 }
 
-static void chain_law(const struct sample_params *s, const float *logits, uint32_t n_vocab,
-                      struct sample_scratch *scratch, struct sample_law *law) {
+static void filter_chain(const struct sample_params *s, const float *logits, uint32_t n_vocab,
+                         struct sample_scratch *scratch, struct sample_distribution *d) {
     struct chain c = {logits, scratch->p, scratch->ids, 0, n_vocab, 1, 0};
     for (uint32_t i = 0; i < n_vocab; i++)
         if (logits[i] > -INFINITY) c.ids[c.n++] = (int32_t)i;
-    for (const char *letter = s->chain ? s->chain : "kypmt"; *letter; letter++) link_of_chain(s, *letter, &c);
+    for (const char *letter = s->chain ? s->chain : "kypmt"; *letter; letter++) apply_filter(s, *letter, &c);
     float best = best_logit(&c);
     for (uint32_t i = 0; i < n_vocab; i++) c.w[i] = 0; /* a mark by id puts the list into ascending order */
     for (uint32_t i = 0; i < c.n; i++) c.w[c.ids[i]] = 1;
-    law->n = 0, law->ids = c.ids;
+    d->n = 0, d->ids = c.ids;
     for (uint32_t i = 0; i < n_vocab; i++)
-        if (c.w[i] > 0) law->ids[law->n++] = (int32_t)i;
-    set_weights(c.w, logits, best, c.temperature, law->ids, law->n);
-    law->mass = total_of(c.w, law->n);
+        if (c.w[i] > 0) d->ids[d->n++] = (int32_t)i;
+    set_weights(c.w, logits, best, c.temperature, d->ids, d->n);
+    d->mass = total_of(c.w, d->n);
 }
 
-bool sample_law(const struct sample_params *s, const float *logits, uint32_t n_vocab, struct sample_scratch *scratch,
-                struct sample_law *law) {
+bool sample_distribution(const struct sample_params *s, const float *logits, uint32_t n_vocab,
+                         struct sample_scratch *scratch, struct sample_distribution *d) {
     assert(n_vocab <= INT32_MAX);
     float *w = scratch->p, max = ops_get()->max(logits, n_vocab);
     if (!isfinite(max)) return false;
     if (isnan(ops_get()->exp_sum(w, logits, 1, max, n_vocab))) return false; /* max passes over NaN, the sum does not */
     double total = total_of(w, n_vocab);
-    *law = (struct sample_law){.w = w, .n = n_vocab, .mass = total, .max = max, .total = total};
-    if (s->chain || (s->typical_p > 0 && s->typical_p < 1)) return chain_law(s, logits, n_vocab, scratch, law), true;
+    *d = (struct sample_distribution){.w = w, .n = n_vocab, .mass = total, .max = max, .total = total};
+    if (s->chain || (s->typical_p > 0 && s->typical_p < 1)) return filter_chain(s, logits, n_vocab, scratch, d), true;
     if (!(s->temperature > 0)) {
         int32_t id = 0;
         while (logits[id] != max) id++;
-        law->ids = scratch->ids, law->ids[0] = id;
-        law->w[0] = 1, law->n = 1, law->mass = 1;
+        d->ids = scratch->ids, d->ids[0] = id;
+        d->w[0] = 1, d->n = 1, d->mass = 1;
         return true;
     }
     if (s->top_k > 0 || s->top_p < 1 || s->min_p > 0) {
         float least = fminf(fmaxf(s->min_p, 0), 1); /* the largest weight is 1 and stays */
         int32_t last = last_kept(s, logits, w, n_vocab, max, total, scratch->ids);
-        law->ids = scratch->ids;
-        law->n = collect(logits, w, n_vocab, least, last, law->ids);
+        d->ids = scratch->ids;
+        d->n = collect(logits, w, n_vocab, least, last, d->ids);
     }
-    if (law->ids || s->temperature != 1) {
-        set_weights(w, logits, max, s->temperature, law->ids, law->n);
-        law->mass = total_of(w, law->n);
+    if (d->ids || s->temperature != 1) {
+        set_weights(w, logits, max, s->temperature, d->ids, d->n);
+        d->mass = total_of(w, d->n);
     }
     return true;
 }
 
-int32_t sample_draw(const struct sample_law *law, double u) {
-    size_t i = draw(law->w, law->n, law->mass, u);
-    return law->ids ? law->ids[i] : (int32_t)i;
+int32_t sample_draw(const struct sample_distribution *d, double u) {
+    size_t i = draw(d->w, d->n, d->mass, u);
+    return d->ids ? d->ids[i] : (int32_t)i;
 }
 
-double sample_chance(const struct sample_law *law, int32_t id) {
-    uint32_t low = 0, high = law->n; /* the place of id is in [low, high) */
-    if (!law->ids) return law->w[id] / law->mass;
+double sample_probability(const struct sample_distribution *d, int32_t id) {
+    uint32_t low = 0, high = d->n; /* the place of id is in [low, high) */
+    if (!d->ids) return d->w[id] / d->mass;
     while (high - low > 1) {
         uint32_t mid = low + (high - low) / 2;
-        if (law->ids[mid] <= id) low = mid;
+        if (d->ids[mid] <= id) low = mid;
         else high = mid;
     }
-    return law->ids[low] == id ? law->w[low] / law->mass : 0;
+    return d->ids[low] == id ? d->w[low] / d->mass : 0;
+}
+
+float sample_logprob(const struct sample_distribution *d, const float *logits, int32_t id) {
+    return (float)((double)logits[id] - d->max - log(d->total));
 }
 
 int32_t sample_token(const struct sample_params *s, const float *logits, uint32_t n_vocab, uint64_t key,
                      uint64_t counter, struct sample_scratch *scratch, float *logprob) {
-    struct sample_law law;
-    if (!sample_law(s, logits, n_vocab, scratch, &law)) return -1;
-    int32_t id = sample_draw(&law, rng_uniform(key, counter));
-    if (logprob) *logprob = (float)((double)logits[id] - law.max - log(law.total));
+    struct sample_distribution d;
+    if (!sample_distribution(s, logits, n_vocab, scratch, &d)) return -1;
+    int32_t id = sample_draw(&d, rng_uniform(key, counter));
+    if (logprob) *logprob = sample_logprob(&d, logits, id);
     return id;
 }
 

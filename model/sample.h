@@ -15,9 +15,11 @@ struct sample_params {
     uint32_t top_k;    /* keep the k largest; ties to lower ids */
     float top_p;       /* keep the smallest set with at least this mass (of what top-k left), at least one */
     float min_p;       /* drop tokens below min_p * (largest probability) */
-    float typical_p;   /* keep the smallest set with this mass of those whose -log p is nearest to the entropy, and all that
+    float
+        typical_p; /* keep the smallest set with this mass of those whose -log p is nearest to the entropy, and all that
                           tie (arXiv 2202.00666); as log p - E[log p] = logit - E[logit], logits meet their mean */
-    const char *chain; /* NULL: "kypmt", letters of llama.cpp's --sampler-seq; what is left out is off, temperature too */
+    const char
+        *chain; /* NULL: "kypmt", letters of llama.cpp's --sampler-seq; what is left out is off, temperature too */
 };
 
 /* What the caller owns and all functions overwrite.  Nothing here allocates or sorts the vocabulary. */
@@ -27,7 +29,7 @@ struct sample_scratch {
 };
 
 /* The distribution of the next token: P(ids[i]) = w[i] / mass.  Lives in the scratch. */
-struct sample_law {
+struct sample_distribution {
     float *w;     /* [n] */
     int32_t *ids; /* [n] ascending; NULL: all tokens, ids[i] = i */
     uint32_t n;
@@ -36,16 +38,19 @@ struct sample_law {
     double total; /* sum of exp(logit - max) over the whole vocabulary */
 };
 /* False when the logits hold no usable distribution (NaN or +inf, all -inf). */
-bool sample_law(const struct sample_params *s, const float *logits, uint32_t n_vocab, struct sample_scratch *scratch,
-                struct sample_law *law);
-/* The token at u in [0, 1) of the law, in order of ids; and the probability of a token, 0 when it was dropped. */
-int32_t sample_draw(const struct sample_law *law, double u);
-double sample_chance(const struct sample_law *law, int32_t id);
+bool sample_distribution(const struct sample_params *s, const float *logits, uint32_t n_vocab,
+                         struct sample_scratch *scratch, struct sample_distribution *d);
+/* The token at u in [0, 1) of the distribution, in order of ids; and the probability of a token, 0 when it was dropped. */
+int32_t sample_draw(const struct sample_distribution *d, double u);
+double sample_probability(const struct sample_distribution *d, int32_t id);
 
-/* One draw, u being number `counter` of the stream `key`: token id, or -1 as above.  *logprob (may be NULL): log-softmax of the
- * chosen id at temperature 1 over the whole vocabulary. */
-int32_t sample_token(const struct sample_params *s, const float *logits, uint32_t n_vocab, uint64_t key, uint64_t counter,
-                     struct sample_scratch *scratch, float *logprob);
+/* log-softmax of id at temperature 1 over the whole vocabulary; logits: those that the distribution was made from. */
+float sample_logprob(const struct sample_distribution *d, const float *logits, int32_t id);
+
+/* One draw, u being number `counter` of the stream `key`: token id, or -1 as above.  *logprob (may be NULL):
+ * sample_logprob of it. */
+int32_t sample_token(const struct sample_params *s, const float *logits, uint32_t n_vocab, uint64_t key,
+                     uint64_t counter, struct sample_scratch *scratch, float *logprob);
 
 /* What is done to the logits before sample_token, in this order, as in llama.cpp: */
 

@@ -1,10 +1,9 @@
 /* session.h: what a command works with: threads, a policy, perhaps a reward model, and their engines.
- * Not a search: solver.h.
+ * Not a search (solver.h) and not its flags (cli/flags_session.h).
  * Next: session.c. */
 #ifndef PONDER_SESSION_H
 #define PONDER_SESSION_H
 
-#include "cli/args.h"
 #include "model/engine.h"
 #include "search/eval_model.h"
 #include "weights/hub/hub.h"
@@ -18,97 +17,6 @@ struct session_options {
     bool no_mmap, mlock;
     const char *cache_k, *cache_v; /* "i16", "f16", "f32" or "q8_0", the same in both; NULL: the command's choice */
 };
-
-#define MODEL_FLAG(type, field)                                                                                        \
-    {"model",                                                                                                          \
-     "m",                                                                                                              \
-     FLAG_TEXT,                                                                                                        \
-     offsetof(type, field.model),                                                                                      \
-     "embedded",                                                                                                       \
-     0,                                                                                                                \
-     0,                                                                                                                \
-     "FILE",                                                                                                           \
-     "policy: a GGUF file, the folder of a model, or hf:USER/MODEL[:QUANT]"},                                          \
-        HUB_FLAGS(type, field.model)
-#define PRM_FLAG(type, field)                                                                                          \
-    {"prm",                                                                                                            \
-     NULL,                                                                                                             \
-     FLAG_TEXT,                                                                                                        \
-     offsetof(type, field.prm),                                                                                        \
-     "embedded",                                                                                                       \
-     0,                                                                                                                \
-     0,                                                                                                                \
-     "FILE",                                                                                                           \
-     "reward model, or none, or oracle (exact: cheats)"},                                                              \
-    {                                                                                                                  \
-        "prm-kind", NULL, FLAG_TEXT, offsetof(type, field.prm_kind), NULL, 0, 0, "NAME",                               \
-            "how it is asked: value, qwen, skywork, shepherd, rlhflow (default: what its file says)"                   \
-    }
-#define VERIFIER_FLAG(type, field)                                                                                     \
-    {                                                                                                                  \
-        "verifier", NULL, FLAG_CHOICE, offsetof(type, field.verifier), NULL, 0, 0, "prm|ptrue|logprob|none",           \
-            "values from the reward model, or the policy's own P(True), or its mean log-probability"                   \
-    }
-#define CACHE_FLAGS(type, field)                                                                                       \
-    {"cache-type-k",           "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "i16|f16|f32|q8_0",      \
-     "numbers of the KV cache"},                                                                                       \
-    {                                                                                                                  \
-        "cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "i16|f16|f32|q8_0",             \
-            "the same as that of K"                                                                                    \
-    }
-#define COMPUTE_FLAGS(type, field)                                                                                     \
-    {"threads", "t", FLAG_INT, offsetof(type, field.threads), NULL, 1, 256, "N", "threads (default: all CPUs)"},       \
-        {"ctx-size",                                                                                                   \
-         "c",                                                                                                          \
-         FLAG_INT,                                                                                                     \
-         offsetof(type, field.ctx),                                                                                    \
-         "-1",                                                                                                         \
-         -1,                                                                                                           \
-         1 << 24,                                                                                                      \
-         "N",                                                                                                          \
-         "tokens of one branch; 0 = all that the model has, -1 = at most 4096 and what --kv-mb holds"},                \
-        {"kv-mb",                                                                                                      \
-         NULL,                                                                                                         \
-         FLAG_INT,                                                                                                     \
-         offsetof(type, field.kv_mb),                                                                                  \
-         "1024",                                                                                                       \
-         1,                                                                                                            \
-         1 << 20,                                                                                                      \
-         "MB",                                                                                                         \
-         "most memory for the KV cache of each model"},                                                                \
-        {"batch-size",                                                                                                 \
-         "b",                                                                                                          \
-         FLAG_INT,                                                                                                     \
-         offsetof(type, field.batch),                                                                                  \
-         "2048",                                                                                                       \
-         1,                                                                                                            \
-         65536,                                                                                                        \
-         "N",                                                                                                          \
-         "most tokens of one pass, if it is less than --ubatch-size"},                                                 \
-        {"ubatch-size",                                                                                                \
-         "ub",                                                                                                         \
-         FLAG_INT,                                                                                                     \
-         offsetof(type, field.ubatch),                                                                                 \
-         "512",                                                                                                        \
-         1,                                                                                                            \
-         65536,                                                                                                        \
-         "N",                                                                                                          \
-         "most tokens of one pass: fewer take less memory"},                                                           \
-        {"mlock", NULL, FLAG_YES, offsetof(type, field.mlock),           NULL,                                         \
-         0,       0,    NULL,     "what is in memory is not swapped out"},                                             \
-        {"no-mmap",                                                                                                    \
-         NULL,                                                                                                         \
-         FLAG_YES,                                                                                                     \
-         offsetof(type, field.no_mmap),                                                                                \
-         NULL,                                                                                                         \
-         0,                                                                                                            \
-         0,                                                                                                            \
-         NULL,                                                                                                         \
-         "for llama.cpp's sake: weights are packed into memory with or without it"},                                   \
-        CACHE_FLAGS(type, field), {                                                                                    \
-        "exact", NULL, FLAG_YES, offsetof(type, field.exact), NULL, 0, 0, NULL,                                        \
-            "quantised weights meet f32 activations, not int8: slow, for comparisons"                                  \
-    }
 
 /* One open model. */
 struct loaded {

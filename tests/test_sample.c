@@ -241,8 +241,8 @@ static void test_typical_against_sorting(void **state) {
         while (n_kept < n && sum < p) sum += list[n_kept++].p;
         qsort(list, n_kept, sizeof *list, compare_id);
         struct sample_params s = {.temperature = 1, .top_p = 1, .typical_p = (float)p};
-        struct sample_law law;
-        assert_true(sample_law(&s, logits, n, &scratch, &law));
+        struct sample_distribution law;
+        assert_true(sample_distribution(&s, logits, n, &scratch, &law));
         if (law.n != n_kept) fail_msg("n %u, typical %g: %u kept, want %u", n, p, law.n, n_kept);
         for (uint32_t i = 0; i < n_kept; i++)
             if (law.ids[i] != list[i].id)
@@ -276,11 +276,11 @@ static void test_chains(void **state) {
         for (uint32_t i = 0; i < n; i++) many[i] = (float)(rng_uniform(key, 10 + i) * 12);
         struct sample_params a = {.temperature = 0.3f, .top_k = rng_below(key, 2, 60), .top_p = 0.9f, .min_p = 0.02f},
                              b = a;
-        struct sample_law x, y;
+        struct sample_distribution x, y;
         b.chain = "kypmt";
-        assert_true(sample_law(&a, many, n, &scratch, &x));
+        assert_true(sample_distribution(&a, many, n, &scratch, &x));
         memcpy(usual_w, x.w, x.n * sizeof *x.w), memcpy(usual_ids, x.ids, x.n * sizeof *x.ids);
-        assert_true(sample_law(&b, many, n, &scratch, &y));
+        assert_true(sample_distribution(&b, many, n, &scratch, &y));
         if (x.n != y.n || x.mass != y.mass || x.max != y.max || x.total != y.total)
             fail_msg("n %u: %u kept, mass %.17g; named %u, %.17g", n, x.n, x.mass, y.n, y.mass);
         assert_memory_equal(usual_ids, y.ids, x.n * sizeof *x.ids);

@@ -13,22 +13,6 @@
 
 enum { HUB_PATH = 4096 };
 
-/* For the flag tables of commands that open a model; field: the const char * that --model writes.  A name of the hub is
- * there as "hf:user/model:QUANT", which --model and every other name of a model file take as well. */
-#define HUB_FLAGS(type, field)                                                                                         \
-    {"hf-repo",                                                                                                        \
-     "hf",                                                                                                             \
-     FLAG_HUB,                                                                                                         \
-     offsetof(type, field),                                                                                            \
-     NULL,                                                                                                             \
-     0,                                                                                                                \
-     0,                                                                                                                \
-     "USER/MODEL[:QUANT]",                                                                                             \
-     "the model, from the Hugging Face cache of this computer or downloaded into it (Q4_K_M, else the first file)"},   \
-    {                                                                                                                  \
-        "offline", NULL, FLAG_ENV, 0, NULL, 0, 0, "HF_HUB_OFFLINE", "download nothing (as HF_HUB_OFFLINE=1)"           \
-    }
-
 /* The file of "user/model" or "user/model:QUANT".  Cache folders, first hit wins: $LLAMA_CACHE, $HF_HUB_CACHE,
  * $HUGGINGFACE_HUB_CACHE, $HF_HOME/hub, $XDG_CACHE_HOME/huggingface/hub, $HOME/.cache/huggingface/hub.  The snapshot
  * of refs/main is looked at first.  QUANT is a part of the name between '-', '.' or '_' on the left and '-' or '.' on

@@ -1,7 +1,7 @@
 /* stream.c: see stream.h.
  * Not an automaton: stop strings are a few bytes, and so is what is held.
- * Next: cli/cmd_run.c. */
-#include "solve/stream.h"
+ * Next: model/write.c. */
+#include "base/stream.h"
 
 #include <string.h>
 
@@ -53,8 +53,7 @@ static enum status hold(struct stream *s, const char *piece, size_t size, struct
 }
 
 static void write_out(struct stream *s, size_t n) {
-    if (s->to) fwrite(s->held, 1, n, s->to);
-    else if (n) s->write(s->user, s->held, n);
+    if (s->write && n) s->write(s->arg, s->held, n);
 }
 
 enum status stream_put(struct stream *s, const char *piece, size_t size, bool *stopped, struct error *e) {
@@ -73,12 +72,11 @@ enum status stream_put(struct stream *s, const char *piece, size_t size, bool *s
         memmove(s->held, s->held + end, s->n_held - end);
         s->n_held -= end;
     }
-    if (s->to) fflush(s->to);
     return OK;
 }
 
 void stream_end(struct stream *s) {
-    if (s->n_held) write_out(s, s->n_held);
+    write_out(s, whole_characters(s->held, s->n_held));
     mem_free(s->held);
     s->held = NULL;
     s->n_held = s->cap = 0;
