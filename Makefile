@@ -165,12 +165,12 @@ $(LIB): $(OBJ)
 	@rm -f $@
 	ar rcs $@ $^
 $(B)/ponder: $(CLIOBJ) $(LIB)
-	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+	$(CC) $(CFLAGS) $^ -o $@ -ledit $(LDLIBS)
 $(B)/tests/test_%: $(B)/tests/test_%.c.o $(LIB)
 	$(CC) $(CFLAGS) $(filter %.o,$^) $(LIB) -o $@ -lcmocka $(LDLIBS)
 $(B)/bench/ladder.c.o: private CFLAGS += -ffp-contract=fast
 $(B)/bench/ladder: $(B)/bench/ladder.c.o $(filter-out $(B)/cli/main.c.o,$(CLIOBJ)) $(LIB)
-	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+	$(CC) $(CFLAGS) $^ -o $@ -ledit $(LDLIBS)
 $(B)/tests/ops_selftest: $(B)/tests/ops_selftest.c.o $(filter $(B)/ops/%,$(OBJ)) $(B)/base/rng.c.o
 	$(CC) $(CFLAGS) -static $^ -o $@ -lm
 $(B)/tests/fuzz_%: $(B)/tests/fuzz_%.c.o $(LIB)

@@ -1,6 +1,7 @@
 /* cmd_chat.c: a conversation with a model: lines in, answers out.
  * Not the tokens of a conversation: tokenizer/template/chat.h.
  * Next: solve/talk.h, which keeps the conversation in the KV cache. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "cli/cancel.h"
 #include "cli/command.h"
 #include "cli/flags_sampling.h"
+#include "cli/lines.h"
 #include "cli/text_out.h"
 #include "solve/talk.h"
 
@@ -41,10 +43,14 @@ static const struct flag flags[] = {
     {0},
 };
 
+/* ---- answers ---- */
+
 /* The conversation as the terminal shows it. */
 struct shown {
     struct talk *talk;
     bool color, dimmed;
+    bool plain; /* no editing of lines */
+    bool over, failed;
     uint64_t n_tokens; /* of all answers */
 };
 
@@ -56,96 +62,155 @@ static bool show(void *arg, const char *text, size_t size, bool thinking) {
     return !fflush(stdout) && !ferror(stdout);
 }
 
+static void remark(const struct shown *s, const struct talk_turn *turn) {
+    uint32_t ctx = talk_session(s->talk)->ctx;
+    if (terminal_of(STDERR_FILENO).live)
+        fprintf(stderr, "(%u tokens, %.0f/s; read in %.1f s; context %u of %u)\n", turn->n_tokens,
+                turn->answer_s > 0 ? turn->n_tokens / turn->answer_s : 0, turn->read_s, turn->n_context, ctx);
+    if (turn->n_context + 1 >= ctx) fputs("ponder chat: the context is full: /reset, or a larger --ctx-size\n", stderr);
+    else if (turn->end == TEXT_MAX_TOKENS)
+        fprintf(stderr, "ponder chat: the answer was cut after %u tokens: -n allows no more\n", turn->n_tokens);
+}
+
+/* message NULL: the last answer again. */
 static enum status answer(struct shown *s, const char *message, struct error *e) {
     struct talk_turn turn = {.cancel = cancel_install(), .write = show, .arg = s};
-    enum status st = talk_answer(s->talk, message, &turn, e);
-    uint32_t ctx = talk_session(s->talk)->ctx;
+    enum status st = message ? talk_answer(s->talk, message, &turn, e) : talk_again(s->talk, &turn, e);
     cancel_clear();
     if (s->dimmed) fputs("\033[0m", stdout), s->dimmed = false;
     if (st) return st;
     putchar('\n');
     fflush(stdout);
     s->n_tokens += turn.n_tokens;
-    if (terminal_of(STDERR_FILENO).live)
-        fprintf(stderr, "(%u tokens, %.0f/s; read in %.1f s; context %u of %u)\n", turn.n_tokens,
-                turn.answer_s > 0 ? turn.n_tokens / turn.answer_s : 0, turn.read_s, turn.n_context, ctx);
-    if (turn.n_context + 1 >= ctx) fputs("ponder chat: the context is full: /reset, or a larger --ctx-size\n", stderr);
+    remark(s, &turn);
     return OK;
 }
 
-static void help(void) {
-    fputs("/help         this text\n"
-          "/reset        forget the conversation, keep the system message\n"
-          "/system TEXT  another system message, and a new conversation\n"
-          "/save FILE    the conversation as JSON\n"
-          "Ctrl-C stops an answer; Ctrl-D ends.  A \\ at the end of a line continues it.\n",
+/* ---- commands ---- */
+
+static enum status do_reset(struct shown *s, const char *rest, struct error *e) {
+    (void)rest;
+    return talk_reset(s->talk, NULL, e);
+}
+static enum status do_system(struct shown *s, const char *rest, struct error *e) {
+    return talk_reset(s->talk, rest, e);
+}
+static enum status do_again(struct shown *s, const char *rest, struct error *e) {
+    (void)rest;
+    return answer(s, NULL, e);
+}
+static enum status do_exit(struct shown *s, const char *rest, struct error *e) {
+    (void)rest, (void)e;
+    s->over = true;
+    return OK;
+}
+
+/* "~/name" is in the home folder. */
+static enum status with_path(struct shown *s, const char *rest,
+                             enum status (*use)(struct talk *, const char *, struct error *), struct error *e) {
+    char path[4096];
+    const char *home = rest[0] == '~' && (rest[1] == '/' || !rest[1]) ? getenv("HOME") : NULL;
+    int n = snprintf(path, sizeof path, "%s%s", home ? home : "", rest + (home != NULL));
+    if (n < 0 || (size_t)n >= sizeof path) return error_set(e, ERR_INPUT, "\"%.60s...\": the path is too long", rest);
+    return use(s->talk, path, e);
+}
+static enum status save(struct talk *t, const char *path, struct error *e) { return talk_save(t, path, e); }
+static enum status do_save(struct shown *s, const char *rest, struct error *e) { return with_path(s, rest, save, e); }
+static enum status do_load(struct shown *s, const char *rest, struct error *e) {
+    return with_path(s, rest, talk_load, e);
+}
+static enum status do_help(struct shown *s, const char *rest, struct error *e);
+
+/* clang-format off */
+static const struct command {
+    const char *name, *argument, *help; /* an argument in capitals is needed, one in brackets may be left out; no help: not listed */
+    enum status (*run)(struct shown *s, const char *rest, struct error *e);
+} commands[] = {
+    {"/help",   "",       "this text", do_help},
+    {"/reset",  "",       "forget the conversation, keep the system message", do_reset},
+    {"/system", "[TEXT]", "another system message, or none, and a new conversation", do_system},
+    {"/regen",  "",       "the last answer again, with other random numbers", do_again},
+    {"/save",   "FILE",   "the conversation as JSON", do_save},
+    {"/load",   "FILE",   "go on with a conversation that was saved", do_load},
+    {"/exit",   "",       "the end (as Ctrl-D)", do_exit},
+    {"/bye",    "",       NULL, do_exit},
+    {"/quit",   "",       NULL, do_exit},
+};
+/* clang-format on */
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static enum status do_help(struct shown *s, const char *rest, struct error *e) {
+    (void)s, (void)rest, (void)e;
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (commands[i].help) fprintf(stderr, "%-8s%-8s%s\n", commands[i].name, commands[i].argument, commands[i].help);
+    fputs("Ctrl-C stops an answer; Ctrl-D ends.  A \\ at the end of a line continues it.  A blank before a \"/\" makes "
+          "it text.\n",
           stderr);
+    return OK;
 }
 
-/* What follows the command's word, or NULL when the line is another one. */
-static const char *after(const char *line, const char *word) {
-    size_t n = strlen(word);
-    if (strncmp(line, word, n) || (line[n] && line[n] != ' ')) return NULL;
-    return line + n + (line[n] == ' ');
-}
+/* A command is one word with one slash: "/usr/bin is a folder?" is a message. */
+static bool is_command(const char *line) { return line[0] == '/' && !memchr(line + 1, '/', strcspn(line + 1, " ")); }
 
-/* A line that begins with "/": false when it is to be answered after all. */
-static bool command(struct shown *shown, const char *line) {
-    struct talk *t = shown->talk;
-    struct error e;
-    const char *rest;
-    enum status s = OK;
-    if (line[0] != '/') return false;
-    if (after(line, "/help")) help();
-    else if (after(line, "/reset")) s = talk_reset(t, NULL, &e);
-    else if ((rest = after(line, "/system"))) s = talk_reset(t, rest, &e);
-    else if ((rest = after(line, "/save")) && !*rest) fputs("ponder chat: /save FILE: the name is missing\n", stderr);
-    else if (rest) s = talk_save(t, rest, &e);
-    else fprintf(stderr, "ponder chat: \"%.60s\" is no command; they are in /help\n", line);
-    if (s) fprintf(stderr, "ponder chat: %s\n", e.text);
-    return true;
-}
-
-/* The next message, for free(); NULL at the end of the input. */
-static char *read_message(bool live) {
-    char *line = NULL, *all = NULL;
-    size_t cap = 0, n_all = 0;
-    ssize_t n;
-    if (live) fputs("> ", stderr);
-    while ((n = getline(&line, &cap, stdin)) >= 0) {
-        if (n && line[n - 1] == '\n') line[--n] = 0;
-        bool goes_on = n && line[n - 1] == '\\';
-        if (goes_on) line[n - 1] = '\n';
-        char *more = realloc(all, n_all + (size_t)n + 1);
-        if (!more) break;
-        all = more;
-        memcpy(all + n_all, line, (size_t)n + 1);
-        n_all += (size_t)n;
-        if (!goes_on) break;
+static enum status run_command(struct shown *s, const char *line, struct error *e) {
+    size_t n = strcspn(line, " ");
+    const char *rest = line + n + strspn(line + n, " ");
+    const struct command *c = commands;
+    while (c < commands + N_COMMANDS && (strlen(c->name) != n || strncmp(c->name, line, n))) c++;
+    if (c == commands + N_COMMANDS) {
+        fprintf(stderr,
+                "ponder chat: \"%.60s\" is no command; they are in /help, and a blank in front makes it a message\n",
+                line);
+        return OK;
     }
-    free(line);
-    return all;
+    if (isupper((unsigned char)c->argument[0]) && !*rest) {
+        fprintf(stderr, "ponder chat: %s %s: the name is missing\n", c->name, c->argument);
+        return OK;
+    }
+    return c->run(s, rest, e);
 }
 
-/* false (and e): the conversation cannot go on. */
-static enum status converse(struct shown *t, const struct options *o, struct error *e) {
-    bool live = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    enum status s = o->prompt ? answer(t, o->prompt, e) : OK;
-    if (live && !o->single) fputs("/help lists the commands\n", stderr);
-    for (bool done = o->prompt && o->single; !done && !s && !ferror(stdout);) {
-        char *message = read_message(live);
-        if (!message) break;
-        if (*message && !command(t, message)) {
-            s = answer(t, message, e);
-            done = o->single;
-        }
+/* ---- the conversation ---- */
+
+/* What cannot be done is said, and a message that cannot be answered is forgotten; the conversation goes on. */
+static enum status go_on(struct shown *s, enum status st, const struct error *e) {
+    if (!st || st == ERR_MEMORY) return st;
+    fprintf(stderr, "ponder chat: %s\n", e->text);
+    s->failed = true;
+    return OK;
+}
+
+static enum status take_line(struct shown *s, const char *line, struct error *e) {
+    return go_on(s, is_command(line) ? run_command(s, line, e) : answer(s, line, e), e);
+}
+
+static enum status read_lines(struct shown *s, bool live, bool single, struct error *e) {
+    bool edit = live && terminal_of(STDERR_FILENO).live && !s->plain;
+    struct lines *lines = lines_open(edit, live ? "> " : "");
+    enum status st = lines ? OK : error_set(e, ERR_MEMORY, "no memory for a line");
+    enum line_end last = LINE_READ;
+    while (!st && !s->over && !ferror(stdout)) {
+        char *message;
+        enum line_end end = lines_read(lines, &message);
+        if (end == LINE_OVER || (end == LINE_INTERRUPT && (last == LINE_INTERRUPT || !live))) break;
+        if (end == LINE_INTERRUPT) fputs("(Ctrl-C once more, or Ctrl-D, ends the conversation)\n", stderr);
+        last = end;
+        if (end != LINE_READ) continue;
+        bool is_message = *message && !is_command(message);
+        if (*message) st = take_line(s, message, e);
         free(message);
-        if ((s == ERR_FULL || s == ERR_INPUT) && live) { /* the message is taken back: something can be done about it */
-            fprintf(stderr, "ponder chat: %s\n", e->text);
-            s = OK;
-        }
+        if (is_message && single) break;
     }
-    return s;
+    lines_close(&lines);
+    return st;
+}
+
+static enum status converse(struct shown *s, const struct options *o, struct error *e) {
+    bool live = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    enum status st = o->prompt ? go_on(s, answer(s, o->prompt, e), e) : OK;
+    if (st || (o->prompt && o->single)) return st;
+    if (live && !o->single) fputs("/help lists the commands\n", stderr);
+    return read_lines(s, live, o->single, e);
 }
 
 int cmd_chat(int argc, char **argv) {
@@ -173,5 +238,6 @@ int cmd_chat(int argc, char **argv) {
         text_out_guesses(talk_guesses(shown.talk), shown.n_tokens);
     }
     talk_close(&shown.talk);
-    return s ? args_failed(&a, e.text) : EXIT_GOOD;
+    if (s) return args_failed(&a, e.text);
+    return shown.failed ? EXIT_FAILED : EXIT_GOOD;
 }

@@ -120,7 +120,7 @@ static void test_history(void **state) {
                        "{\"role\":\"assistant\",\"content\":\"QQQ\"}]");
     assert_non_null(strstr(c.err, "\"/nope\" is no command"));
     assert_non_null(strstr(c.err, "/save FILE: the name is missing"));
-    assert_non_null(strstr(c.err, "/system TEXT"));
+    assert_non_null(strstr(c.err, "/system [TEXT]"));
 }
 
 static void test_sampling_flags(void **state) {
