@@ -83,11 +83,13 @@ static enum line_end edit_line(struct lines *l, const char **text, size_t *size)
     int n = 0;
     HistEvent event;
     el_resize(l->edit);
+    el_set(l->edit, EL_PREP_TERM, 1); /* before the prompt invites to type */
     *text = el_gets(l->edit, &n);
     if (interrupted) {
         const LineInfo *typed = el_line(l->edit);
         bool empty = typed->lastchar == typed->buffer;
         el_reset(l->edit);
+        el_set(l->edit, EL_PREP_TERM, 0);
         fputc('\n', stderr);
         return empty ? LINE_INTERRUPT : LINE_CLEARED;
     }
