@@ -4,6 +4,7 @@
 #ifndef PONDER_RUN_SEARCH_H
 #define PONDER_RUN_SEARCH_H
 
+#include "cli/args.h"
 #include "solve/sampling.h"
 #include "solve/solver.h"
 
