@@ -50,8 +50,8 @@ static enum status put_one(struct eval_model *m, struct put *p, struct error *e)
 
 static float logprob_of(struct eval_model *m, const float *logits, int32_t id) {
     const struct sample_params plain = {.temperature = 1, .top_p = 1};
-    struct sample_law law;
-    if (!sample_law(&plain, logits, m->n_vocab, &m->sample, &law)) return -INFINITY;
+    struct sample_distribution law;
+    if (!sample_distribution(&plain, logits, m->n_vocab, &m->sample, &law)) return -INFINITY;
     return (float)((double)logits[id] - law.max - log(law.total));
 }
 
@@ -123,10 +123,10 @@ static uint32_t largest(const float *logits, uint32_t n, uint32_t k, int32_t *id
 
 static void fill_proposal(struct eval_model *m, struct proposal *p, const float *logits) {
     const struct sample_params plain = {.temperature = 1, .top_p = 1};
-    struct sample_law law;
+    struct sample_distribution law;
     double mean = 0;
     p->n = 0, p->entropy = 0;
-    if (!sample_law(&plain, logits, m->n_vocab, &m->sample, &law)) return;
+    if (!sample_distribution(&plain, logits, m->n_vocab, &m->sample, &law)) return;
     double log_total = log(law.total);
     for (uint32_t i = 0; i < m->n_vocab; i++)
         if (law.w[i] > 0) mean += (double)law.w[i] * ((double)logits[i] - law.max);
