@@ -136,13 +136,13 @@ static void close_written(struct written *w) {
 
 /* Until the end token, a stop string, -n, the context, Ctrl-C or a reader that went away. */
 static enum status run(struct written *w, struct error *e) {
-    struct write_limits limits = {.cancel = cancel_install()};
     struct text *t = &w->text;
     enum status s = OK;
     uint64_t start = clock_ns();
+    engine_set_limits(w->session.policy.client, 0, cancel_install());
     if (!w->o->hide_prompt) fwrite(w->prompt, 1, w->n_prompt, stdout);
     fflush(stdout);
-    if (w->o->sampling.n) s = write_some(w->writer, &t, 1, &limits, e);
+    if (w->o->sampling.n) s = write_some(w->writer, &t, 1, NULL, NULL, e);
     if (!s && t->end == TEXT_DEAD)
         s = error_set(e, ERR_INPUT, "no usable distribution (NaN, or every token forbidden) for token %llu",
                       (unsigned long long)t->counter + 1);

@@ -77,14 +77,11 @@ static enum status need_room(int32_t **ids, size_t *cap, size_t n, struct error 
     return OK;
 }
 
-/* Tokens [from, length) of a text into `to`: its own, then those of its parts, newest first. */
+/* Tokens [from, length) of a text into `to`. */
 static void copy_tokens(const struct text *t, uint32_t from, int32_t *to) {
-    uint32_t n_before = text_n_before(t), skip = from > n_before ? from - n_before : 0;
+    uint32_t n_before = t->before.len, skip = from > n_before ? from - n_before : 0;
+    if (from < n_before) trail_read(t->pool, t->before, from, to);
     memcpy(to + n_before + skip - from, t->ids + skip, (t->n_ids - skip) * sizeof *to);
-    for (const struct text_part *p = t->before; p && p->n_before + p->n > from; p = p->before) {
-        skip = from > p->n_before ? from - p->n_before : 0;
-        memcpy(to + p->n_before + skip - from, p->ids + skip, (p->n - skip) * sizeof *to);
-    }
 }
 
 static bool has_penalties(const struct sample_penalties *p) {
@@ -196,7 +193,7 @@ static enum status place_tokens(struct writer *w, size_t n, struct error *e) {
         for (size_t i = 0; i < n; i++) {
             struct turn *turn = &w->turns[i];
             const struct text *t = turn->text;
-            uint32_t n_before = text_n_before(t), length = text_length(t);
+            uint32_t n_before = t->before.len, length = text_length(t);
             turn->first = t->speculator ? 0 : t->n_read; /* guesses look at the whole text */
             if (turn->first >= n_before) {
                 turn->ids = t->ids + (turn->first - n_before);
@@ -310,27 +307,23 @@ enum status write_pass(struct writer *w, struct text *const *texts, size_t n, ui
 
 /* ---- whole texts ---- */
 
-static bool reached(const struct write_limits *l) {
-    return l && ((l->cancel && *l->cancel) || (l->deadline_ns && clock_ns() >= l->deadline_ns));
-}
-
 static enum status end_all(struct text *const *texts, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (!texts[i]->end) texts[i]->end = TEXT_CANCELLED;
     return OK;
 }
 
-enum status write_some(struct writer *w, struct text *const *texts, size_t n, const struct write_limits *limits,
-                       struct error *e) {
+enum status write_some(struct writer *w, struct text *const *texts, size_t n, const struct write_limit *limit,
+                       uint64_t *pages_copied, struct error *e) {
     size_t n_live = 0, next = 0;
     for (size_t i = 0; i < n; i++) text_begin(texts[i]);
     for (;;) {
         for (; next < n && n_live < w->max_texts; next++)
             if (!texts[next]->end) w->joined[n_live++] = texts[next];
         if (!n_live) return OK;
-        if (reached(limits)) return end_all(texts, n);
-        enum status s = write_pass(w, w->joined, n_live, limits ? limits->pages_copied : NULL, e);
-        if (s == ERR_CANCELLED) return end_all(texts, n); /* the client's own limits, in the middle of a call */
+        if ((limit && limit->reached(limit->arg)) || engine_given_up(w->client, e)) return end_all(texts, n);
+        enum status s = write_pass(w, w->joined, n_live, pages_copied, e);
+        if (s == ERR_CANCELLED) return end_all(texts, n);
         if (s) return s;
         size_t still = 0;
         for (size_t i = 0; i < n_live; i++)

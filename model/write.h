@@ -2,7 +2,7 @@
  * Not a search and not a conversation: both own their texts and say here how they go on.
  * Next: write.c; sample.h for the draw, speculate.h for guesses.
  *
- *   before   [ tokens of others, shared ... ]                      a chain of parts, newest first
+ *   before   [ tokens shared with others ...]                      a trail
  *   ids                                      [ own ........ t ]    t: the newest token, not read yet
  *   KV       [..............................................]
  *   pass     reads what is unread (t, or a prompt, or t and guesses), draws, asks the text's rules whether it ends
@@ -13,6 +13,7 @@
 #define PONDER_WRITE_H
 
 #include "base/stream.h"
+#include "base/trail.h"
 #include "model/engine.h"
 #include "model/sample.h"
 #include "model/speculate.h"
@@ -57,20 +58,14 @@ enum text_end {
     TEXT_CANCELLED, /* a cancel or a deadline came first */
 };
 
-/* Tokens of a text that it shares with others: those of `before`, then ids.  Constant. */
-struct text_part {
-    const struct text_part *before;
-    const int32_t *ids; /* [n] */
-    uint32_t n, n_before;
-};
-
 /* One text.  All is the caller's between calls. */
 struct text {
     const struct text_rules *rules;
     void *arg; /* for the functions of the rules */
     uint32_t seq;
-    const struct text_part *before; /* NULL: none */
-    int32_t *ids;                   /* [n_ids of cap_ids] what follows; the end is overwritten by guesses */
+    const struct trail_pool *pool; /* NULL: nothing comes before */
+    struct trail before;           /* what comes before, borrowed */
+    int32_t *ids;                  /* [n_ids of cap_ids] what follows; the end is overwritten by guesses */
     uint32_t n_ids, cap_ids;
     uint32_t n_read;       /* tokens in the KV cache, counted from the beginning of the text: engine_len(seq) */
     uint64_t key, counter; /* the next draw is number `counter` of the stream `key` */
@@ -94,27 +89,25 @@ enum status writer_new(struct client *c, uint32_t max_texts, uint32_t max_guesse
                        struct error *e);
 void writer_free(struct writer **w);
 
-/* What ends all texts of a call, looked at before each pass; the client's own limits do so, too. */
-struct write_limits {
-    const volatile int *cancel; /* non-zero: TEXT_CANCELLED; NULL: never */
-    uint64_t deadline_ns;       /* of clock_ns; 0: none */
-    uint64_t *pages_copied;     /* grows by the copies on write; may be NULL */
+/* A limit of all texts of a call, asked before each pass: true ends them, TEXT_CANCELLED.  The client's own deadline and flag do so,
+ * too, also in the middle of a pass (engine_set_limits). */
+struct write_limit {
+    bool (*reached)(void *arg);
+    void *arg;
 };
 
 /* Writes n texts until each has come to its end, at most max_texts at once: when one ends the next one joins.  A long
- * prompt is read in pieces while other texts go on.  An error is one of the engine (ERR_FULL: no KV pages) or of memory; every
- * text is then as its last complete pass left it, the texts that had not ended with TEXT_GOES_ON. */
-enum status write_some(struct writer *w, struct text *const *texts, size_t n, const struct write_limits *limits,
-                       struct error *e);
+ * prompt is read in pieces while other texts go on.  *pages_copied (may be NULL) grows by the copies on write.  An error is one of the
+ * engine (ERR_FULL: no KV pages) or of memory; every text is then as its last complete pass left it, and those that had
+ * not ended say TEXT_GOES_ON. */
+enum status write_some(struct writer *w, struct text *const *texts, size_t n, const struct write_limit *limit,
+                       uint64_t *pages_copied, struct error *e);
 
 /* The same by hand, for texts that come and go: text_begin, then passes while its end is TEXT_GOES_ON.  n <= max_texts. */
 void text_begin(struct text *t);
 enum status write_pass(struct writer *w, struct text *const *texts, size_t n, uint64_t *pages_copied, struct error *e);
 
-static inline uint32_t text_n_before(const struct text *t) {
-    return t->before ? t->before->n_before + t->before->n : 0;
-}
-static inline uint32_t text_length(const struct text *t) { return text_n_before(t) + t->n_ids; }
+static inline uint32_t text_length(const struct text *t) { return t->before.len + t->n_ids; }
 
 /* Appends tokens that nobody drew; they go through the stream, not through the constraint.  There must be room. */
 enum status text_put(struct text *t, const int32_t *ids, uint32_t n, struct error *e);

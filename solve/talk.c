@@ -219,11 +219,11 @@ static void forget_end(struct talk *t) {
 
 static enum status write_answer(struct talk *t, struct error *e) {
     struct text *x = &t->text, *texts[] = {x};
-    struct write_limits limits = {.cancel = t->turn->cancel};
+    engine_set_limits(t->session.policy.client, 0, t->turn->cancel);
     text_begin(x);
     enum status s = OK;
     if (t->o->sampling.n == 0) x->end = TEXT_MAX_TOKENS;
-    else if (!think_on(t)) s = write_some(t->writer, texts, 1, &limits, e);
+    else if (!think_on(t)) s = write_some(t->writer, texts, 1, NULL, NULL, e);
     stream_end(&t->stops);
     chat_stream_end(&t->stream);
     if (!s && t->status) s = error_set(e, t->status, "no memory for the answer");

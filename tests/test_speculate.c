@@ -226,7 +226,7 @@ static void drawn_texts_follow_the_distribution(void **state) {
                 text_of(&target, &rules, r.set->sampling.temperature, rng_fold(99, key), ids, N_PROMPT + N_DRAWN);
             struct text *texts = &t;
             GOOD(speculate_new(&p, &t.speculator, &e));
-            GOOD(write_some(w, &texts, 1, NULL, &e));
+            GOOD(write_some(w, &texts, 1, NULL, NULL, &e));
             seen[(ids[N_PROMPT] * V + ids[N_PROMPT + 1]) * V + ids[N_PROMPT + 2]]++;
             drafted += speculate_stats(t.speculator).drafted, accepted += speculate_stats(t.speculator).accepted;
             speculate_free(&t.speculator);
@@ -282,7 +282,7 @@ static void broken_rows_are_reported_in_turn(void **state) {
         tiny_tokens(1, c.n_vocab, ids, N_PROMPT);
         GOOD(speculate_new(&p, &t.speculator, &e));
         GOOD(writer_new(target.client, 1, 5, &w, &e));
-        GOOD(write_some(w, &texts, 1, NULL, &e));
+        GOOD(write_some(w, &texts, 1, NULL, NULL, &e));
         assert_int_equal(t.end, TEXT_DEAD);
         assert_int_equal(t.n_ids, N_PROMPT + 13);
         assert_int_equal(t.counter, 13);

@@ -13,6 +13,7 @@ static struct world {
     struct model *model;
     struct tok *tok;
     struct bench bench;
+    struct trail_pool *pool;
     float logits[VOCAB], p[VOCAB];
     int32_t ids[VOCAB];
 } w;
@@ -34,13 +35,14 @@ static int open_world(void **state) {
     GOOD(gguf_open(tiny_path("vocab.gguf"), &g, &e));
     GOOD(tok_open(g, &w.tok, &e));
     gguf_close(&g);
-    w.bench = bench_open(w.model, 2,
+    w.bench = bench_open(w.model, 1,
                          (struct engine_params){.n_pages = 300, .n_seqs = 24, .max_tokens = 1400, .max_rows = 64});
+    GOOD(trail_pool_new(&w.pool, &e));
     return 0;
 }
 
 static int close_world(void **state) {
-    bench_close(&w.bench), model_close(&w.model), tok_close(&w.tok);
+    trail_pool_free(&w.pool), bench_close(&w.bench), model_close(&w.model), tok_close(&w.tok);
     return tiny_cleanup(state);
 }
 
@@ -49,6 +51,7 @@ static void nothing_left(void) {
     struct error e;
     if (!engine_check(w.bench.engine, &e)) fail_msg("%s", e.text);
     assert_int_equal(engine_kv_stats(w.bench.engine).pages_used, 0);
+    assert_int_equal(trail_blocks_used(w.pool), 0);
 }
 
 /* ---- the naive loop ---- */
@@ -95,7 +98,6 @@ static uint32_t naive(const struct text_rules *r, float temperature, uint64_t ke
 struct written {
     struct text text;
     struct text_rules rules;
-    struct text_part parts[2];
     int32_t ids[CTX], want[CTX];
     uint32_t n_prompt, n_want;
 };
@@ -108,15 +110,15 @@ static void make_text(struct written *x, int i, bool in_parts) {
     *x = (struct written){.n_prompt = lengths[i], .rules = rules_at(i % N_RULES)};
     tiny_tokens(i % 3, VOCAB - 2, x->want, x->n_prompt);
     for (uint32_t k = 0; k < x->n_prompt; k++) x->want[k] += 2; /* no control token */
-    uint32_t a = in_parts ? x->n_prompt / 3 : 0, b = in_parts ? x->n_prompt - x->n_prompt / 4 : 0;
+    uint32_t b = in_parts ? x->n_prompt - x->n_prompt / 4 : 0;  /* tokens in the trail */
+    struct error e;
     memcpy(x->ids, x->want + b, (x->n_prompt - b) * sizeof *x->ids);
-    static int32_t shared[N_WRITTEN][CTX];
-    memcpy(shared[i], x->want, sizeof shared[i]);
-    x->parts[0] = (struct text_part){NULL, shared[i], a, 0};
-    x->parts[1] = (struct text_part){&x->parts[0], shared[i] + a, b - a, a};
+    struct trail before = {0};
+    if (b) GOOD(trail_append(w.pool, &before, x->want, b, &e));
     x->text = (struct text){.rules = &x->rules,
                             .seq = engine_seq_new(w.bench.client),
-                            .before = in_parts ? &x->parts[1] : NULL,
+                            .pool = w.pool,
+                            .before = before,
                             .ids = x->ids,
                             .n_ids = x->n_prompt - b,
                             .cap_ids = CTX - b - 8 * (uint32_t)(i % 2),
@@ -127,7 +129,7 @@ static void make_text(struct written *x, int i, bool in_parts) {
 
 static void same_text(const struct written *x, int i, const char *what) {
     const struct text *t = &x->text;
-    uint32_t b = text_n_before(t);
+    uint32_t b = t->before.len;
     bool ended = tok_is_end(w.tok, x->want[x->n_want - 1]);
     if (text_length(t) != x->n_want)
         fail_msg("%s, text %d: %u tokens, expected %u", what, i, text_length(t), x->n_want);
@@ -138,8 +140,13 @@ static void same_text(const struct written *x, int i, const char *what) {
     assert_int_equal(t->n_drawn, x->n_want - x->n_prompt);
 }
 
+static void drop_text(struct text *t) {
+    engine_drop(w.bench.client, &t->seq);
+    trail_drop(w.pool, &t->before);
+}
+
 static void drop_texts(void) {
-    for (int i = 0; i < N_WRITTEN; i++) engine_drop(w.bench.client, &texts[i].text.seq);
+    for (int i = 0; i < N_WRITTEN; i++) drop_text(&texts[i].text);
     nothing_left();
 }
 
@@ -155,7 +162,7 @@ static void texts_are_those_of_the_naive_loop(void **state) {
                 make_text(&texts[i], i, in_parts);
                 pointers[i] = &texts[i].text;
             }
-            GOOD(write_some(writer, pointers, N_WRITTEN, NULL, &e));
+            GOOD(write_some(writer, pointers, N_WRITTEN, NULL, NULL, &e));
             for (int i = 0; i < N_WRITTEN; i++) same_text(&texts[i], i, in_parts ? "in parts" : "in one");
             writer_free(&writer);
             drop_texts();
@@ -174,7 +181,7 @@ static void guesses_change_nothing(void **state) {
         if (i % 3) GOOD(speculate_new(&p, &texts[i].text.speculator, &e));
         pointers[i] = &texts[i].text;
     }
-    GOOD(write_some(writer, pointers, N_WRITTEN, NULL, &e));
+    GOOD(write_some(writer, pointers, N_WRITTEN, NULL, NULL, &e));
     for (int i = 0; i < N_WRITTEN; i++) {
         same_text(&texts[i], i, "guessed");
         speculate_free(&texts[i].text.speculator);
@@ -194,7 +201,7 @@ static void calls_do_not_matter(void **state) {
         make_text(&texts[i], i, i % 2);
         t->max_tokens = 1;
         for (t->end = TEXT_MAX_TOKENS; t->end == TEXT_MAX_TOKENS; t->max_tokens++) {
-            GOOD(write_some(writer, &t, 1, NULL, &e));
+            GOOD(write_some(writer, &t, 1, NULL, NULL, &e));
             if (t->end == TEXT_MAX_TOKENS) assert_int_equal(t->n_drawn, t->max_tokens);
             if (t->max_tokens != 3) continue;
             engine_drop(w.bench.client, &t->seq);
@@ -212,8 +219,8 @@ static void calls_do_not_matter(void **state) {
 struct seen {
     uint32_t n, until;
     double logprob;
-    volatile int cancel;
     uint32_t cancel_at;
+    bool cancelled;
     bool logits_missing;
     enum text_end last;
 };
@@ -222,10 +229,12 @@ static bool look(void *arg, struct text *t, int32_t id, float logprob) {
     struct seen *s = arg;
     s->n++, s->logprob += logprob;
     s->logits_missing |= !t->logits || !isfinite(t->logits[id]);
-    if (s->n == s->cancel_at) s->cancel = 1;
+    if (s->n == s->cancel_at) s->cancelled = true;
     s->last = t->end;
     return s->n == s->until;
 }
+
+static bool is_cancelled(void *arg) { return ((struct seen *)arg)->cancelled; }
 
 static void callers_end_texts(void **state) {
     (void)state;
@@ -237,26 +246,27 @@ static void callers_end_texts(void **state) {
     GOOD(writer_new(w.bench.client, 1, 0, &writer, &e));
     make_text(x, 2, false);
     x->rules.on_token = look, t->arg = &seen;
-    GOOD(write_some(writer, &t, 1, NULL, &e));
+    GOOD(write_some(writer, &t, 1, NULL, NULL, &e));
     assert_int_equal(t->end, TEXT_ENDED);
     assert_int_equal(t->n_drawn, 5);
     assert_int_equal(seen.n, 5);
     assert_true(seen.logprob < 0 && !seen.logits_missing);
     assert_memory_equal(t->ids, x->want, t->n_ids * sizeof *t->ids);
-    struct write_limits limits = {.cancel = &seen.cancel};
+    struct write_limit limit = {is_cancelled, &seen};
     seen.until = 0, seen.cancel_at = 9;
-    GOOD(write_some(writer, &t, 1, &limits, &e)); /* one pass a token: the next one is not begun */
+    GOOD(write_some(writer, &t, 1, &limit, NULL, &e)); /* one pass a token: the next one is not begun */
     assert_int_equal(t->end, TEXT_CANCELLED);
     assert_int_equal(seen.n, 9);
-    limits = (struct write_limits){.deadline_ns = 1};
-    GOOD(write_some(writer, &t, 1, &limits, &e));
+    engine_set_limits(w.bench.client, 1, NULL); /* a deadline of the client, long ago */
+    GOOD(write_some(writer, &t, 1, NULL, NULL, &e));
+    engine_set_limits(w.bench.client, 0, NULL);
     assert_int_equal(t->end, TEXT_CANCELLED);
     assert_int_equal(t->n_drawn, 0);
-    GOOD(write_some(writer, &t, 1, NULL, &e));
+    GOOD(write_some(writer, &t, 1, NULL, NULL, &e));
     t->n_drawn = t->n_ids - x->n_prompt;
     same_text(x, 0, "after all");
     assert_true(tok_is_end(w.tok, t->ids[t->n_ids - 1]) ? seen.last == TEXT_END_TOKEN : seen.last == TEXT_GOES_ON);
-    engine_drop(w.bench.client, &t->seq);
+    drop_text(t);
     writer_free(&writer);
     nothing_left();
 }
@@ -286,7 +296,7 @@ static void stop_strings_end_texts(void **state) {
         if (guessing) GOOD(speculate_new(&p, &t->speculator, &e));
         *shown = *want = 0;
         t->stream = &stream;
-        GOOD(write_some(writer, &t, 1, NULL, &e));
+        GOOD(write_some(writer, &t, 1, NULL, NULL, &e));
         stream_end(&stream);
         assert_int_equal(t->end, TEXT_STOP_STRING);
         assert_true(t->n_ids <= at + 2);
@@ -296,7 +306,7 @@ static void stop_strings_end_texts(void **state) {
         want[size - 2] = 0;
         assert_string_equal(shown, want);
         speculate_free(&t->speculator);
-        engine_drop(w.bench.client, &t->seq);
+        drop_text(t);
     }
     writer_free(&writer);
     nothing_left();
@@ -330,12 +340,12 @@ static void constraints_hold(void **state) {
         make_text(x, 3, false);
         x->rules.constraint = &turns, t->state = &which;
         if (guessing) GOOD(speculate_new(&p, &t->speculator, &e));
-        GOOD(write_some(writer, &t, 1, NULL, &e));
+        GOOD(write_some(writer, &t, 1, NULL, NULL, &e));
         assert_int_equal(t->end, TEXT_FULL);
         for (uint32_t i = x->n_prompt; i < t->n_ids; i++) assert_int_equal(t->ids[i], 20 + (i - x->n_prompt) % 2);
         if (guessing) assert_true(speculate_stats(t->speculator).accepted > 20);
         speculate_free(&t->speculator);
-        engine_drop(w.bench.client, &t->seq);
+        drop_text(t);
     }
     writer_free(&writer);
     nothing_left();
@@ -366,7 +376,7 @@ static void put_and_cut(void **state) {
         make_text(x, 5, false);
         x->rules.on_token = put_once, t->arg = &seen;
         if (guessing) GOOD(speculate_new(&p, &t->speculator, &e));
-        GOOD(write_some(writer, &t, 1, NULL, &e));
+        GOOD(write_some(writer, &t, 1, NULL, NULL, &e));
         uint32_t at = x->n_prompt + 6;
         assert_memory_equal(t->ids, x->want, at * sizeof *t->ids);
         assert_int_equal(t->ids[at], 11), assert_int_equal(t->ids[at + 2], 13);
@@ -376,11 +386,11 @@ static void put_and_cut(void **state) {
         text_cut(writer, t, at + 3);
         assert_true(engine_len(w.bench.client, t->seq) <= at + 3);
         t->counter = 6;
-        GOOD(write_some(writer, &t, 1, NULL, &e));
+        GOOD(write_some(writer, &t, 1, NULL, NULL, &e));
         assert_int_equal(t->n_ids, n);
         assert_memory_equal(t->ids, want, n * sizeof *want);
         speculate_free(&t->speculator);
-        engine_drop(w.bench.client, &t->seq);
+        drop_text(t);
     }
     writer_free(&writer);
     nothing_left();
@@ -403,7 +413,7 @@ static void long_prompts_are_read_in_pieces(void **state) {
     struct text *both[2] = {&long_one, &x->text};
     struct writer *writer;
     struct error e;
-    volatile int cancel = 0;
+    volatile int cancel = 1;
     GOOD(writer_new(w.bench.client, 2, 0, &writer, &e));
     make_text(x, 5, false);
     tiny_tokens(3, VOCAB, ids, LONG);
@@ -413,11 +423,11 @@ static void long_prompts_are_read_in_pieces(void **state) {
     GOOD(write_pass(writer, both, 2, NULL, &e));
     assert_true(long_one.n_read > 0 && long_one.n_read < LONG && long_one.n_drawn == 0);
     assert_int_equal(x->text.n_drawn, 1);
-    struct write_limits limits = {.cancel = &cancel};
-    cancel = 1;
-    GOOD(write_some(writer, both, 2, &limits, &e)); /* in the middle of the prompt */
+    engine_set_limits(w.bench.client, 0, &cancel);
+    GOOD(write_some(writer, both, 2, NULL, NULL, &e)); /* in the middle of the prompt */
+    engine_set_limits(w.bench.client, 0, NULL);
     assert_int_equal(long_one.end, TEXT_CANCELLED);
-    GOOD(write_some(writer, both, 2, NULL, &e));
+    GOOD(write_some(writer, both, 2, NULL, NULL, &e));
     assert_int_equal(long_one.n_ids, n_want);
     assert_memory_equal(ids, want, n_want * sizeof *ids);
     uint64_t flops = 0;
@@ -425,7 +435,7 @@ static void long_prompts_are_read_in_pieces(void **state) {
     assert_int_equal(long_one.n_flops, flops);
     x->text.n_drawn = x->text.n_ids - x->n_prompt;
     same_text(x, 1, "beside a long prompt");
-    engine_drop(w.bench.client, &long_one.seq), engine_drop(w.bench.client, &x->text.seq);
+    engine_drop(w.bench.client, &long_one.seq), drop_text(&x->text);
     writer_free(&writer);
     nothing_left();
 }
@@ -447,14 +457,14 @@ static void full_memory_loses_nothing(void **state) {
         n = left < 80 ? left : 80;
         run_tokens(&w.bench, hogs[n_hogs++] = engine_seq_new(w.bench.client), ballast, n * KV_PAGE, NULL);
     }
-    assert_int_equal(write_some(writer, &t, 1, NULL, &e), ERR_FULL);
+    assert_int_equal(write_some(writer, &t, 1, NULL, NULL, &e), ERR_FULL);
     assert_int_equal(t->end, TEXT_GOES_ON);
     assert_int_equal(t->n_read, 3 * KV_PAGE);
     while (n_hogs) engine_drop(w.bench.client, &hogs[--n_hogs]);
-    GOOD(write_some(writer, &t, 1, NULL, &e));
+    GOOD(write_some(writer, &t, 1, NULL, NULL, &e));
     t->n_drawn = text_length(t) - x->n_prompt;
     same_text(x, 5, "after full memory");
-    engine_drop(w.bench.client, &t->seq);
+    drop_text(t);
     writer_free(&writer);
     nothing_left();
 }
@@ -476,7 +486,7 @@ static void failing_memory(void **state) {
     struct text *t = &texts[0].text;
     for (size_t n = 1;; n++) { /* each failure leaves a text that goes on */
         mem_fail_at(n, true);
-        enum status s = write_some(writer, &t, 1, NULL, &e);
+        enum status s = write_some(writer, &t, 1, NULL, NULL, &e);
         mem_fail_at(0, false);
         if (!s) break;
         assert_int_equal(s, ERR_MEMORY);
@@ -484,7 +494,7 @@ static void failing_memory(void **state) {
     }
     t->n_drawn = text_length(t) - texts[0].n_prompt;
     same_text(&texts[0], 3, "after failures");
-    engine_drop(w.bench.client, &t->seq);
+    drop_text(t);
     writer_free(&writer);
     nothing_left();
 }
