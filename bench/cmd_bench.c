@@ -15,6 +15,7 @@ static const struct {
     {"prefill", "tokens per second of reading a prompt", bench_prefill},
     {"tree", "tokens per second of many branches on one prompt", bench_tree},
     {"fork", "nanoseconds of forking a branch", bench_fork},
+    {"mix", "one branch decodes while a prompt is read", bench_mix},
     {"replay", "the forks, passes and drops of a search that was traced", bench_replay},
     {"kernels", "matrix products by tensor type, beside memory and OpenBLAS", bench_kernels},
     {"attention", "cycles per query and cell", bench_attention},

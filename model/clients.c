@@ -16,7 +16,8 @@
  *     and its caller does less at once.  So when min_pages is enough for the smallest thing that a client does, it goes
  *     on to its end.
  *   - A call for one sequence above its promise (min_pages was too small) waits for pages of others, but only while
- *     some other client that holds pages is not waiting itself; when all wait, the last one fails with ERR_FULL.
+ *     some other client that holds pages is not waiting itself, nor idle; when all wait, the last one fails with
+ *     ERR_FULL.
  *   - Admission waits for clients to end or to shrink: nobody's surplus grows into what the next one to be admitted
  *     needs, and who has too much of it is asked to give it back (reclaim).  Higher priority first, else in order of
  *     arrival, so that the next one stays the next one.
@@ -34,6 +35,7 @@
 #include "model/engine_internal.h"
 
 enum { LOOK_NS = 20000000 }; /* a waiting call looks at its deadline and its cancel flag so often */
+#define IDLE_NS 10000000000u  /* a client without a call for so long is idle: nobody waits for its pages */
 
 void clients_wait(struct engine *en, pthread_cond_t *cond, uint64_t ns) {
     uint64_t until = clock_ns() + ns;
@@ -78,10 +80,11 @@ static uint32_t pages_owed(const struct client *c) {
     return lacking <= 0 ? 0 : lacking < surplus ? (uint32_t)lacking : surplus;
 }
 
-/* Some other client has pages and goes on by itself. */
+/* Some other client has pages and goes on by itself: in a call, or it was in one not long ago. */
 static bool others_move(const struct client *c) {
+    const uint64_t now = clock_ns();
     for (const struct client *o = c->engine->clients; o; o = o->next)
-        if (o != c && taken(o) && !o->n_waiting) return true;
+        if (o != c && taken(o) && !o->n_waiting && (o->n_calls || now - o->left_ns < IDLE_NS)) return true;
     return false;
 }
 

@@ -127,6 +127,13 @@ uint32_t engine_pages_free(struct engine *en) {
     return n;
 }
 
+uint64_t engine_pass_ns(struct engine *en) {
+    pthread_mutex_lock(&en->lock);
+    uint64_t ns = en->pass_ns;
+    pthread_mutex_unlock(&en->lock);
+    return ns;
+}
+
 bool engine_check(struct engine *en, struct error *e) {
     pthread_mutex_lock(&en->lock);
     bool good = kv_check(en->kv, e);

@@ -80,6 +80,7 @@ void engine_remember(struct client *c, uint32_t seq, const int32_t *tokens, uint
 struct kv_stats engine_kv_stats(struct engine *en);
 uint64_t engine_kv_bytes_peak(struct engine *en); /* largest KV memory in use so far */
 uint32_t engine_pages_free(struct engine *en);
+uint64_t engine_pass_ns(struct engine *en); /* how long the last pass took */
 bool engine_check(struct engine *en, struct error *e); /* kv_check */
 
 /* ---- passes ---- */

@@ -1,5 +1,7 @@
 /* engine_internal.h: the engine, its clients and their calls, for the files that share them: engine.c makes it,
- * clients.c shares out pages, schedule.c shares out passes. Not for callers: engine.h. Next: clients.c. */
+ * clients.c shares out pages, schedule.c shares out passes.
+ * Not for callers: engine.h.
+ * Next: clients.c. */
 #ifndef PONDER_ENGINE_INTERNAL_H
 #define PONDER_ENGINE_INTERNAL_H
 
@@ -17,6 +19,8 @@ struct client {
     /* guarded by the engine's lock */
     struct client *next;  /* in the list of the admitted, or of those who wait for it */
     uint32_t n_promised;  /* pages for rows of calls under way that are not taken yet */
+    uint32_t n_calls;     /* under way */
+    uint64_t left_ns;     /* when the last one was over */
     uint32_t n_waiting;   /* calls that wait for others: for pages, or for a text that another call reads */
     uint32_t n_returning; /* calls that the last passes finished and that may come back for their next token */
 };

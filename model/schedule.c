@@ -238,11 +238,13 @@ enum status engine_run(struct client *c, const struct span *spans, size_t n, uin
     r.decodes = r.next_long == n;
     pthread_mutex_lock(&en->lock);
     client_came_back(c);
+    c->n_calls++;
     if (!(s = clients_make_room(&r, e))) {
         *en->last = &r, en->last = &r.next;
         wait_or_lead(en, &r);
         s = r.status;
     }
+    c->n_calls--, c->left_ns = clock_ns();
     pthread_mutex_unlock(&en->lock);
     if (pages_copied) *pages_copied += r.pages_copied;
     if (r.status == ERR_CANCELLED && !engine_given_up(c, e)) error_set(e, ERR_CANCELLED, "cancelled");
