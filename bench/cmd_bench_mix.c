@@ -1,5 +1,7 @@
 /* cmd_bench_mix.c: ponder bench mix: one branch decodes while a prompt is read: how long does a token take, and how
- * much slower is the prompt? Not who gets the rows of a pass: model/schedule.c. Next: model/schedule.c. */
+ * much slower is the prompt?
+ * Not who gets the rows of a pass: model/schedule.c.
+ * Next: model/schedule.c. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>

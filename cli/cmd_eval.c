@@ -108,7 +108,7 @@ static json_t *summary_json(const struct eval_run *r, const struct summary *sum,
     json_object_set_new(j, "p95_ms", json_real(sum->p95_ms));
     json_object_set_new(j, "why", why);
     json_t *ledger = json_object();
-    report_add_ledger(ledger, c);
+    report_add_ledger(ledger, c, true);
     json_object_update_missing(j, ledger); /* the fields that are not there yet */
     json_object_update_missing(j, (json_t *)header);
     json_decref(ledger);

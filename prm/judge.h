@@ -13,7 +13,7 @@
 
 /* What a judge has used since it was asked last. */
 struct judge_cost {
-    uint64_t tokens, flops, shared_tokens, replayed_tokens, pages_copied;
+    uint64_t tokens, flops, shared_tokens, pages_copied, replayed_tokens, cached_tokens; /* as in struct ledger */
 };
 
 /* What the owner of the chains answers; a judge uses what its row needs. */

@@ -16,6 +16,7 @@ enum { SCORED = 1 << 30 }; /* in an id: outputs are read here */
 struct chain {
     struct trail tokens;
     uint32_t seq, n_read; /* 0: no KV (new, or evicted) */
+    uint32_t n_paid;      /* read once, however often again: their costs are counted and their values known */
     struct prm_chain values;
 };
 
@@ -70,14 +71,14 @@ static enum status read_steps(struct prm_judge *j, const struct judge_chain *whi
     for (uint32_t i = 0; i < n && !s; i++) {
         struct chain *c = &j->chains[which[i].slot];
         int32_t *ids = j->ids + (size_t)i * j->j.p.max_tokens;
-        uint32_t fresh = j->spans[i].n_tokens, known = c->values.n_steps, seen = 0;
+        const uint32_t first = c->n_paid > c->n_read ? c->n_paid - c->n_read : 0, fresh = j->spans[i].n_tokens;
         trail_read(j->pool, c->tokens, c->n_read, ids);
-        j->j.cost.tokens += fresh;
-        j->j.cost.flops += judge_flops(engine_of(en), c->n_read, c->tokens.len, fresh);
-        /* After an eviction the whole chain is read again: values known already are not added twice. */
-        for (uint32_t k = 0; k < fresh; k++)
-            if ((ids[k] & SCORED) && (c->n_read > 0 || ++seen > known))
+        j->j.cost.tokens += fresh - first;
+        j->j.cost.flops += judge_flops(engine_of(en), c->n_read + first, c->tokens.len, fresh - first);
+        for (uint32_t k = first; k < fresh; k++)
+            if (ids[k] & SCORED)
                 prm_chain_add(&c->values, prm_reader_value(j->j.p.reader, j->spans[i].out + (size_t)k * j->n_out));
+        c->n_paid = c->tokens.len;
         c->n_read = c->tokens.len;
     }
     return s;
@@ -108,10 +109,10 @@ static enum status begin_prm(struct judge *judge, uint32_t slot, const char *pro
     if (!(c->seq = engine_seq_new(en))) return error_set(e, ERR_FULL, "all KV sequences are in use");
     struct reading r = {.seq = c->seq, .n = c->tokens.len, .tokens = j->prompt.ids};
     if (r.n && (s = engine_read(en, &r, e))) return s;
-    c->n_read = r.n;
-    j->j.cost.shared_tokens += r.n_cached, j->j.cost.pages_copied += r.pages_copied;
-    j->j.cost.tokens += r.n - r.n_cached;
-    j->j.cost.flops += judge_flops(engine_of(en), r.n_cached, r.n, 0);
+    c->n_read = c->n_paid = r.n;
+    j->j.cost.cached_tokens += r.n_cached, j->j.cost.pages_copied += r.pages_copied;
+    j->j.cost.tokens += r.n;
+    j->j.cost.flops += judge_flops(engine_of(en), 0, r.n, 0);
     return OK;
 }
 
@@ -150,7 +151,7 @@ static bool fork_prm(struct judge *judge, uint32_t from, uint32_t to) {
         return false;
     }
     b->tokens = trail_fork(j->pool, a->tokens);
-    j->j.cost.shared_tokens += b->n_read;
+    j->j.cost.shared_tokens += b->n_paid;
     return true;
 }
 

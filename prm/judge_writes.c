@@ -97,7 +97,8 @@ static enum status begin(struct writing_judge *j, const struct judge_chain *chai
         if (!x->n_prompt) return error_set(e, ERR_INPUT, "the prompt to judge has no tokens");
         if (!(x->seq = engine_seq_new(en))) return error_set(e, ERR_FULL, "all KV sequences are in use");
         x->n_read = engine_prefix(en, x->seq, x->prompt, (uint32_t)x->n_prompt);
-        j->j.cost.shared_tokens += x->n_read;
+        j->j.cost.cached_tokens += x->n_read, j->j.cost.tokens += x->n_read; /* counted as if computed here */
+        j->j.cost.flops += judge_flops(engine_of(en), 0, x->n_read, 0);
     }
     return OK;
 }

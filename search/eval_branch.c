@@ -42,9 +42,10 @@ enum status branch_fork(void *self, branch_id from, branch_id *to, struct error 
     b->live = good;
     if (!good) return error_set(e, ERR_FULL, "all KV sequences are in use");
     m->n_free--;
+    b->busy = false;
     b->tokens = trail_fork(m->pool, a->tokens);
     m->ledger.forks++;
-    m->ledger.shared_tokens += b->kv[POLICY].n_read + b->kv[DRAFT].n_read;
+    m->ledger.shared_tokens += b->kv[POLICY].n_paid + b->kv[DRAFT].n_paid;
     if (m->judge) m->ledger.shared_tokens += m->judge->cost.shared_tokens, m->judge->cost.shared_tokens = 0;
     *to = id;
     return OK;
@@ -88,6 +89,7 @@ void branch_mark(struct eval_model *m, struct branch *b) {
                             b->n_steps,
                             b->n_rated,
                             j && j->row->length ? j->row->length(m->judge, id_of(m, b)) : 0,
+                            {b->kv[POLICY].n_paid, b->kv[DRAFT].n_paid},
                             b->logprob};
 }
 
@@ -97,6 +99,7 @@ void branch_undo(struct eval_model *m, struct branch *b) {
     b->step_at = old->step_at, b->n_steps = old->n_steps, b->n_rated = old->n_rated, b->logprob = old->logprob;
     if (m->judge && m->judge->row->cut) m->judge->row->cut(m->judge, id_of(m, b), old->n_judged);
     for (int w = 0; w < N_WRITERS; w++) {
+        b->kv[w].n_paid = old->n_paid[w];
         if (!b->kv[w].seq || b->kv[w].n_read < old->len) continue;
         engine_truncate(m->writers[w], b->kv[w].seq, old->len - 1);
         b->kv[w].n_read = old->len - 1;
@@ -110,6 +113,7 @@ enum status pass_add(struct eval_model *m, struct branch *b, int writer, uint32_
     struct client *en = m->writers[writer];
     struct held_kv *kv = &b->kv[writer];
     if (!kv->seq && !(kv->seq = engine_seq_new(en))) return error_set(e, ERR_FULL, "all KV sequences are in use");
+    if (kv->n_paid > to - n_out) kv->n_paid = to - n_out;
     if (kv->n_read > to - n_out) {
         kv->n_read = to - n_out;
         engine_truncate(en, kv->seq, kv->n_read);
@@ -125,7 +129,10 @@ enum status pass_run(struct eval_model *m, int writer, struct branch *const *bra
     for (uint32_t i = 0; i < n && !s; i++) {
         struct held_kv *kv = &branches[i]->kv[writer];
         uint32_t to = kv->n_read + m->spans[i].n_tokens;
-        m->ledger.policy_flops += judge_flops(engine_of(en), kv->n_read, to, m->spans[i].n_out);
+        if (to > kv->n_paid) {
+            m->ledger.policy_flops += judge_flops(engine_of(en), kv->n_paid, to, m->spans[i].n_out);
+            kv->n_paid = to;
+        }
         kv->n_read = to;
     }
     return s;
@@ -144,9 +151,9 @@ enum status branch_read_prompt(struct eval_model *m, branch_id id, const int32_t
         if (!(kv->seq = engine_seq_new(m->writers[w]))) return error_set(e, ERR_FULL, "all KV sequences are in use");
         struct reading r = {.seq = kv->seq, .n = n - 1, .tokens = ids};
         if (r.n && (s = engine_read(m->writers[w], &r, e))) return s;
-        kv->n_read = r.n;
-        m->ledger.shared_tokens += r.n_cached, m->ledger.pages_copied += r.pages_copied;
-        m->ledger.policy_flops += judge_flops(engine_of(m->writers[w]), r.n_cached, r.n, 0);
+        kv->n_read = kv->n_paid = r.n;
+        m->ledger.cached_tokens += r.n_cached, m->ledger.pages_copied += r.pages_copied;
+        m->ledger.policy_flops += judge_flops(engine_of(m->writers[w]), 0, r.n, 0);
     }
     return s;
 }

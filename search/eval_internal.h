@@ -15,13 +15,14 @@
 struct held_kv {
     uint32_t seq; /* 0: none (new, or evicted) */
     uint32_t n_read;
+    uint32_t n_paid; /* what n_read would be had nothing been evicted: the ledger counts from here */
 };
 
 enum { POLICY, DRAFT, N_WRITERS };
 
 /* What a call that fails puts back. */
 struct mark {
-    uint32_t len, step_at, n_steps, n_rated, n_judged;
+    uint32_t len, step_at, n_steps, n_rated, n_judged, n_paid[N_WRITERS];
     double logprob;
 };
 

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "search/eval_internal.h"
 
+enum { PRM_PROMPT = 256 }; /* bytes that protocols put around a problem, about */
+
 /* ---- text ---- */
 
 const char *keep_text(struct eval_model *m, const char *text, size_t size) {
@@ -72,7 +74,7 @@ void note_costs(struct eval_model *m) {
     struct judge_cost *c = &m->judge->cost;
     m->ledger.prm_tokens += c->tokens, m->ledger.prm_flops += c->flops;
     m->ledger.shared_tokens += c->shared_tokens, m->ledger.replayed_tokens += c->replayed_tokens;
-    m->ledger.pages_copied += c->pages_copied;
+    m->ledger.pages_copied += c->pages_copied, m->ledger.cached_tokens += c->cached_tokens;
     *c = (struct judge_cost){0};
 }
 
@@ -198,11 +200,6 @@ static enum status alloc_model(struct eval_model *m, struct error *e) {
     return error_set(e, ERR_MEMORY, "no memory for %u branches of %u tokens", p->max_branches, p->max_tokens);
 }
 
-/* What the longest chain takes, a copy of the prompt's last page included; and what is read on a fork of it. */
-static uint32_t pages_of_chain(uint32_t n_tokens, uint32_t n_forked) {
-    return (n_tokens + KV_PAGE - 1) / KV_PAGE + 1 + (n_forked ? (n_forked + KV_PAGE - 1) / KV_PAGE + 1 : 0);
-}
-
 /* An engine wants pages back: the search says whose. */
 static uint32_t give_back(void *arg, uint32_t n_pages) {
     struct eval_model *m = arg;
@@ -210,19 +207,32 @@ static uint32_t give_back(void *arg, uint32_t n_pages) {
     return m->limits.make_room && m->limits.make_room(m->limits.arg);
 }
 
-/* In the order that all threads keep, so that nobody waits in a circle. */
-static enum status open_clients(struct eval_model *m, struct error *e) {
+static uint32_t pages_of(size_t n_tokens) { return (uint32_t)((n_tokens + KV_PAGE - 1) / KV_PAGE); }
+
+/* Pages for the smallest thing that a search does: one chain as long as it can be, beside the prompt that stays; a page
+ * that both began is copied.  The judge may ask on a fork, or write a text of its own. */
+static uint32_t smallest(const struct eval_model *m, size_t n_prompt, size_t n_chain) {
     const struct eval_params *p = &m->p;
-    struct client_params policy = {.min_pages = pages_of_chain(p->max_tokens, p->ptrue ? 1 + (uint32_t)p->ptrue->n : 0),
+    uint32_t n = pages_of(n_prompt < n_chain ? n_prompt : n_chain) + pages_of(n_chain) + 1;
+    if (p->ptrue) n += pages_of(p->ptrue->n + 1) + 1;
+    return p->verifier == VERIFIER_JUDGE ? n + pages_of(n_chain) + 1 : n;
+}
+
+/* In the order that all threads keep, so that nobody waits in a circle. */
+static enum status open_clients(struct eval_model *m, const char *prompt, struct error *e) {
+    const struct eval_params *p = &m->p;
+    const size_t n_prompt = p->prompt_tokens ? p->n_prompt_tokens : strlen(prompt) + 1; /* a token is a byte or more */
+    const size_t n_told = n_prompt + strlen(p->problem ? p->problem : prompt) + PRM_PROMPT;
+    struct client_params policy = {.min_pages = smallest(m, n_prompt, p->max_tokens),
                                    .deadline_ns = p->deadline_ns,
                                    .cancel = p->cancel,
                                    .reclaim = give_back,
                                    .arg = m},
-                         prm = policy, draft = policy;
-    prm.min_pages = pages_of_chain(p->max_prm_tokens, 0), draft.min_pages = pages_of_chain(p->max_tokens, 0);
+                         prm = policy;
+    prm.min_pages = smallest(m, n_told, p->max_prm_tokens);
     enum status s = engine_client_new(p->policy, &policy, &m->writers[POLICY], e);
     if (!s && p->prm) s = engine_client_new(p->prm, &prm, &m->prm, e);
-    if (!s && p->draft) s = engine_client_new(p->draft, &draft, &m->writers[DRAFT], e);
+    if (!s && p->draft) s = engine_client_new(p->draft, &policy, &m->writers[DRAFT], e);
     model_limit(m, NULL);
     return s;
 }
@@ -312,7 +322,7 @@ enum status eval_model_open(const struct eval_params *p, const char *prompt, str
     m->p = with_defaults(p);
     m->n_vocab = engine_n_out(p->policy);
     enum status s = alloc_model(m, e);
-    if (!s) s = open_clients(m, e);
+    if (!s) s = open_clients(m, prompt ? prompt : "", e);
     if (!s) s = open_judge(m, e);
     if (s || (s = read_root(m, prompt, e))) {
         eval_model_close(&m);

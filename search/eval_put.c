@@ -85,6 +85,7 @@ static enum status rate_some(struct eval_model *m, struct put *puts, size_t n, u
 enum status eval_put(void *self, struct put *puts, size_t n, struct error *e) {
     struct eval_model *m = self;
     enum status s = OK;
+    const uint64_t flops = m->ledger.policy_flops;
     for (size_t i = 0; i < n; i++) {
         branch_mark(m, branch_of(m, puts[i].branch));
         branch_set_busy(m, puts[i].branch, true);
@@ -97,6 +98,7 @@ enum status eval_put(void *self, struct put *puts, size_t n, struct error *e) {
         branch_set_busy(m, puts[i].branch, false);
         if (s) branch_undo(m, &m->branches[puts[i].branch]);
     }
+    if (s) m->ledger.policy_flops = flops; /* what is not done costs nothing */
     note_costs(m);
     return s;
 }

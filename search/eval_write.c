@@ -181,12 +181,16 @@ static enum status extend_some(struct eval_model *m, struct step *steps, uint32_
 
 enum status eval_extend(void *self, struct step *steps, size_t n, struct error *e) {
     struct eval_model *m = self;
+    const uint64_t flops = m->ledger.policy_flops;
     enum status s = OK;
     size_t i;
     for (i = 0; i < n; i++) branch_set_busy(m, steps[i].branch, true);
     for (i = 0; i < n && !s; i += m->p.max_batch)
         s = extend_some(m, steps + i, (uint32_t)(n - i < m->p.max_batch ? n - i : m->p.max_batch), e);
-    if (s) undo_steps(m, steps, i - m->p.max_batch); /* what failed is undone */
+    if (s) {
+        undo_steps(m, steps, i - m->p.max_batch); /* what failed is undone */
+        m->ledger.policy_flops = flops;           /* and costs nothing */
+    }
     for (i = 0; i < n; i++) branch_set_busy(m, steps[i].branch, false);
     return s;
 }

@@ -104,6 +104,7 @@ static void add(struct run *r, struct try *try, struct step *step) {
 
 static enum status grow_call(struct run *r, uint32_t first, uint32_t n) {
     const struct evaluator *ev = r->ev;
+    const uint64_t forks = ev->ledger->forks, shared = ev->ledger->shared_tokens;
     enum status s = OK;
     uint32_t i;
     for (i = 0; i < n && !s; i++) {
@@ -114,6 +115,7 @@ static enum status grow_call(struct run *r, uint32_t first, uint32_t n) {
         else s = ev->fork(ev->self, parent->branch, &r->steps[i].branch, r->e);
     }
     if (!s) s = ev->extend(ev->self, r->steps, n, r->e);
+    if (s) ev->ledger->forks = forks, ev->ledger->shared_tokens = shared; /* what is not done costs nothing */
     while (s && i-- > 0)
         if (!r->tries[first + i].take && r->steps[i].branch) ev->drop(ev->self, &r->steps[i].branch);
     for (i = 0; i < n && !s; i++) add(r, &r->tries[first + i], &r->steps[i]);

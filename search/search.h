@@ -43,15 +43,21 @@ struct step {
     enum step_end end;   /* out */
 };
 
-/* Cost of a search so far.  Written by evaluators (model cost) and strategies (simulations). */
+/* Cost of a search so far.  Written by evaluators (model cost) and strategies (simulations).  The first part is what the
+ * search costs alone with memory enough: equal for equal searches, in a crowd and with hardly any pages too.  Work done
+ * twice for want of memory, or saved because another search had read the same prompt, stands in the second part. */
 struct ledger {
     uint64_t prompt_tokens, generated_tokens, prm_tokens;
     uint64_t policy_flops, prm_flops;
     uint64_t shared_tokens; /* tokens whose KV a fork re-used instead of computing them again, policy and PRM */
-    uint64_t forks, pages_copied, replayed_tokens;
+    uint64_t forks;
     uint64_t simulations; /* chains sampled, beams extended or MCTS expansions, as the strategy says */
-    uint64_t peak_kv_bytes;
-    uint64_t ns; /* wall time of the runs; written by strategies */
+    /* of this run */
+    uint64_t pages_copied;
+    uint64_t replayed_tokens; /* KV that was evicted, to be computed again */
+    uint64_t cached_tokens;   /* of prompts, found where other searches had left them */
+    uint64_t peak_kv_bytes;   /* of the engines, since they were made */
+    uint64_t ns;              /* wall time of the runs; written by strategies */
 };
 
 /* Given tokens become the branch's newest ones as if the policy had written them: "Wait", the end of a thought, a

@@ -79,6 +79,7 @@ static void put_done(struct out *o, const struct search_result *r, const struct 
         {"policy_flops", l->policy_flops},         {"prm_flops", l->prm_flops},
         {"shared_tokens", l->shared_tokens},       {"forks", l->forks},
         {"pages_copied", l->pages_copied},         {"replayed_tokens", l->replayed_tokens},
+        {"cached_tokens", l->cached_tokens},
         {"peak_kv_bytes", l->peak_kv_bytes},       {"ns", l->ns},
     };
     if (r) {

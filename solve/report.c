@@ -7,19 +7,30 @@
 
 #include "base/terminal.h"
 
-#define FIELD(name)                                                                                                    \
-    { #name, offsetof(struct ledger, name) }
+#define FIELD(name, of_run)                                                                                            \
+    { #name, offsetof(struct ledger, name), of_run }
+/* clang-format off */
 const struct ledger_field ledger_fields[] = {
-    FIELD(prompt_tokens),   FIELD(generated_tokens), FIELD(prm_tokens), FIELD(policy_flops),
-    FIELD(prm_flops),       FIELD(shared_tokens),    FIELD(forks),      FIELD(pages_copied),
-    FIELD(replayed_tokens), FIELD(simulations),      {NULL, 0},
+    FIELD(prompt_tokens, false),
+    FIELD(generated_tokens, false),
+    FIELD(prm_tokens, false),
+    FIELD(policy_flops, false),
+    FIELD(prm_flops, false),
+    FIELD(shared_tokens, false),
+    FIELD(forks, false),
+    FIELD(simulations, false),
+    FIELD(pages_copied, true),
+    FIELD(replayed_tokens, true),
+    FIELD(cached_tokens, true),
+    {NULL, 0, false},
 };
+/* clang-format on */
 
 uint64_t *ledger_at(struct ledger *l, const struct ledger_field *f) { return (uint64_t *)(void *)((char *)l + f->at); }
 
-void report_add_ledger(json_t *object, const struct ledger *l) {
+void report_add_ledger(json_t *object, const struct ledger *l, bool with_run) {
     struct ledger copy = *l;
-    for (const struct ledger_field *f = ledger_fields; f->name; f++)
+    for (const struct ledger_field *f = ledger_fields; f->name && (with_run || !f->of_run); f++)
         json_object_set_new(object, f->name, json_integer((json_int_t)*ledger_at(&copy, f)));
 }
 
@@ -46,7 +57,7 @@ json_t *report_outcome(const struct problem *p, const struct outcome *o) {
     if (*o->trouble) json_object_set_new(object, "trouble", json_string(o->trouble));
     const char *text = o->text ? o->text : o->unfinished; /* a cut chain is something to look at, if no answer */
     if (task_has_words(p->task) && text) json_object_set_new(object, "text", json_string(text));
-    report_add_ledger(object, &o->cost);
+    report_add_ledger(object, &o->cost, false);
     json_object_set_new(object, "ms", json_real(o->ms));
     return object;
 }

@@ -12,14 +12,15 @@
 /* "cost: 412 policy + 388 PRM tokens, ..." */
 void report_cost(const struct ledger *l, double seconds, FILE *to);
 
-/* The fields of the ledger that results carry, by name; the same list writes, adds up and reads back. */
+/* The fields of the ledger by name; the same list writes, adds up and reads back. */
 struct ledger_field {
     const char *name;
-    size_t at; /* of a uint64_t in struct ledger */
+    size_t at;   /* of a uint64_t in struct ledger */
+    bool of_run; /* depends on memory and on other searches: in summaries, not in the line of one problem */
 };
 extern const struct ledger_field ledger_fields[]; /* ends in name NULL */
 uint64_t *ledger_at(struct ledger *l, const struct ledger_field *f);
-void report_add_ledger(json_t *object, const struct ledger *l);
+void report_add_ledger(json_t *object, const struct ledger *l, bool with_run);
 
 /* Numbers as they are written in every JSON of ours. */
 enum { REPORT_JSON = JSON_COMPACT | JSON_REAL_PRECISION(6) };

@@ -39,6 +39,23 @@ t_the_same_seed_is_the_same_search() {
     solve --task math -q --json --seed 6 "$prompt" 2>err | sed 's/"ms":[^,]*//' >c
     same a b && ! cmp -s a c
 }
+# A megabyte holds 60 pages of the policy: searches give their KV back and wait for each other, and nobody sees it in the results.
+t_a_crowd_with_hardly_any_kv_memory_finds_the_same() {
+    local kv in_flight replayed=0
+    printf '%s\n' '1 1 4 6' '1 2 4 7' '1 3 5 8' '2 3 7 9' '3 4 6 11' '2 5 8 12' >puzzles.txt
+    many() { "$ponder" eval -i puzzles.txt --search mcts --budget 64 --stop-value 2 --json "$@"; }
+    many --kv-mb 64 --in-flight 1 -o rich.jsonl >out 2>err || { cat err >&2; return 1; }
+    has out '"replayed_tokens":0,' && timeless rich.jsonl >rich || return 1
+    for kv in 1 2 3; do
+        for in_flight in 1 3 8; do
+            many --kv-mb $kv --in-flight $in_flight -o scarce.jsonl >out 2>err || { cat err >&2; return 1; }
+            timeless scarce.jsonl >scarce && same rich scarce || { say "--kv-mb $kv --in-flight $in_flight"; return 1; }
+            replayed=$((replayed + $(jq .replayed_tokens out)))
+            rm scarce.jsonl
+        done
+    done
+    [ "$replayed" -gt 1000 ] || { say "pages were not scarce: $replayed tokens replayed"; return 1; }
+}
 t_steps_end_by_the_delimiter() {
     solve --task math -q --json --search greedy "$prompt" >one 2>err
     solve --task math -q --json --search greedy --step-delimiter ' ;' "$prompt" >two 2>err

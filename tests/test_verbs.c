@@ -514,11 +514,11 @@ static void a_branch_begins_on_another_prompt(void **state) {
     branch_id chain = forked(w.ev.root);
     struct step s = step_of(chain, 4);
     extend(&s);
-    uint64_t shared = w.ev.ledger->shared_tokens;
+    uint64_t cached = w.ev.ledger->cached_tokens;
     struct asking asked[2] = {{ASK_CRITIQUE, chain, NULL, 0}, {ASK_REVISE, chain, "\" # \"", 0}};
     GOOD(w.ev.begin(w.ev.self, asked, 2, &e));
     assert_string_equal(w.about, eval_model_text(w.model, chain));
-    assert_true(w.ev.ledger->shared_tokens >= shared + KV_PAGE); /* the second finds a page of the first */
+    assert_true(w.ev.ledger->cached_tokens >= cached + KV_PAGE); /* the second finds a page of the first */
     for (int i = 0; i < 2; i++) {
         int32_t *ids;
         size_t n;
