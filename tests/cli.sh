@@ -6,7 +6,7 @@ small=(--search mcts --budget 16)
 # field NAME FILE: a number of the JSON object in the last line
 field() { tail -n 1 "$2" | sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p"; }
 # What must not depend on time, threads and interruptions.
-counts() { tail -n 1 "$1" | grep -o '"\(n\|correct\|accuracy\|generated_tokens\|prm_tokens\|policy_flops\|prm_flops\|forks\|pages_copied\|shared_tokens\|simulations\)":[-0-9.e+]*'; }
+counts() { tail -n 1 "$1" | grep -o '"\(n\|correct\|accuracy\|generated_tokens\|prm_tokens\|policy_flops\|prm_flops\|forks\|shared_tokens\|simulations\)":[-0-9.e+]*'; }
 puzzles() { printf '%s\n' "4 7 8 8" "2 3 5 12" "1 5 5 5" "1 1 4 6" "6 6 6 6" "3 3 8 8" "1 2 3 4" "2 2 6 9" "5 5 5 9" "4 4 10 10" "1 3 4 6" "1 4 5 6"; }
 puzzles >puzzles.txt
 
