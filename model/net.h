@@ -14,8 +14,8 @@
 enum net_head { NET_LM, NET_VALUE };
 
 struct net_tensor {
-    char name[64]; /* GGUF name */
-    size_t offset; /* into the flat arrays */
+    char name[64];     /* GGUF name */
+    size_t offset;     /* into the flat arrays */
     size_t rows, cols; /* rows = 1 for norms and biases */
 };
 
@@ -36,7 +36,8 @@ void net_free(struct net **n);
 enum status net_load(const struct gguf *g, enum net_head head, struct net **out, struct error *e);
 /* Adds config keys and tensors to a writer: matrices as `type`, norms and biases as F32.  The converted copy lives in
  * *store until gguf_write; free it with mem_free. */
-enum status net_write(const struct net *n, const char *name, enum tensor_type type, struct gguf_writer *w, void **store, struct error *e);
+enum status net_write(const struct net *n, const char *name, enum tensor_type type, struct gguf_writer *w, void **store,
+                      struct error *e);
 
 /* A batch: n_seqs sequences packed one after another.  Loss is taken on rows with weight > 0. */
 struct net_batch {
@@ -46,6 +47,11 @@ struct net_batch {
     const float *values;    /* NET_VALUE: target probability of each row */
     const float *weights;   /* [n_rows] loss weight */
     uint32_t n_rows, n_seqs;
+    /* NET_LM, soft targets instead: n_soft tokens of each row [n_rows, n_soft] and their probabilities, which sum to 1 (or
+     * less: the rest has no target).  n_soft 0: targets. */
+    const int32_t *soft_tokens;
+    const float *soft_probs;
+    uint32_t n_soft;
 };
 
 /* Activations of one batch; one tape per thread. */
@@ -53,9 +59,16 @@ struct tape;
 enum status tape_new(const struct net *n, uint32_t max_rows, uint32_t max_seq, struct tape **out, struct error *e);
 void tape_free(struct tape **t);
 
-/* Weighted loss sum over the batch (cross-entropy, or binary cross-entropy on sigmoid(output) with soft targets).  When grad is
- * not NULL, adds scale * d(loss sum)/d(weights) into it ([n_weights]).  When out is not NULL: NET_VALUE writes the
- * probability of each row with weight > 0 there ([n_rows], others untouched). */
+/* One pass over the batch; its activations stay on the tape.  NET_LM: out[r] = log p(target of row r), with soft targets the
+ * sum of prob * log p(token); NET_VALUE: out[r] = probability.  For rows with weight > 0 only ([n_rows], others
+ * untouched; NULL: not wanted).  Returns the weighted loss sum (cross-entropy, or binary cross-entropy on sigmoid(output)). */
+double net_forward(const struct net *n, struct tape *t, const struct net_batch *b, float *out);
+/* After net_forward of the same batch, once: adds scale * sum over rows of coefficient[r] * d(loss of row r)/d(weights) into
+ * grad [n_weights].  coefficient NULL: the weights, which makes it the gradient of the loss.  Others make the gradient of
+ * what is a function of the log-probabilities: -d f / d(log p) of each row. */
+void net_backward(const struct net *n, struct tape *t, const struct net_batch *b, const float *coefficient, float scale,
+                  float *grad);
+/* Both: the loss, and its gradient when grad is not NULL. */
 double net_loss(const struct net *n, struct tape *t, const struct net_batch *b, float scale, float *grad, float *out);
 
 #endif

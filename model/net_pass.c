@@ -15,7 +15,7 @@ struct layer_tape {
     float *x_norm;  /* [R, n_embd] after attn_norm */
     float *rms;     /* [R] 1 / root mean square of x */
     float *qkv;     /* [R, q + 2 kv] after RoPE */
-    float *probs;   /* [R, n_head, max_seq] attention weights of each row over its sequence */
+    float *probs;   /* sequence by sequence [n_head, len, len]: attention weights of each row over its sequence */
     float *heads;   /* [R, q] attention output before the projection */
     float *mid;     /* [R, n_embd] after the attention residual */
     float *mid_norm;/* [R, n_embd] */
@@ -34,6 +34,9 @@ struct tape {
     float *d_act, *d_heads, *d_probs;   /* [R, n_ff], [R, q], [max_seq, max_seq] */
     float *rope;                        /* [max_seq, rope_dim/2, 2] */
     uint32_t *rows;                     /* [R] indices of the rows with loss */
+    float *sums;                        /* [R] NET_LM: sums of exponentials of the rows with loss */
+    double *difference;                 /* [R] NET_VALUE: p - target of the rows with loss */
+    size_t n_picked;                    /* rows with loss */
     float *block;                       /* all of the above, one allocation */
 };
 
@@ -61,7 +64,7 @@ static size_t tape_layout(struct tape *t, const struct model_config *c, float *a
     TAKE(t->x, r * d), TAKE(t->x_norm, r * d), TAKE(t->rms, r), TAKE(t->picked, r * d), TAKE(t->logits, r * c->n_vocab);
     TAKE(t->d_x, r * d), TAKE(t->d_norm, r * d), TAKE(t->d_qkv, r * qkv), TAKE(t->d_ff, r * 2 * ff);
     TAKE(t->d_act, r * ff), TAKE(t->d_heads, r * q), TAKE(t->d_probs, (size_t)t->max_seq * t->max_seq);
-    TAKE(t->rope, (size_t)t->max_seq * c->rope_dim);
+    TAKE(t->rope, (size_t)t->max_seq * c->rope_dim), TAKE(t->sums, r);
 #undef TAKE
     return used;
 }
@@ -74,7 +77,8 @@ enum status tape_new(const struct net *n, uint32_t max_rows, uint32_t max_seq, s
     t->max_rows = max_rows, t->max_seq = max_seq;
     t->layers = mem_new(c->n_layer, sizeof *t->layers);
     t->rows = mem_new(max_rows, sizeof *t->rows);
-    if (!t->layers || !t->rows) goto fail;
+    t->difference = mem_new(max_rows, sizeof *t->difference);
+    if (!t->layers || !t->rows || !t->difference) goto fail;
     t->block = mem_new(tape_layout(t, c, NULL), sizeof(float));
     if (!t->block) goto fail;
     tape_layout(t, c, t->block);
@@ -96,6 +100,7 @@ void tape_free(struct tape **tp) {
     if (!t) return;
     mem_free(t->layers);
     mem_free(t->rows);
+    mem_free(t->difference);
     mem_free(t->block);
     mem_free(t);
     *tp = NULL;
@@ -162,10 +167,11 @@ struct head_view {
 static struct head_view head_at(const struct model_config *c, const struct tape *t, const struct net_batch *b, uint32_t s, uint32_t h) {
     size_t q = q_dim(c), kv = kv_dim(c), ld = q + 2 * kv, row = b->starts[s], hd = c->head_dim;
     size_t kv_head = h / (c->n_head / c->n_head_kv);
-    return (struct head_view){.len = b->starts[s + 1] - row, .ld = ld, .ld_probs = (size_t)c->n_head * t->max_seq,
+    size_t len = b->starts[s + 1] - row;
+    return (struct head_view){.len = len, .ld = ld, .ld_probs = len,
                               .ld_out = q, .dim = hd, .q = row * ld + h * hd, .k = row * ld + q + kv_head * hd,
                               .v = row * ld + q + kv + kv_head * hd,
-                              .probs = (row * c->n_head + h) * t->max_seq, .out = row * q + h * hd};
+                              .probs = row * c->n_head * t->max_seq + h * len * len, .out = row * q + h * hd};
 }
 
 static void attention(const struct net *n, const struct tape *t, const struct net_batch *b, struct layer_tape *y) {
@@ -278,27 +284,58 @@ static void layer_back(const struct net *n, const struct tape *t, const struct n
     norm_back(t->d_x, grad + at, t->d_norm, y->x, y->rms, w + at, rows, d);
 }
 
-/* Cross-entropy of the picked rows; logits become scale * weight * (softmax - onehot). */
-static double lm_loss(const struct net *n, struct tape *t, const struct net_batch *b, size_t n_picked, float scale) {
+/* Cross-entropy of one row with exponentials z (sum in *sum) over the top logit; its soft targets' logits were kept. */
+static double soft_loss(const struct net_batch *b, uint32_t row, const float *logits, double log_sum) {
+    double loss = 0;
+    for (uint32_t k = 0; k < b->n_soft; k++) {
+        float p = b->soft_probs[(size_t)row * b->n_soft + k];
+        if (p > 0) loss += p * (log_sum - logits[b->soft_tokens[(size_t)row * b->n_soft + k]]);
+    }
+    return loss;
+}
+
+/* Cross-entropy of the picked rows.  Logits become exponentials, their sums are kept for the way back. */
+static double lm_loss(const struct net *n, struct tape *t, const struct net_batch *b, size_t n_picked, float *out) {
     size_t d = n->config.n_embd, v = n->config.n_vocab;
     const struct ops *ops = ops_get();
     double loss = 0;
     gemm(false, true, n_picked, v, d, 1, t->picked, d, n->weights, d, 0, t->logits, v);
     for (size_t i = 0; i < n_picked; i++) {
-        float *z = t->logits + i * v, weight = b->weights[t->rows[i]];
-        int32_t target = b->targets[t->rows[i]];
-        float top = ops->max(z, v), z_target = z[target];
-        float sum = ops->exp_sum(z, z, 1, top, v);
-        loss += weight * (log((double)sum) + top - z_target);
-        float k = scale * weight / sum;
-        for (size_t j = 0; j < v; j++) z[j] *= k;
-        z[target] -= scale * weight;
+        uint32_t r = t->rows[i];
+        float *z = t->logits + i * v, top = ops->max(z, v), z_target = b->n_soft ? 0 : z[b->targets[r]];
+        double of_row;
+        if (b->n_soft) { /* the logits are gone once they are exponentials */
+            double exact = 0;
+            for (size_t j = 0; j < v; j++) exact += exp((double)z[j] - top);
+            of_row = soft_loss(b, r, z, log(exact) + top);
+            t->sums[i] = ops->exp_sum(z, z, 1, top, v);
+        } else {
+            t->sums[i] = ops->exp_sum(z, z, 1, top, v);
+            of_row = log((double)t->sums[i]) + top - z_target;
+        }
+        loss += b->weights[r] * of_row;
+        if (out) out[r] = (float)-of_row;
     }
     return loss;
 }
 
-/* Binary cross-entropy with soft targets; logits[i] becomes scale * weight * (p - target). */
-static double value_loss(const struct net *n, struct tape *t, const struct net_batch *b, size_t n_picked, float scale, float *out) {
+/* Exponentials become scale * coefficient * (softmax - targets). */
+static void lm_back(const struct net *n, struct tape *t, const struct net_batch *b, const float *coefficient, float scale) {
+    size_t v = n->config.n_vocab;
+    for (size_t i = 0; i < t->n_picked; i++) {
+        uint32_t r = t->rows[i];
+        float *z = t->logits + i * v, c = scale * coefficient[r], mass = b->n_soft ? 0 : 1;
+        for (uint32_t k = 0; k < b->n_soft; k++) mass += b->soft_probs[(size_t)r * b->n_soft + k];
+        float k = c * mass / t->sums[i];
+        for (size_t j = 0; j < v; j++) z[j] *= k;
+        if (!b->n_soft) z[b->targets[r]] -= c;
+        for (uint32_t s = 0; s < b->n_soft; s++)
+            z[b->soft_tokens[(size_t)r * b->n_soft + s]] -= c * b->soft_probs[(size_t)r * b->n_soft + s];
+    }
+}
+
+/* Binary cross-entropy with soft targets; logits[i] becomes p. */
+static double value_loss(const struct net *n, struct tape *t, const struct net_batch *b, size_t n_picked, float *out) {
     size_t d = n->config.n_embd;
     const float *w = n->weights + net_value_head(n);
     double loss = 0;
@@ -308,7 +345,7 @@ static double value_loss(const struct net *n, struct tape *t, const struct net_b
         double p = 1 / (1 + exp(-z));
         /* -y log p - (1-y) log(1-p) = log(1 + exp(-|z|)) + max(z, 0) - y z */
         loss += b->weights[r] * (log1p(exp(-fabs(z))) + (z > 0 ? z : 0) - y * z);
-        t->logits[i] = (float)(scale * b->weights[r] * (p - y));
+        t->difference[i] = p - y;
         if (out) out[r] = (float)p;
     }
     return loss;
@@ -331,24 +368,39 @@ static void head_back(const struct net *n, struct tape *t, const struct net_batc
     norm_back(t->d_x, grad + at, t->d_norm, t->x, t->rms, n->weights + at, b->n_rows, d);
 }
 
-double net_loss(const struct net *n, struct tape *t, const struct net_batch *b, float scale, float *grad, float *out) {
+double net_forward(const struct net *n, struct tape *t, const struct net_batch *b, float *out) {
     const struct model_config *c = &n->config;
-    size_t d = c->n_embd, n_picked = 0;
+    size_t d = c->n_embd;
     float *x = c->n_layer ? t->layers[0].x : t->x;
     for (size_t r = 0; r < b->n_rows; r++)
         memcpy(x + r * d, n->weights + (size_t)b->tokens[r] * d, d * sizeof(float));
     for (uint32_t l = 0; l < c->n_layer; l++) layer_forward(n, t, b, l, l + 1 < c->n_layer ? t->layers[l + 1].x : t->x);
     norm(t->x_norm, t->rms, t->x, n->weights + net_final_norm(n), b->n_rows, d, c->rms_eps);
+    t->n_picked = 0;
     for (uint32_t r = 0; r < b->n_rows; r++)
         if (b->weights[r] > 0) {
-            memcpy(t->picked + n_picked * d, t->x_norm + r * d, d * sizeof(float));
-            t->rows[n_picked++] = r;
+            memcpy(t->picked + t->n_picked * d, t->x_norm + r * d, d * sizeof(float));
+            t->rows[t->n_picked++] = r;
         }
-    double loss = n->head == NET_LM ? lm_loss(n, t, b, n_picked, scale) : value_loss(n, t, b, n_picked, scale, out);
-    if (!grad) return loss;
-    head_back(n, t, b, n_picked, grad);
-    for (uint32_t l = c->n_layer; l-- > 0;) layer_back(n, t, b, l, grad);
+    return n->head == NET_LM ? lm_loss(n, t, b, t->n_picked, out) : value_loss(n, t, b, t->n_picked, out);
+}
+
+void net_backward(const struct net *n, struct tape *t, const struct net_batch *b, const float *coefficient, float scale,
+                  float *grad) {
+    size_t d = n->config.n_embd;
+    if (!coefficient) coefficient = b->weights;
+    if (n->head == NET_LM) lm_back(n, t, b, coefficient, scale);
+    else
+        for (size_t i = 0; i < t->n_picked; i++)
+            t->logits[i] = (float)(scale * coefficient[t->rows[i]] * t->difference[i]);
+    head_back(n, t, b, t->n_picked, grad);
+    for (uint32_t l = n->config.n_layer; l-- > 0;) layer_back(n, t, b, l, grad);
     for (size_t r = 0; r < b->n_rows; r++)
         cblas_saxpy((int)d, 1, t->d_x + r * d, 1, grad + (size_t)b->tokens[r] * d, 1);
+}
+
+double net_loss(const struct net *n, struct tape *t, const struct net_batch *b, float scale, float *grad, float *out) {
+    double loss = net_forward(n, t, b, n->head == NET_VALUE ? out : NULL);
+    if (grad) net_backward(n, t, b, NULL, scale, grad);
     return loss;
 }

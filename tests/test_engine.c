@@ -72,7 +72,8 @@ static void inference_agrees_with_training(void **state) {
             double z[64];
             for (uint32_t k = 0; k < c.n_vocab; k++) z[k] = out[r * c.n_vocab + k];
             weights[r] = 1;
-            struct net_batch batch = {tokens, starts, targets, NULL, weights, N, 1};
+            struct net_batch batch = {.tokens = tokens, .starts = starts, .targets = targets, .weights = weights, .n_rows = N,
+                                      .n_seqs = 1};
             double trained = net_loss(n, t, &batch, 1, NULL, NULL),
                    inferred = naive_cross_entropy(z, c.n_vocab, (size_t)targets[r]);
             if (!(fabs(trained - inferred) <= 0.02))

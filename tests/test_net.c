@@ -38,7 +38,13 @@ static void fill(struct rows *b, const struct model_config *c, uint64_t key, con
         b->values[i] = (float)rng_below(rng_fold(key, 4), i, 5) / 4;
     }
     b->weights[n - 1] = 1, b->weights[0] = 0.5f;
-    b->batch = (struct net_batch){b->tokens, b->starts, b->targets, b->values, b->weights, n, n_seqs};
+    b->batch = (struct net_batch){.tokens = b->tokens,
+                                  .starts = b->starts,
+                                  .targets = b->targets,
+                                  .values = b->values,
+                                  .weights = b->weights,
+                                  .n_rows = n,
+                                  .n_seqs = n_seqs};
 }
 
 static const uint32_t odd_lengths[] = {1, 7, 2, 17, 3};
@@ -208,13 +214,90 @@ static void sequences_of_a_batch_are_apart(void **state) {
     double loss = net_loss(n, t, &b.batch, 1, all, NULL), apart = 0;
     for (uint32_t s = 0; s < 5; s++) {
         uint32_t at = b.starts[s], starts[2] = {0, odd_lengths[s]};
-        struct net_batch one = {b.tokens + at,  starts, b.targets + at, b.values + at, b.weights + at,
-                                odd_lengths[s], 1};
+        struct net_batch one = {.tokens = b.tokens + at,
+                                .starts = starts,
+                                .targets = b.targets + at,
+                                .values = b.values + at,
+                                .weights = b.weights + at,
+                                .n_rows = odd_lengths[s],
+                                .n_seqs = 1};
         apart += net_loss(n, t, &one, 1, sum, NULL);
     }
     is_near(loss, apart, 1e-5 * apart, "loss");
     for (size_t i = 0; i < n->n_weights; i++) is_near(all[i], sum[i], 1e-4, "gradient");
     free(all), free(sum), tape_free(&t), net_free(&n);
+}
+
+/* The log-probability of a row alone is minus the loss of a batch in which only that row counts. */
+static void log_probabilities_are_those_of_the_loss(void **state) {
+    (void)state;
+    struct model_config c = config_at(1);
+    struct net *n = tiny_net(&c, NET_LM, 6);
+    struct tape *t = tape_for(n);
+    struct rows b;
+    float out[ROWS];
+    fill(&b, &c, 11, odd_lengths, 4);
+    for (uint32_t i = 0; i < b.batch.n_rows; i++) b.weights[i] = 1, out[i] = 5;
+    double sum = 0, loss = net_forward(n, t, &b.batch, out);
+    for (uint32_t i = 0; i < b.batch.n_rows; i++) sum -= out[i];
+    is_near(sum, loss, 1e-4, "sum of log-probabilities");
+    for (uint32_t i = 0; i < b.batch.n_rows; i++) {
+        memset(b.weights, 0, sizeof b.weights);
+        b.weights[i] = 1;
+        is_near(-out[i], net_forward(n, t, &b.batch, NULL), 1e-5, "log-probability");
+    }
+    tape_free(&t), net_free(&n);
+}
+
+/* Coefficients of either sign: the gradient of sum c_r log p_r is that of single rows, added up. */
+static void coefficients_weigh_the_rows_of_the_gradient(void **state) {
+    (void)state;
+    for (int head = NET_LM; head <= NET_VALUE; head++) {
+        struct model_config c = config_at(2);
+        struct net *n = tiny_net(&c, (enum net_head)head, 7);
+        struct tape *t = tape_for(n);
+        struct rows b;
+        float coefficient[ROWS];
+        fill(&b, &c, 12, odd_lengths, 3);
+        float *got = calloc(n->n_weights, sizeof *got), *want = calloc(n->n_weights, sizeof *want);
+        for (uint32_t i = 0; i < b.batch.n_rows; i++) b.weights[i] = 1, coefficient[i] = (float)(i % 5) - 2;
+        net_forward(n, t, &b.batch, NULL);
+        net_backward(n, t, &b.batch, coefficient, 0.5f, got);
+        memset(b.weights, 0, sizeof b.weights);
+        for (uint32_t i = 0; i < b.batch.n_rows; i++) {
+            b.weights[i] = 1;
+            net_loss(n, t, &b.batch, 0.5f * coefficient[i], want, NULL);
+            b.weights[i] = 0;
+        }
+        for (size_t i = 0; i < n->n_weights; i++) is_near(got[i], want[i], 1e-4, "gradient");
+        free(got), free(want), tape_free(&t), net_free(&n);
+    }
+}
+
+/* One token with all the probability is a hard target; two tokens are the mean of two hard targets by their probabilities. */
+static void soft_targets_are_means_of_hard_ones(void **state) {
+    (void)state;
+    struct model_config c = config_at(0);
+    struct net *n = tiny_net(&c, NET_LM, 8);
+    struct tape *t = tape_for(n);
+    struct rows b;
+    int32_t tokens[2 * ROWS];
+    float probs[2 * ROWS];
+    fill(&b, &c, 13, odd_lengths, 4);
+    float *soft = calloc(n->n_weights, sizeof *soft), *hard = calloc(n->n_weights, sizeof *hard);
+    double want = 0;
+    for (int part = 0; part < 2; part++) {
+        for (uint32_t i = 0; i < b.batch.n_rows; i++) {
+            b.targets[i] = (int32_t)((i * 3 + (uint32_t)part * 7 + 1) % c.n_vocab);
+            tokens[2 * i + (uint32_t)part] = b.targets[i], probs[2 * i + (uint32_t)part] = part ? 0.75f : 0.25f;
+        }
+        want += (part ? 0.75 : 0.25) * net_loss(n, t, &b.batch, part ? 0.75f : 0.25f, hard, NULL);
+    }
+    struct net_batch mixed = b.batch;
+    mixed.soft_tokens = tokens, mixed.soft_probs = probs, mixed.n_soft = 2;
+    is_near(net_loss(n, t, &mixed, 1, soft, NULL), want, 1e-4, "loss of soft targets");
+    for (size_t i = 0; i < n->n_weights; i++) is_near(soft[i], hard[i], 1e-4, "gradient of soft targets");
+    free(soft), free(hard), tape_free(&t), net_free(&n);
 }
 
 /* ---- files ---- */
@@ -506,6 +589,9 @@ int main(void) {
         cmocka_unit_test(a_reward_net_starts_from_a_policy),
         cmocka_unit_test(wrong_files_are_refused),
         cmocka_unit_test(a_head_of_its_own_is_refused),
+        cmocka_unit_test(log_probabilities_are_those_of_the_loss),
+        cmocka_unit_test(coefficients_weigh_the_rows_of_the_gradient),
+        cmocka_unit_test(soft_targets_are_means_of_hard_ones),
         cmocka_unit_test(bad_configs_make_no_net),
         cmocka_unit_test(failed_memory_is_an_error_and_no_leak),
         cmocka_unit_test(adamw_is_the_algorithm),
