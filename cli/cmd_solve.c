@@ -87,6 +87,7 @@ static enum status search_heard(const struct options *o, const struct solver *s,
     if (!o->quiet) fprintf(stderr, "%s:\n", s->strategy->name);
     enum status st = solver_run(s, p, l.drawn || l.trace.file ? tell : NULL, &l, out, e);
     draw_free(&l.draw);
+    if (!st && !o->quiet) report_votes(out, stderr);
     if (l.trace.file && (fclose(l.trace.file) || l.trace.failed) && !st) {
         outcome_free(out);
         st = error_set(e, ERR_IO, "--trace %s: could not be written", o->trace);

@@ -56,6 +56,7 @@ static enum status search(const struct run_search *r, const struct solver *s, st
         fflush(stdout); /* what comes next is on stderr */
         if (*out.answer) fprintf(stderr, "answer: %s\n", out.answer);
     }
+    if (!st) report_votes(&out, stderr);
     if (!st) report_cost(&out.cost, out.ms / 1e3, stderr);
     if (!st && !out.finished)
         st = error_set(

@@ -18,6 +18,7 @@ const char *why_name(enum why_stopped w) {
     case WHY_KV_FULL: return "kv full";
     case WHY_NODES: return "nodes";
     case WHY_CANCELLED: return "cancelled";
+    case WHY_DECIDED: return "decided";
     case WHY_ERROR: return "error";
     }
     return "?";

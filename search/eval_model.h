@@ -46,7 +46,7 @@ struct eval_params {
     size_t n_prompt_tokens;
     uint64_t deadline_ns;       /* of clock_ns, 0: none; and a flag: calls are given up between two passes of a model */
     const volatile int *cancel; /* NULL: none */
-    const char *problem; /* what a reward model is told the task is; NULL: the prompt */
+    const char *problem;        /* what a reward model is told the task is; NULL: the prompt */
     /* What the task knows, given the text after the prompt; each may be NULL. */
     /* The reward in [0,1], 1: right; and why, at most cap bytes with the NUL.  Returns by the deadline (of clock_ns, 0:
      * none). Only if the user allows it during search. */

@@ -1,13 +1,10 @@
-/* pick.c: finished chains become one answer: the best one, a vote (weighted or not), or the most visited path.
+/* pick.c: finished chains become one answer: the best one, a vote (vote.c), or the most visited path.
  * Not a reward model: it only compares values that are there.
- * Next: search/strategies/greedy.c, the shortest strategy. */
-#include <string.h>
-
-#include "base/mem.h"
+ * Next: vote.c. */
 #include "search/search_internal.h"
 
 /* Ties in value: the chain found more often, then the likelier one, then the first in the tree. */
-static bool better_chain(const struct tree *t, uint32_t a, uint32_t b) {
+bool pick_better(const struct tree *t, uint32_t a, uint32_t b) {
     const struct node *x = &t->nodes[a], *y = &t->nodes[b];
     if (!b) return true;
     if (x->value != y->value) return x->value > y->value;
@@ -31,44 +28,6 @@ static void pick_one(const struct tree *t, bool (*better)(const struct tree *, u
     for (uint32_t u = tree_next(t, 0); u; u = tree_next(t, u))
         if ((t->nodes[u].flags & NODE_FINISHED) && better(t, u, res->node)) res->node = u;
     if (res->node) res->value = t->nodes[res->node].value;
-}
-
-/* All chains with one canonical answer. */
-struct group {
-    uint64_t answer;
-    double votes;
-    uint32_t best; /* the chain that speaks for the group */
-};
-
-static void vote(const struct tree *t, struct group *groups, uint32_t *n, uint32_t u, double weight) {
-    uint32_t g = 0;
-    while (g < *n && groups[g].answer != t->nodes[u].answer) g++;
-    if (g == *n) groups[(*n)++] = (struct group){.answer = t->nodes[u].answer};
-    groups[g].votes += weight;
-    if (better_chain(t, u, groups[g].best)) groups[g].best = u;
-}
-
-/* Pre-order, so that sums of weights are added in one order whatever the batches were.  A chain without an answer has
- * no vote; when nobody has one (or all weights are 0) the best chain is the answer. */
-static enum status pick_vote(const struct tree *t, bool weighted, struct search_result *res, struct error *e) {
-    struct group *groups = mem_new(res->n_finished, sizeof *groups), *winner = NULL;
-    if (!groups) return error_set(e, ERR_MEMORY, "no memory to count %u votes", res->n_finished);
-    uint32_t n = 0;
-    double total = 0;
-    for (uint32_t u = tree_next(t, 0); u; u = tree_next(t, u)) {
-        const struct node *x = &t->nodes[u];
-        if (!(x->flags & NODE_FINISHED) || !x->answer) continue;
-        double weight = weighted ? (double)x->value * x->multiplicity : x->multiplicity;
-        total += weight;
-        vote(t, groups, &n, u, weight);
-    }
-    for (struct group *g = groups; g < groups + n; g++)
-        if (!winner || g->votes > winner->votes ||
-            (g->votes == winner->votes && better_chain(t, g->best, winner->best)))
-            winner = g;
-    if (total > 0) res->node = winner->best, res->value = (float)(winner->votes / total);
-    mem_free(groups);
-    return OK;
 }
 
 /* Steps that were cut have no value of their own. */
@@ -103,14 +62,15 @@ enum status pick_answer(const struct tree *t, enum pick pick, struct search_resu
     bool solved = false;
     res->node = res->n_finished = 0;
     res->value = 0;
+    res->pick = PICK_BEST;
     for (uint32_t u = 1; u < t->n; u++) {
         res->n_finished += !!(t->nodes[u].flags & NODE_FINISHED);
         solved |= !!(t->nodes[u].flags & NODE_CHECKED_RIGHT);
     }
     /* The best chain first: it stays the answer when a vote fails.  A chain checked right needs no vote. */
-    pick_one(t, better_chain, res);
+    pick_one(t, pick_better, res);
     if (!res->node || solved) return OK;
-    if (pick == PICK_WEIGHTED || pick == PICK_MAJORITY) return pick_vote(t, pick == PICK_WEIGHTED, res, e);
     if (pick == PICK_VISITS) res->node = 0, pick_one(t, more_visited, res);
-    return OK;
+    res->pick = pick;
+    return pick == PICK_BEST || pick == PICK_VISITS ? OK : vote_pick(t, res, e);
 }

@@ -176,6 +176,7 @@ enum why_stopped {
     WHY_KV_FULL, /* not even one branch could be extended */
     WHY_NODES,   /* the node arena is full */
     WHY_CANCELLED,
+    WHY_DECIDED, /* further votes were not needed */
     WHY_ERROR,
 };
 const char *why_name(enum why_stopped w);
@@ -256,12 +257,27 @@ struct event {
 };
 typedef void event_fn(void *arg, const struct event *event);
 
+/* Finished chains -> one answer: the best one; votes weighted by values, by one each; the most visited path; votes weighted by the
+ * mean probability of the chain's tokens, or of those of its least likely step. */
+enum pick { PICK_BEST, PICK_WEIGHTED, PICK_MAJORITY, PICK_VISITS, PICK_CONFIDENT, PICK_LOWEST };
+
 struct search_result {
     uint32_t node; /* finished node whose chain is the answer; 0 = none finished */
     float value;   /* its value, or its share of the votes */
     enum why_stopped why;
     uint32_t n_finished; /* finished chains seen */
+    enum pick pick;      /* how the answer was picked */
 };
+
+/* All finished chains with one canonical answer. */
+struct tally {
+    uint64_t answer;
+    double votes;
+    uint32_t chains, node; /* the best of them speaks for all */
+};
+/* Fills to [as many as there are finished chains], the leader first; chains without an answer are left out.  Returns how
+ * many. */
+uint32_t search_tally(const struct tree *t, enum pick how, struct tally *to);
 
 /* A tree with room for n_nodes nodes, 2 or more, and the prompt as node 0; search_close drops all branches still held. */
 enum status search_open(struct tree *t, const struct evaluator *ev, uint64_t seed, uint32_t n_nodes, struct error *e);

@@ -16,8 +16,6 @@ struct try {
 
 enum score_when { SCORE_NONE, SCORE_FINISHED, SCORE_ALL }; /* which nodes the reward model sees */
 
-enum pick { PICK_BEST, PICK_WEIGHTED, PICK_MAJORITY, PICK_VISITS }; /* finished chains -> one answer (pick.c) */
-
 /* Parameters that many strategies have, and their rows; T, f: the strategy's struct and the field of this type in it. */
 struct usual_params {
     uint32_t batch, pick; /* enum pick */
@@ -171,6 +169,20 @@ bool tree_has_finished(const struct tree *t);
 void tree_drop(struct tree *t, const struct evaluator *ev, uint32_t u);
 /* search_check without the pairwise test of branches: linear, cheap enough for an assert in the loop. */
 bool tree_check(const struct tree *t, struct error *e);
+
+/* Is chain a better than b?  By value; ties: the chain found more often, then the likelier one, then the first in the tree. */
+bool pick_better(const struct tree *t, uint32_t a, uint32_t b);
+
+/* Votes (vote.c).  When independent chains may stop (Aggarwal et al. 2023, arXiv 2305.11860, for `beta`): never; when the chains left
+ * cannot change the answer; when it is the more frequent one of the two leading answers with this certainty; when three
+ * quarters of 2, 4, 8 ... chains agree. */
+enum stop_when { STOP_NEVER, STOP_DECIDED, STOP_BETA, STOP_DOUBLING };
+/* How many of the chains left are wanted before one may look again, at least; 0: the vote is over. */
+enum status vote_wanted(struct run *r, enum stop_when rule, double level, uint64_t ended, uint64_t left,
+                        uint64_t *wanted);
+double vote_certainty(double a, double b);
+/* The answer of a vote, as res->pick says; n_finished is set. */
+enum status vote_pick(const struct tree *t, struct search_result *res, struct error *e);
 
 /* Fills res->node, value and n_finished from all finished chains of the tree. */
 enum status pick_answer(const struct tree *t, enum pick pick, struct search_result *res, struct error *e);

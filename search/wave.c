@@ -81,7 +81,7 @@ enum status wave_grow(struct run *r, struct wave *w) {
             add_next(w, w->tips[i], i);
             continue;
         }
-        if (!w->share[i]) wave_prune(r, w->tips[i]);
+        if (!w->share[i] && !r->on.keep) wave_prune(r, w->tips[i]);
         for (uint32_t j = 0; j < w->share[i] && room; j++) {
             run_plan(r, w->tips[i], j + 1 == w->share[i]);
             if (r->n_tries < room) continue;

@@ -43,6 +43,24 @@ void report_cost(const struct ledger *l, double seconds, FILE *to) {
             show_count(l->pages_copied, g), show_count(l->shared_tokens, h), seconds);
 }
 
+void report_votes(const struct outcome *o, FILE *to) {
+    if (!o->n_votes) return;
+    for (uint32_t i = 0; i < o->n_votes && i < MOST_VOTES; i++) {
+        fprintf(to, "%s%s: %.3g", i ? ", " : "votes: ", o->votes[i].answer, o->votes[i].votes);
+        if (o->votes[i].votes != o->votes[i].chains) fprintf(to, " of %u", o->votes[i].chains);
+    }
+    if (o->n_votes > MOST_VOTES) fprintf(to, ", and %u others", o->n_votes - MOST_VOTES);
+    fputc('\n', to);
+}
+
+static json_t *votes_json(const struct outcome *o) {
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < o->n_votes && i < MOST_VOTES; i++)
+        json_array_append_new(list, json_pack("{s:s,s:f,s:i}", "answer", o->votes[i].answer, "votes", o->votes[i].votes,
+                                              "chains", (int)o->votes[i].chains));
+    return list;
+}
+
 json_t *report_outcome(const struct problem *p, const struct outcome *o) {
     size_t size = strlen(p->text);
     while (size && p->text[size - 1] == '\n') size--;
@@ -54,6 +72,7 @@ json_t *report_outcome(const struct problem *p, const struct outcome *o) {
     json_object_set_new(object, "value", json_real((double)o->value));
     json_object_set_new(object, "why", json_string(why_name(o->why)));
     json_object_set_new(object, "finished", json_integer(o->n_finished));
+    if (o->n_votes) json_object_set_new(object, "votes", votes_json(o));
     if (*o->trouble) json_object_set_new(object, "trouble", json_string(o->trouble));
     const char *text = o->text ? o->text : o->unfinished; /* a cut chain is something to look at, if no answer */
     if (task_has_words(p->task) && text) json_object_set_new(object, "text", json_string(text));

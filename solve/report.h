@@ -12,6 +12,9 @@
 /* "cost: 412 policy + 388 PRM tokens, ..." */
 void report_cost(const struct ledger *l, double seconds, FILE *to);
 
+/* "votes: 8: 5, 5: 2", nothing when nobody voted. */
+void report_votes(const struct outcome *o, FILE *to);
+
 /* The fields of the ledger by name; the same list writes, adds up and reads back. */
 struct ledger_field {
     const char *name;

@@ -235,6 +235,29 @@ static void clean(char *text) {
     }
 }
 
+/* Who had how many votes, and for what. */
+static enum status count_votes(const struct solver *s, const struct problem *p, const struct tree *t,
+                               const struct search_result *res, struct outcome *o, struct error *e) {
+    if (res->pick == PICK_BEST || res->pick == PICK_VISITS || !res->n_finished) return OK;
+    struct tally *tally = mem_new(res->n_finished, sizeof *tally);
+    if (!tally) return error_set(e, ERR_MEMORY, "no memory to count %u votes", res->n_finished);
+    o->n_votes = search_tally(t, res->pick, tally);
+    enum status st = OK;
+    for (uint32_t i = 0; i < o->n_votes && i < MOST_VOTES && !st; i++) {
+        char answer[512] = "";
+        char *text = chain_text(t, tally[i].node, s->delimiter);
+        if (!text) st = error_set(e, ERR_MEMORY, "no memory for a chain");
+        else p->task->vote(p, text, answer, sizeof answer);
+        clean(answer);
+        for (char *c = answer; (c = strchr(c, '\n'));) *c = ' '; /* a chain that makes no answer stands for itself */
+        o->votes[i] = (struct vote){.votes = tally[i].votes, .chains = tally[i].chains};
+        snprintf(o->votes[i].answer, sizeof o->votes[i].answer, "%.63s", answer);
+        mem_free(text);
+    }
+    mem_free(tally);
+    return st;
+}
+
 static enum status finish(const struct solver *s, const struct problem *p, const struct tree *t,
                           const struct search_result *res, struct outcome *o, struct error *e) {
     o->finished = res->node != 0;
@@ -254,7 +277,7 @@ static enum status finish(const struct solver *s, const struct problem *p, const
     p->task->answer(p, o->text, o->answer, room);
     clean(o->answer);
     if (p->task->style->prose) clean(o->text);
-    return OK;
+    return count_votes(s, p, t, res, o, e);
 }
 
 void outcome_free(struct outcome *o) {

@@ -59,6 +59,14 @@ void solver_close(struct solver *s);
 struct search_room solver_room(const struct solver *s);
 uint32_t solver_branches(const struct solver *s);
 
+/* One answer of a vote, as people read it. */
+struct vote {
+    char answer[64]; /* cut where it is longer */
+    double votes;
+    uint32_t chains;
+};
+enum { MOST_VOTES = 8 };
+
 struct outcome {
     bool finished;             /* there is a chain */
     enum verdict verdict;      /* the task's checker, asked after the search */
@@ -69,6 +77,8 @@ struct outcome {
     float value;
     enum why_stopped why;
     uint32_t n_finished;
+    struct vote votes[MOST_VOTES]; /* [min(n_votes, MOST_VOTES)] when the answer was voted for, the leader first */
+    uint32_t n_votes;              /* different answers */
     struct ledger cost;
     double ms;
     uint64_t signature;

@@ -70,7 +70,7 @@ static void numbers_come_back(void **state) {
     assert_non_null(visits);
     visits[1] = (struct visits){.n = 3, .sum = 1};
     struct ledger ledger = {.prm_tokens = 1u << 31, .policy_flops = 1ull << 53};
-    struct search_result res = {1, 0.1f, WHY_KV_FULL, 7};
+    struct search_result res = {.node = 1, .value = 0.1f, .why = WHY_KV_FULL, .n_finished = 7};
     (void)state;
     json_t *json = parse(&(struct event){EVENT_SCORED, 1, &t, &ledger, NULL});
     assert_true((float)number(json, "value") == 0.1f);

@@ -184,10 +184,113 @@ static void rebase_shares_by_softmax(void **state) {
                 }
 }
 
+/* ---- particle ---- */
+
+static double odds(const struct one *c) {
+    double v = fmin(fmax((double)c->chain.value, 1e-7), 1 - 1e-7);
+    return v / (1 - v);
+}
+
+/* Every particle is an element of the list: copies stand side by side.  Returns how many are alive. */
+static uint32_t naive_resample(struct one *p, uint32_t n, uint32_t want, bool systematic, uint64_t seed,
+                               uint64_t *draws) {
+    static struct one old[MAX];
+    double edge[MAX], sum = 0, start = systematic ? rng_uniform(rng_fold(~seed, 0), (*draws)++) : 0;
+    uint32_t count[MAX] = {0}, m = 0;
+    memcpy(old, p, n * sizeof *old);
+    for (uint32_t j = 0; j < n; j++) edge[j] = sum += odds(&old[j]);
+    for (uint32_t i = 0; i < want; i++) {
+        double at = sum * (systematic ? (start + i) / want : rng_uniform(rng_fold(~seed, 0), (*draws)++));
+        uint32_t j = 0;
+        while (j + 1 < n && edge[j] <= at) j++;
+        count[j]++;
+    }
+    for (uint32_t j = 0; j < n; j++)
+        for (uint32_t i = 0; i < count[j]; i++) p[m++] = old[j];
+    return m;
+}
+
+static void naive_particles(const struct toy_world *w, uint64_t seed, uint32_t n, bool systematic, double ess,
+                            struct ends *e) {
+    static struct one p[MAX];
+    uint64_t draws = 0;
+    uint32_t alive = n;
+    for (uint32_t i = 0; i < n; i++) p[i] = (struct one){.key = seed, .chain.end = STEP_SEPARATOR};
+    for (bool open = true; open && alive;) {
+        static struct one next[MAX];
+        uint32_t m = 0, try = 0;
+        double sum = 0, squares = 0;
+        for (uint32_t i = 0; i < alive; i++) {
+            try = i && p[i].key == p[i - 1].key ? try + 1 : 0;
+            next[m] = p[i].chain.end == STEP_FINISHED ? p[i] : child_of(w, &p[i], try);
+            if (p[i].chain.end != STEP_FINISHED) note(e, &next[m]);
+            m += !is_lost(&next[m]);
+        }
+        for (uint32_t i = 0; i < m; i++) sum += odds(&next[i]), squares += odds(&next[i]) * odds(&next[i]);
+        memcpy(p, next, m * sizeof *p);
+        alive = m;
+        if (m && (m < n || sum * sum / squares <= (double)(float)ess * n))
+            alive = naive_resample(p, m, n, systematic, seed, &draws);
+        open = false;
+        for (uint32_t i = 0; i < alive; i++) open |= p[i].chain.end == STEP_SEPARATOR;
+    }
+}
+
+static void particles_are_drawn_by_odds(void **state) {
+    static struct ends e;
+    (void)state;
+    for (int i = 0; i < N_WORLDS; i++)
+        for (int k = 0; k < 8; k++)
+            for (uint64_t seed = 1; seed <= 5; seed++) {
+                uint32_t n = k & 1 ? 5 : 24;
+                bool systematic = k & 2;
+                double ess = k & 4 ? 0.5 : 1;
+                e.n = e.steps = 0;
+                naive_particles(&worlds[i], seed, n, systematic, ess, &e);
+                fx_open("particle", &worlds[i]);
+                fx.common.seed = seed, fx.common.budget.simulations = n;
+                fx_set("resample", systematic), fx_set("ess", ess), fx_set("batch", 7);
+                fx_run();
+                compare(&e, "particle");
+                fx_close();
+            }
+}
+
+/* One sweep is a particle filter; later ones make N - 1 chains beside the one that is kept, which costs nothing. */
+static void gibbs_keeps_one_chain_between_sweeps(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        uint64_t tokens[4];
+        float best[4];
+        fx_open("particle", &worlds[0]);
+        fx.common.seed = seed, fx.common.budget.simulations = 6;
+        fx_run();
+        uint64_t filter = fx.signature;
+        fx_close();
+        for (uint32_t sweeps = 1; sweeps <= 3; sweeps++) {
+            fx_open("gibbs", &worlds[0]);
+            fx.common.seed = seed, fx.common.budget.simulations = 6;
+            fx_set("sweeps", sweeps);
+            fx_run();
+            assert_int_equal(fx.status, OK);
+            if (sweeps == 1) assert_true(fx.signature == filter);
+            tokens[sweeps] = fx.toy.ledger.generated_tokens, best[sweeps] = fx.res.value;
+            if (sweeps > 1) {
+                /* 5 depths of at most 5 new steps of 2 tokens each; nothing found is lost. */
+                assert_true(tokens[sweeps] > tokens[sweeps - 1] && tokens[sweeps] <= tokens[sweeps - 1] + 50);
+                assert_true(best[sweeps] >= best[sweeps - 1]);
+            }
+            fx_close();
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dvts_is_greedy_in_each_subtree_alone),
         cmocka_unit_test(rebase_shares_by_softmax),
+        cmocka_unit_test(particles_are_drawn_by_odds),
+        cmocka_unit_test(gibbs_keeps_one_chain_between_sweeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,8 +6,11 @@
 #include "base/mem.h"
 #include "search/search_internal.h"
 
-struct all_params {
+struct sampling_params {
     struct usual_params usual; /* pick: the row says it */
+    uint32_t stop_when;        /* enum stop_when */
+    float certainty;           /* of STOP_BETA */
+    uint32_t weight;           /* of maj's votes: one each, mean confidence, lowest step */
 };
 
 /* The window: tips of the chains under way, oldest first.  Chain i's stream is rng_fold(seed, i), so neither the window's
@@ -31,14 +34,27 @@ static uint64_t may_start(struct run *r, struct window *w) {
     return side > w->n ? (uint64_t)side - w->n : 0;
 }
 
-/* Fills the window up with new chains: tips at the prompt. */
-static void refill(struct run *r, struct window *w) {
-    for (uint64_t some = may_start(r, w); w->n < w->width && w->n_chains && some; some--) {
+/* Chains that are not needed any more are given up. */
+static void give_up(struct run *r, struct window *w) {
+    for (uint32_t i = 0; i < w->n; i++)
+        if (w->tips[i]) wave_prune(r, w->tips[i]);
+    w->n = 0;
+    run_stop(r, WHY_DECIDED);
+}
+
+/* Fills the window up with new chains, tips at the prompt: no more than may still decide a vote. */
+static enum status refill(struct run *r, struct window *w, const struct sampling_params *p) {
+    uint64_t some = may_start(r, w), wanted;
+    enum status s = vote_wanted(r, p->stop_when, (double)p->certainty, w->n_ended, w->n + w->n_chains, &wanted);
+    if (s) return s;
+    if (!wanted && w->n + w->n_chains) return give_up(r, w), OK;
+    for (; w->n < w->width && w->n < wanted && w->n_chains && some; some--) {
         w->tips[w->n++] = 0;
         w->n_chains--;
         r->ev->ledger->simulations++;
     }
     if (!w->n) run_stop(r, r->scarce);
+    return OK;
 }
 
 /* Moves the tips to the new steps and closes the gaps of complete chains. */
@@ -61,13 +77,13 @@ static void narrow(struct run *r, struct window *w) {
     run_unplan(r, r->n_made);
 }
 
-static enum status sample(struct run *r, uint32_t width) {
-    struct window w = {.width = width, .n_chains = r->simulations ? r->simulations : UINT64_MAX};
+static enum status sample(struct run *r, const struct sampling_params *p) {
+    struct window w = {.width = r->cap, .n_chains = r->simulations ? r->simulations : UINT64_MAX};
     w.tips = mem_new(r->cap, sizeof *w.tips);
     if (!w.tips) return error_set(r->e, ERR_MEMORY, "no memory for %u chains", r->cap);
     enum status s = OK;
     while (!s && (w.n || w.n_chains) && run_go(r)) {
-        refill(r, &w);
+        if ((s = refill(r, &w, p))) break;
         uint32_t n = run_room(r, w.n < w.width ? w.n : w.width);
         for (uint32_t i = 0; i < n; i++) run_plan(r, w.tips[i], true);
         if (!n || (s = run_grow(r))) break;
@@ -80,17 +96,17 @@ static enum status sample(struct run *r, uint32_t width) {
 }
 
 static struct search_room sample_room(const struct search_params *common, const void *params) {
-    const struct usual_params *p = &((const struct all_params *)params)->usual;
+    const struct usual_params *p = &((const struct sampling_params *)params)->usual;
     uint64_t chains = common->budget.simulations;
     uint32_t batch = chains && chains < p->batch ? (uint32_t)chains : p->batch;
     return (struct search_room){room_for_chains(common, chains), batch + 1, batch};
 }
 
 static enum status bon_run(struct run *r, const void *params) {
-    const struct usual_params *p = &((const struct all_params *)params)->usual;
+    const struct sampling_params *p = params;
     r->score = SCORE_FINISHED;
-    r->stop_value = p->stop_value;
-    return sample(r, r->cap);
+    r->stop_value = p->usual.stop_value;
+    return sample(r, p);
 }
 
 static enum status weighted_run(struct run *r, const void *params) {
@@ -99,24 +115,35 @@ static enum status weighted_run(struct run *r, const void *params) {
 }
 
 static enum status maj_run(struct run *r, const void *params) {
-    (void)params;
+    static const enum pick picks[] = {PICK_MAJORITY, PICK_CONFIDENT, PICK_LOWEST};
+    const struct sampling_params *p = params;
     r->score = SCORE_NONE;
-    r->pick = PICK_MAJORITY;
-    return sample(r, r->cap);
+    r->pick = picks[p->weight];
+    return sample(r, p);
 }
 
 /* clang-format off */
-static const struct param scored_params[] = {
-    USUAL_BATCH(struct all_params, usual),
-    USUAL_STOP(struct all_params, usual),
+#define STOP_WHEN(choices) {"stop-when", "when the vote may end early", PARAM_CHOICE, offsetof(struct sampling_params, stop_when), 0, 0, choices}
+static const struct param bon_params[] = {
+    USUAL_BATCH(struct sampling_params, usual),
+    USUAL_STOP(struct sampling_params, usual),
+    {0},
+};
+static const struct param weighted_params[] = {
+    STOP_WHEN("never|decided"),
+    USUAL_BATCH(struct sampling_params, usual),
+    USUAL_STOP(struct sampling_params, usual),
     {0},
 };
 static const struct param maj_params[] = {
-    USUAL_BATCH(struct all_params, usual),
+    STOP_WHEN("never|decided|beta|doubling"),
+    {"certainty", "of --stop-when beta: that the leader is ahead of the second", PARAM_REAL, offsetof(struct sampling_params, certainty), 0.5, 1, NULL},
+    {"weight", "of a vote: one each, or the mean probability of the chain's tokens, or of those of its least likely step", PARAM_CHOICE, offsetof(struct sampling_params, weight), 0, 0, "one|mean|lowest"},
+    USUAL_BATCH(struct sampling_params, usual),
     {0},
 };
 /* clang-format on */
-static const struct all_params defaults = {USUAL(PICK_BEST)};
+static const struct sampling_params defaults = {.usual = USUAL(PICK_BEST), .certainty = 0.95f};
 
 const struct strategy strategy_bon = {
     .name = "bon",
@@ -125,7 +152,7 @@ const struct strategy strategy_bon = {
     .unit = "chains",
     .needs = CAN_VALUE,
     .simulations = {16, 8},
-    .params = scored_params,
+    .params = bon_params,
     .defaults = &defaults,
     .size = sizeof defaults,
     .room = sample_room,
@@ -139,7 +166,7 @@ const struct strategy strategy_weighted = {
     .unit = "chains",
     .needs = CAN_VALUE,
     .simulations = {16, 8},
-    .params = scored_params,
+    .params = weighted_params,
     .defaults = &defaults,
     .size = sizeof defaults,
     .room = sample_room,
