@@ -133,6 +133,7 @@ enum status search_run(const struct strategy *s, const struct search *on, const 
         .score = on->ev->score ? SCORE_ALL : SCORE_NONE,
         .stop_value = NEVER,
         .temperature = on->common.temperature,
+        .max_depth = on->common.max_depth,
     };
     r.common = &r.on.common;
     *res = (struct search_result){.why = WHY_DONE};

@@ -50,7 +50,7 @@ struct eval_model {
     /* constant after open */
     struct eval_params p;
     struct client *writers[N_WRITERS], *prm; /* of their engines; NULL: none */
-    struct judge *judge; /* NULL: no values */
+    struct judge *judge;                     /* NULL: no values */
     uint32_t n_vocab;
     branch_id root;
     /* state */
@@ -121,7 +121,8 @@ enum status step_finish(struct eval_model *m, struct branch *b, enum step_end *e
 /* ---- eval_model.c ---- */
 
 const char *keep_text(struct eval_model *m, const char *text, size_t size); /* lives until close; NULL: no memory */
-size_t chain_text(struct eval_model *m, const struct branch *b);            /* behind the prompt, in m->text */
+size_t text_from(struct eval_model *m, const struct branch *b, uint32_t from, bool delimited);
+size_t chain_text(struct eval_model *m, const struct branch *b); /* behind the prompt, in m->text */
 size_t decode_from(struct eval_model *m, const struct branch *b, uint32_t from, uint32_t n);
 void note_costs(struct eval_model *m); /* those of the judge, and the peak of KV memory */
 

@@ -82,6 +82,14 @@ static enum status rate_some(struct eval_model *m, struct put *puts, size_t n, u
     return s;
 }
 
+/* What was put, as a reader sees it: without what ended its last step. */
+static enum status set_added(struct eval_model *m, struct put *p, struct error *e) {
+    const struct branch *b = branch_of(m, p->branch);
+    size_t size = text_from(m, b, length_of(b) - p->n_tokens, p->end == STEP_SEPARATOR);
+    p->added = keep_text(m, m->text, size);
+    return p->added ? OK : error_set(e, ERR_MEMORY, "no memory for the text of a step");
+}
+
 enum status eval_put(void *self, struct put *puts, size_t n, struct error *e) {
     struct eval_model *m = self;
     enum status s = OK;
@@ -94,6 +102,7 @@ enum status eval_put(void *self, struct put *puts, size_t n, struct error *e) {
     for (uint32_t rows = 1; rows && !s;)
         s = limits_reached(&m->limits, &m->ledger) ? error_set(e, ERR_CANCELLED, "stopped before tokens were put")
                                                    : rate_some(m, puts, n, &rows, e);
+    for (size_t i = 0; i < n && !s; i++) s = set_added(m, &puts[i], e);
     for (size_t i = 0; i < n; i++) {
         branch_set_busy(m, puts[i].branch, false);
         if (s) branch_undo(m, &m->branches[puts[i].branch]);

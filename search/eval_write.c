@@ -22,7 +22,7 @@ static bool ends_step(struct eval_model *m, const struct branch *b, int32_t newe
 }
 
 /* Text of the tokens from `from` on, in m->text; its size.  delimited: what ended the last step is left out. */
-static size_t text_from(struct eval_model *m, const struct branch *b, uint32_t from, bool delimited) {
+size_t text_from(struct eval_model *m, const struct branch *b, uint32_t from, bool delimited) {
     const char *d = m->p.delimiter;
     uint32_t n = length_of(b) - from;
     int32_t last = n ? trail_last(m->pool, b->tokens) : -1;

@@ -89,7 +89,7 @@ static enum status call_with_room(struct run *r, const struct batch_call *b, uin
 static void add(struct run *r, struct try *try, struct step *step) {
     struct node *parent = &r->t->nodes[try->parent];
     const char *text = step->text ? step->text : "";
-    uint32_t ends = tree_end_flag(step->end, parent->depth + 1, r->common->max_depth);
+    uint32_t ends = tree_end_flag(step->end, parent->depth + 1, r->max_depth);
     parent->flags &= ~(uint32_t)NODE_EVICTED;
     if (try->take) parent->branch = 0;
     uint32_t twin = r->merge ? tree_twin(r->t, try->parent, text, ends) : 0;
@@ -98,7 +98,7 @@ static void add(struct run *r, struct try *try, struct step *step) {
         r->t->nodes[twin].multiplicity++;
     }
     try->fresh = !twin;
-    try->child = twin ? twin : tree_add(r->t, try, step, r->common->max_depth);
+    try->child = twin ? twin : tree_add(r->t, try, step, r->max_depth);
     if (try->fresh) run_emit(r, EVENT_MADE, try->child);
 }
 
@@ -110,14 +110,17 @@ static enum status grow_call(struct run *r, uint32_t first, uint32_t n) {
     for (i = 0; i < n && !s; i++) {
         const struct try *try = &r->tries[first + i];
         const struct node *parent = &r->t->nodes[try->parent];
-        r->steps[i] = (struct step){.key = rng_fold(parent->key, try->child_index), .temperature = r->temperature};
-        if (try->take) r->steps[i].branch = parent->branch;
+        r->steps[i] = (struct step){
+            .key = rng_fold(parent->key, try->child_index), .temperature = r->temperature, .max_tokens = r->max_tokens};
+        if (try->branch) r->steps[i].branch = try->branch;
+        else if (try->take) r->steps[i].branch = parent->branch;
         else s = ev->fork(ev->self, parent->branch, &r->steps[i].branch, r->e);
     }
     if (!s) s = ev->extend(ev->self, r->steps, n, r->e);
     if (s) ev->ledger->forks = forks, ev->ledger->shared_tokens = shared; /* what is not done costs nothing */
     while (s && i-- > 0)
-        if (!r->tries[first + i].take && r->steps[i].branch) ev->drop(ev->self, &r->steps[i].branch);
+        if (!r->tries[first + i].take && !r->tries[first + i].branch && r->steps[i].branch)
+            ev->drop(ev->self, &r->steps[i].branch);
     for (i = 0; i < n && !s; i++) add(r, &r->tries[first + i], &r->steps[i]);
     return s;
 }
@@ -147,7 +150,7 @@ enum status run_grow(struct run *r) {
 /* A reward model may give anything; a NaN is as bad as 0. */
 static float clean_value(float v) { return v > 0 ? (v < 1 ? v : 1) : 0; }
 
-static void set_value(struct run *r, uint32_t u, float value) {
+void run_set_value(struct run *r, uint32_t u, float value) {
     struct node *n = &r->t->nodes[u];
     n->value = clean_value(value);
     n->flags |= NODE_SCORED;
@@ -161,7 +164,7 @@ static enum status score_call(struct run *r, uint32_t first, uint32_t n) {
     enum status s = ev->score(ev->self, r->branches, n, r->values, r->e);
     for (uint32_t i = 0; i < n && !s; i++) {
         r->t->nodes[r->scored[first + i]].flags &= ~(uint32_t)NODE_EVICTED;
-        set_value(r, r->scored[first + i], r->values[i]);
+        run_set_value(r, r->scored[first + i], r->values[i]);
     }
     return s;
 }
@@ -183,7 +186,7 @@ static void settle_finished(struct run *r, uint32_t u) {
     float reward = r->ev->check(r->ev->self, n->branch).reward;
     bool right = reward >= 1;
     n->flags |= right ? NODE_CHECKED_RIGHT : NODE_CHECKED_WRONG;
-    set_value(r, u, reward);
+    run_set_value(r, u, reward);
     if (right) run_stop(r, WHY_SOLVED);
 }
 
@@ -225,7 +228,7 @@ enum status run_settle(struct run *r) {
         if (!r->tries[i].fresh) continue;
         uint32_t u = r->tries[i].child, flags = r->t->nodes[u].flags;
         if (flags & NODE_FINISHED) run_emit(r, EVENT_FINISHED, u);
-        if (flags & NODE_TERMINAL) tree_drop(r->t, r->ev, u);
+        if ((flags & NODE_TERMINAL) && !(r->keep_finished && flags & NODE_FINISHED)) tree_drop(r->t, r->ev, u);
     }
     return s;
 }

@@ -73,6 +73,7 @@ struct put {
     uint32_t n_tokens; /* in with tokens; out */
     float logprob;     /* out: their sum at temperature 1; 0 unless rated */
     enum step_end end; /* out: how the newest step ends; STEP_OPEN: not yet */
+    const char *added; /* out: their text, as that of struct step */
 };
 
 /* What would the policy write next? */
@@ -208,6 +209,7 @@ enum node_flag {
     NODE_EVICTED = 64, /* the branch is held without its KV */
     NODE_BUSY = 128,   /* in the call under way: not to be evicted */
     NODE_SCORED = 256, /* value is there */
+    NODE_PART = 512,   /* ends inside a step: its text goes on without anything between */
 };
 struct node {
     /* constant after creation */

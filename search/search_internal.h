@@ -9,9 +9,10 @@
 /* One step to sample below `parent`. */
 struct try {
     uint32_t parent, child_index;
-    bool take;      /* the child takes over the parent's branch instead of forking it: the parent is done with */
-    bool fresh;     /* out: false when the step equals an earlier one of this parent */
-    uint32_t child; /* out: the node; 0 = not made */
+    bool take;        /* the child takes over the parent's branch instead of forking it: the parent is done with */
+    branch_id branch; /* where the step is made, instead of on a fork of the parent's; 0: there.  Taken over */
+    bool fresh;       /* out: false when the step equals an earlier one of this parent */
+    uint32_t child;   /* out: the node; 0 = not made */
 };
 
 enum score_when { SCORE_NONE, SCORE_FINISHED, SCORE_ALL }; /* which nodes the reward model sees */
@@ -56,6 +57,9 @@ struct run {
     float stop_value;      /* default NEVER */
     bool merge;            /* equal steps of one parent become one node */
     float temperature;     /* default common->temperature */
+    uint32_t max_depth;    /* default common->max_depth */
+    uint32_t max_tokens;   /* of one call for a step, which then ends inside it; default 0: all of the step */
+    bool keep_finished;    /* complete chains keep their branches; the strategy drops them */
     /* the batch */
     struct try *tries;        /* [cap] */
     uint32_t n_tries, n_made; /* made: the first ones; fewer than n_tries only when the KV is full */
@@ -101,6 +105,8 @@ enum status run_grow(struct run *r);
 /* Evaluates the fresh children of the tries made: verdict or reward as r->score says, answers of finished chains, stop when solved; drops
  * the branches of terminal nodes.  Leaves the batch in place.  Stops (WHY_KV_FULL) when a score does not fit. */
 enum status run_settle(struct run *r);
+/* The value of a node, cut to [0,1]; a NaN is 0.  A finished chain of at least stop_value ends the run. */
+void run_set_value(struct run *r, uint32_t u, float value);
 /* Values for the open nodes that an earlier run left without one. */
 enum status run_score_missing(struct run *r);
 
@@ -165,6 +171,8 @@ bool tree_part(const struct tree *t, uint32_t *a, uint32_t *b);
 double tree_logprob(const struct tree *t, uint32_t u);
 /* Mean of the backed-up values where there are visits, else the value. */
 double node_mean(const struct tree *t, uint32_t u);
+/* Complete steps from the prompt to u: its depth, unless steps were made in parts. */
+uint32_t tree_steps(const struct tree *t, uint32_t u);
 bool tree_has_finished(const struct tree *t);
 void tree_drop(struct tree *t, const struct evaluator *ev, uint32_t u);
 /* search_check without the pairwise test of branches: linear, cheap enough for an assert in the loop. */

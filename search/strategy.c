@@ -10,7 +10,8 @@
 #include <string.h>
 
 /* In the order of `ponder strategies`. */
-#define STRATEGIES X(greedy) X(bon) X(weighted) X(maj) X(beam) X(dvts) X(rebase) X(particle) X(gibbs) X(mcts)
+#define STRATEGIES                                                                                                     \
+    X(greedy) X(bon) X(weighted) X(maj) X(beam) X(dvts) X(rebase) X(particle) X(gibbs) X(mcts) X(tokenbeam)
 
 #define X(name) extern const struct strategy strategy_##name;
 STRATEGIES

@@ -61,6 +61,12 @@ void tree_drop(struct tree *t, const struct evaluator *ev, uint32_t u) {
     t->nodes[u].flags &= ~(uint32_t)NODE_EVICTED;
 }
 
+uint32_t tree_steps(const struct tree *t, uint32_t u) {
+    uint32_t n = 0;
+    for (; u; u = t->nodes[u].parent) n += !(t->nodes[u].flags & NODE_PART);
+    return n;
+}
+
 bool tree_has_finished(const struct tree *t) {
     for (uint32_t u = 1; u < t->n; u++)
         if (t->nodes[u].flags & NODE_FINISHED) return true;
@@ -72,7 +78,7 @@ uint32_t tree_end_flag(enum step_end end, uint32_t depth, uint32_t max_depth) {
     case STEP_FINISHED: return NODE_FINISHED;
     case STEP_TRUNCATED: return NODE_TRUNCATED;
     case STEP_DEAD: return NODE_DEAD;
-    case STEP_OPEN:
+    case STEP_OPEN: return depth >= max_depth ? NODE_TRUNCATED : NODE_PART;
     case STEP_SEPARATOR: break;
     }
     return depth >= max_depth ? NODE_TRUNCATED : 0;
@@ -80,7 +86,7 @@ uint32_t tree_end_flag(enum step_end end, uint32_t depth, uint32_t max_depth) {
 
 uint32_t tree_twin(const struct tree *t, uint32_t parent, const char *text, uint32_t ends) {
     for (uint32_t c = t->nodes[parent].first_child; c; c = t->nodes[c].next_sibling)
-        if ((t->nodes[c].flags & NODE_TERMINAL) == ends && !strcmp(t->nodes[c].text, text)) return c;
+        if ((t->nodes[c].flags & (NODE_TERMINAL | NODE_PART)) == ends && !strcmp(t->nodes[c].text, text)) return c;
     return 0;
 }
 
@@ -146,7 +152,8 @@ size_t search_chain_text(const struct tree *t, uint32_t node, char *text, size_t
     for (uint32_t depth = 1; depth <= t->nodes[node].depth; depth++) {
         uint32_t u = node;
         while (t->nodes[u].depth > depth) u = t->nodes[u].parent;
-        if (depth > 1 && len < cap - 1) text[len++] = '\n';
+        bool whole = !(t->nodes[t->nodes[u].parent].flags & NODE_PART);
+        if (depth > 1 && whole && len < cap - 1) text[len++] = '\n';
         size_t n = strlen(t->nodes[u].text);
         if (n > cap - 1 - len) n = cap - 1 - len;
         memcpy(text + len, t->nodes[u].text, n);

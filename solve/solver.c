@@ -213,7 +213,8 @@ static char *chain_text(const struct tree *t, uint32_t node, const char *delimit
     size_t end = size - 1; /* from the last step back */
     for (uint32_t u = node; u; u = t->nodes[u].parent) {
         const char *step = t->nodes[u].text;
-        size_t n = strlen(step), gap = u == node || holds_end(step, delimiter) ? 0 : n_d;
+        bool joined = u == node || (t->nodes[u].flags & NODE_PART) || holds_end(step, delimiter);
+        size_t n = strlen(step), gap = joined ? 0 : n_d;
         memcpy(text + end - gap, delimiter, gap);
         memcpy(text + end - gap - n, step, n);
         end -= gap + n;

@@ -287,6 +287,7 @@ static enum status toy_put_one(struct toy *y, struct put *p, struct error *e) {
         n++;
     }
     p->n_tokens = n;
+    p->added = toy_step_text(y, b, old.len);
     if (p->rate) y->ledger.policy_flops += 5 * n;
     return OK;
 }
