@@ -13,7 +13,7 @@
 
 int args_wrong(const struct args *a, const char *format, ...) {
     va_list list;
-    fprintf(stderr, "ponder %s: ", a->command);
+    fprintf(stderr, "ponder %s: %s%s", a->command, a->from ? a->from : "", a->from ? ": " : "");
     va_start(list, format);
     vfprintf(stderr, format, list);
     va_end(list);
@@ -74,6 +74,11 @@ static bool set_value(struct args *a, const struct flag *f, void *options, const
     case FLAG_COLOR: return set_color(text) && is_word_of(f->value, text);
     case FLAG_HUB: *(const char **)field = a->hub; return snprintf(a->hub, sizeof a->hub, "hf:%s", text) < FLAG_HUB_CAP;
     case FLAG_SETTING: return add_setting((struct settings *)(void *)field, f->name, text);
+    case FLAG_SAME: return !f->value || !f->lo || is_word_of(f->value, text);
+    case FLAG_IGNORED:
+        if (!text || strcmp(text, "0")) fprintf(stderr, "ponder %s: --%s: %s\n", a->command, f->name, f->help);
+        return true;
+    case FLAG_ABSENT: return false;
     case FLAG_LIST: {
         struct flag_list *list = (struct flag_list *)field;
         if (list->n == FLAG_LIST_CAP) return false;
@@ -103,16 +108,26 @@ static int wrong_value(const struct args *a, const struct flag *f, const char *t
     case FLAG_ENV: return args_wrong(a, "--%s: the environment takes no more", f->name);
     case FLAG_SETTING: return args_wrong(a, "--%s: more than %d settings of a search", f->name, SETTINGS_CAP);
     case FLAG_LIST: return args_wrong(a, "--%s: given more than %d times", f->name, FLAG_LIST_CAP);
+    case FLAG_SAME: return args_wrong(a, "--%s: \"%.60s\": %s", f->name, text, f->help);
     default: return args_wrong(a, "--%s: \"%.60s\" is none of %s", f->name, text, f->value);
     }
 }
 
+/* Are n bytes of text this name?  Both spellings of names hold: top-p and top_p. */
+static bool is_name(const char *name, const char *text, size_t n) {
+    size_t i = 0;
+    while (i < n && name[i] && (name[i] == text[i] || (name[i] == '-' && text[i] == '_'))) i++;
+    return i == n && !name[i];
+}
+
 /* Second names that llama.cpp gives its flags. */
 static bool is_alias(const char *name, const char *text, size_t size) {
-    static const char *const pairs[][2] = {
-        {"predict", "n-predict"}, {"temp", "temperature"}, {"typical", "typical-p"}, {"sampler-seq", "sampling-seq"}};
+    static const char *const pairs[][2] = {{"predict", "n-predict"},   {"temp", "temperature"},
+                                           {"typical", "typical-p"},   {"sampler-seq", "sampling-seq"},
+                                           {"no-perf", "log-disable"}, {"n-gpu-layers", "gpu-layers"},
+                                           {"draft-max", "draft-n"},   {"draft-min", "draft-n-min"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (!strcmp(name, pairs[i][0]) && strlen(pairs[i][1]) == size && !strncmp(pairs[i][1], text, size)) return true;
+        if (!strcmp(name, pairs[i][0]) && is_name(pairs[i][1], text, size)) return true;
     return false;
 }
 
@@ -127,17 +142,76 @@ static const struct flag *find_flag(const struct args *a, const char *word, cons
         const char *at = word + (is_long ? 2 : 1);
         size_t size = *value ? (size_t)(equals - at) : strlen(at);
         *options = w.options;
-        if (name && strlen(name) == size && !strncmp(name, at, size)) return f;
+        if (name && is_name(name, at, size)) return f;
         if (is_long && is_alias(f->name, at, size)) return f;
     }
     return NULL;
 }
 
-static bool takes_value(const struct flag *f) { return f->kind != FLAG_YES && f->kind != FLAG_ENV; }
+static bool takes_value(const struct flag *f) {
+    if (f->kind == FLAG_SAME || f->kind == FLAG_IGNORED) return f->value != NULL;
+    return f->kind != FLAG_YES && f->kind != FLAG_ENV && f->kind != FLAG_ABSENT;
+}
 
-/* Older programs take --color alone. */
+/* Not in the help. */
+static bool is_hidden(const struct flag *f) {
+    return f->kind == FLAG_SAME || f->kind == FLAG_IGNORED || f->kind == FLAG_ABSENT;
+}
+
+/* Older programs take --color and --flash-attn alone. */
 static bool may_stand_alone(const struct flag *f, const char *next) {
-    return f->kind == FLAG_COLOR && (!next || !is_word_of(f->value, next));
+    bool may = f->kind == FLAG_COLOR || (f->kind == FLAG_SAME && f->value && is_word_of(f->value, "on"));
+    return may && (!next || !is_word_of(f->value, next));
+}
+
+/* ---- near misses ---- */
+
+enum { NEAR_CAP = 40 };
+
+/* Letters to insert, remove, replace or swap with the next one, to get from a to b. */
+static int distance(const char *a, const char *b) {
+    int n = (int)strlen(a), m = (int)strlen(b), d[NEAR_CAP + 1][NEAR_CAP + 1];
+    if (n > NEAR_CAP || m > NEAR_CAP) return NEAR_CAP;
+    for (int i = 0; i <= n; i++)
+        for (int j = 0; j <= m; j++) {
+            if (!i || !j) {
+                d[i][j] = i + j;
+                continue;
+            }
+            int best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
+                best = d[i - 2][j - 2] + 1;
+            d[i][j] = best;
+        }
+    return d[n][m];
+}
+
+/* The flag that a word was probably meant to be; NULL: none is near. */
+static const struct flag *nearest(const struct args *a, const char *word) {
+    const struct flag *best = NULL;
+    char name[NEAR_CAP + 1];
+    size_t size = strcspn(word + 2, "=");
+    if (word[1] != '-' || size < 3 || size > NEAR_CAP) return NULL;
+    for (size_t i = 0; i <= size; i++) name[i] = word[2 + i] == '_' ? '-' : word[2 + i];
+    name[size] = 0;
+    int least = size < 6 ? 2 : 3;
+    struct walk w = {0};
+    for (const struct flag *f; (f = flag_next(a, &w));) {
+        int d = strncmp(f->name, name, size) ? distance(f->name, name) : 1; /* the beginning of a name is near, too */
+        if (d >= least || is_hidden(f)) continue;
+        least = d, best = f;
+    }
+    return best;
+}
+
+static int unknown_flag(const struct args *a, const char *word) {
+    const struct flag *near = nearest(a, word);
+    char hint[NEAR_CAP + 32] = "";
+    if (near) snprintf(hint, sizeof hint, "; did you mean --%.40s?", near->name);
+    return args_wrong(a, "unknown flag %.60s%s%s ponder %s --help", word, hint,
+                      near ? " The others are in:" : "; the flags are in:", a->command);
 }
 
 /* How a flag is written: "-n, --predict N". */
@@ -152,6 +226,7 @@ static int print_help(const struct args *a) {
     struct walk w = {0};
     for (const struct flag *f; (f = flag_next(a, &w));) {
         char form[96];
+        if (is_hidden(f)) continue;
         flag_form(f, form, sizeof form);
         printf("  %-34s %s%s", form, strlen(form) > 34 ? "\n                                     " : "", f->help);
         if (f->fallback) printf(" (default %s)", f->fallback);
@@ -164,20 +239,64 @@ static int print_help(const struct args *a) {
 /* "-4 7 8 8" is a puzzle, if a wrong one. */
 static bool is_flag(const char *word) { return word[0] == '-' && word[1] && !isdigit((unsigned char)word[1]); }
 
+/* The place that a flag writes. */
+static const char *field_of(const struct args *a, const struct flag *f) {
+    struct walk w = {0};
+    for (const struct flag *other; (other = flag_next(a, &w)) && other != f;) continue;
+    return (const char *)w.options + f->at;
+}
+
+/* Another flag that was given and writes the same field: --model and --hf-repo. */
+static const struct flag *is_set(const struct args *a, const struct flag *f) {
+    for (int i = 0; i < a->n_given; i++) {
+        const struct flag *g = a->given[i];
+        bool names = (f->kind == FLAG_HUB && g->kind == FLAG_TEXT) || (f->kind == FLAG_TEXT && g->kind == FLAG_HUB);
+        if (names && field_of(a, f) == field_of(a, g)) return g;
+    }
+    return NULL;
+}
+
+static int give(struct args *a, const struct flag *f, void *options, const char *value) {
+    const struct flag *other = is_set(a, f);
+    if (other) return args_wrong(a, "--%s and --%s: give one of them", other->name, f->name);
+    if (!args_given(a, f->name) && a->n_given < FLAG_CAP) a->given[a->n_given++] = f;
+    return set_value(a, f, options, value) ? ARGS_GO_ON : wrong_value(a, f, value);
+}
+
 /* One flag at argv[*i]; moves *i over its value. */
 static int take_flag(struct args *a, int argc, char **argv, int *i) {
     const char *word = argv[*i], *value;
     void *options;
     const struct flag *f = find_flag(a, word, &value, &options);
-    if (!f) return args_wrong(a, "unknown flag %.60s; the flags are in: ponder %s --help", word, a->command);
+    if (!f) return unknown_flag(a, word);
+    if (f->kind == FLAG_ABSENT) return args_wrong(a, "%.60s: %s", word, f->help);
     if (!takes_value(f) && value) return args_wrong(a, "--%s takes no value, found \"%.60s\"", f->name, value);
     if (!value && may_stand_alone(f, *i + 1 < argc ? argv[*i + 1] : NULL)) value = "on";
     if (takes_value(f) && !value) {
         if (*i + 1 >= argc) return args_wrong(a, "--%s: a value is missing: %s", f->name, f->value);
         value = argv[++*i];
     }
-    if (!args_given(a, f->name) && a->n_given < FLAG_CAP) a->given[a->n_given++] = f;
-    return set_value(a, f, options, value) ? ARGS_GO_ON : wrong_value(a, f, value);
+    return give(a, f, options, value);
+}
+
+/* PONDER_ARG_TOP_P for --top-p, unless the command line has it.  Parameters of one strategy have none: others would refuse them. */
+static int take_environment(struct args *a) {
+    struct walk w = {0};
+    for (const struct flag *f; (f = flag_next(a, &w));) {
+        char name[96];
+        int n = snprintf(name, sizeof name, "PONDER_ARG_%s", f->name), go_on = ARGS_GO_ON;
+        for (int i = 0; i < n; i++) name[i] = name[i] == '-' ? '_' : (char)toupper((unsigned char)name[i]);
+        const char *text = getenv(name);
+        if (!text || is_hidden(f) || f->kind == FLAG_SETTING || args_given(a, f->name) || is_set(a, f)) continue;
+        if (!takes_value(f) && is_word_of("0|false|off|no", text)) continue;
+        if (!takes_value(f) && !is_word_of("1|true|on|yes", text))
+            return args_wrong(a, "%s: \"%.60s\" is none of 1, true, on, yes, 0, false, off, no", name, text);
+        a->from = name;
+        go_on = give(a, f, w.options, text);
+        a->from = NULL;
+        if (go_on != ARGS_GO_ON) return go_on;
+    }
+    return ARGS_GO_ON;
 }
 
 int args_parse(struct args *a, int argc, char **argv) {
@@ -194,7 +313,7 @@ int args_parse(struct args *a, int argc, char **argv) {
         else go_on = take_flag(a, argc, argv, &i);
         if (go_on != ARGS_GO_ON) return go_on;
     }
-    return ARGS_GO_ON;
+    return take_environment(a);
 }
 
 bool args_given(const struct args *a, const char *name) {

@@ -22,6 +22,10 @@ enum flag_kind {
     FLAG_ENV,     /* no value, no field: sets the environment variable named in `value` to 1 */
     FLAG_COLOR,   /* no field: on, off, auto or no value (on): sets the variables that terminal.h reads */
     FLAG_SETTING, /* struct settings: name and text are added to it; who reads it knows what is allowed */
+    /* Flags of other programs, for command lines that people paste; no field, not in the help. */
+    FLAG_SAME, /* what it asks for holds anyway; takes a value if `value` is set, and if lo is 1 only its words, else `help` says why */
+    FLAG_IGNORED, /* changes nothing, which `help` explains on stderr unless the value is 0 */
+    FLAG_ABSENT,  /* refused: `help` says why */
 };
 
 enum { FLAG_HUB_CAP = 800, FLAG_CAP = 192, FLAG_PARTS = 8 };
@@ -37,10 +41,11 @@ struct flag {
     const char *help;
 };
 
-#define COLOR_FLAGS                                                                                                    \
-    {"color", "co", FLAG_COLOR, 0, NULL, 0, 0, "on|off|auto", "colours: always, never, on a terminal (auto)"}, {       \
-        "no-color", NULL, FLAG_ENV, 0, NULL, 0, 0, "NO_COLOR", "no colours (as NO_COLOR=1)"                            \
-    }
+/* clang-format off */
+#define COLOR_FLAGS \
+    {"color", "co", FLAG_COLOR, 0, NULL, 0, 0, "on|off|auto", "colours: always, never, on a terminal (auto)"}, \
+    {"no-color", NULL, FLAG_ENV, 0, NULL, 0, 0, "NO_COLOR", "no colours (as NO_COLOR=1)"}
+/* clang-format on */
 
 /* A table that several commands share, and the struct that it fills. */
 struct flag_part {
@@ -59,6 +64,7 @@ struct args {
     /* out */
     const struct flag *given[FLAG_CAP]; /* [n_given] what was on the command line */
     int n_given;
+    const char *from; /* the environment variable that is read just now; NULL: none */
     char hub[FLAG_HUB_CAP];
     char **rest; /* [n_rest] what is no flag, in order */
     int n_rest;
@@ -66,10 +72,10 @@ struct args {
 
 enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, ARGS_GO_ON = -1 };
 
-/* argv[0] is the command's name; flags and other words may be mixed; "--" ends the flags.  Moves the words that are no flags to the
- * front of argv.  Returns ARGS_GO_ON, or the exit code after the help (0, on stdout) or an error (2, one line on stderr). */
+/* argv[0] is the command's name; flags and other words may be mixed; "--" ends the flags; --top_p is --top-p.  A flag that is
+ * not on the command line takes the value of PONDER_ARG_TOP_P, if that is set.  Moves the words that are no flags to the front of argv.  Returns ARGS_GO_ON, or the exit code after the help (0, on stdout) or an error (2, one line on stderr). */
 int args_parse(struct args *a, int argc, char **argv);
-/* Was --name on the command line? */
+/* Was --name on the command line, or in the environment? */
 bool args_given(const struct args *a, const char *name);
 
 /* One line on stderr, "ponder COMMAND: ...", and the exit code. */

@@ -155,6 +155,7 @@ int cmd_calibrate(int argc, char **argv) {
     struct pool pool = {0};
     struct session_size size = {.branches = CHAINS + 1, .with_prm = true};
     enum status st = session_open(&o.session, &size, &s, &e);
+    if (!st) session_remark("calibrate", &s);
     if (!st && !s.prm.model) st = error_set(&e, ERR_INPUT, "--prm %s: a reward model is needed", o.session.prm);
     if (!st) st = run(&o, &s, task, &problems, &pool, &e);
     problems_free(&problems);

@@ -8,40 +8,45 @@
 #include <unistd.h>
 
 #include "base/input.h"
+#include "base/mem.h"
 #include "base/terminal.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
+#include "cli/flags_llama.h"
 #include "cli/flags_sampling.h"
 #include "cli/lines.h"
 #include "cli/text_out.h"
 #include "solve/talk.h"
+#include "tokenizer/template/chat.h"
 
 struct options {
     struct talk_options talk;
     const char *prompt;
-    bool single, no_escape;
+    const char *system_file;
+    bool single, no_escape, quiet, plain;
 };
 
+/* clang-format off */
+#define AT(field) offsetof(struct options, field)
 static const struct flag flags[] = {
     MODEL_FLAG(struct options, talk.session),
-    {"system-prompt", "sys", FLAG_TEXT, offsetof(struct options, talk.system), NULL, 0, 0, "TEXT",
-     "the system message"},
-    {"prompt", "p", FLAG_TEXT, offsetof(struct options, prompt), NULL, 0, 0, "TEXT", "the first message of the user"},
-    {"single-turn", "st", FLAG_YES, offsetof(struct options, single), NULL, 0, 0, NULL, "one answer, then the end"},
-    {"chat-template", NULL, FLAG_TEXT, offsetof(struct options, talk.template_name), NULL, 0, 0, "NAME",
-     "llama3, granite, gemma, phi4, chatml, phi3, zephyr, llama2 or mistral (default: the file's own)"},
-    {"chat-template-file", NULL, FLAG_TEXT, offsetof(struct options, talk.template_file), NULL, 0, 0, "FILE",
-     "a Jinja template"},
-    {"reasoning-budget", NULL, FLAG_INT, offsetof(struct options, talk.reasoning_budget), "-1", -1, 1e9, "N",
-     "tokens of thinking before it is ended; 0 = none, -1 = any number"},
-    {"no-escape", NULL, FLAG_YES, offsetof(struct options, no_escape), NULL, 0, 0, NULL,
-     "\\n and the like in --prompt and --reverse-prompt are taken as they are"},
+    {"system-prompt", "sys", FLAG_TEXT, AT(talk.system), NULL, 0, 0, "TEXT", "the system message"},
+    {"system-prompt-file", "sysf", FLAG_TEXT, AT(system_file), NULL, 0, 0, "FILE", "the same from a file; - = standard input"},
+    {"prompt", "p", FLAG_TEXT, AT(prompt), NULL, 0, 0, "TEXT", "the first message of the user"},
+    {"single-turn", "st", FLAG_YES, AT(single), NULL, 0, 0, NULL, "one answer, then the end"},
+    {"chat-template", NULL, FLAG_TEXT, AT(talk.template_name), NULL, 0, 0, "NAME", "llama3, granite, gemma, phi4, chatml, phi3, zephyr, llama2 or mistral (default: the file's own)"},
+    {"chat-template-file", NULL, FLAG_TEXT, AT(talk.template_file), NULL, 0, 0, "FILE", "a Jinja template"},
+    {"reasoning-budget", NULL, FLAG_INT, AT(talk.reasoning_budget), "-1", -1, 1e9, "N", "tokens of thinking before it is ended; 0 = none, -1 = any number"},
+    {"no-escape", NULL, FLAG_YES, AT(no_escape), NULL, 0, 0, NULL, "\\n and the like in --prompt and --reverse-prompt are taken as they are"},
+    {"no-perf", NULL, FLAG_YES, AT(quiet), NULL, 0, 0, NULL, "no line about tokens and time below an answer (also --log-disable)"},
+    {"simple-io", NULL, FLAG_YES, AT(plain), NULL, 0, 0, NULL, "lines are read as the terminal gives them, without editing and history"},
     SAMPLING_FLAGS(struct options, talk.sampling),
     SPECULATIVE_FLAGS(struct options, talk.speculative),
     COMPUTE_FLAGS(struct options, talk.session),
     COLOR_FLAGS,
     {0},
 };
+/* clang-format on */
 
 /* ---- answers ---- */
 
@@ -49,7 +54,7 @@ static const struct flag flags[] = {
 struct shown {
     struct talk *talk;
     bool color, dimmed;
-    bool plain; /* no editing of lines */
+    bool plain, quiet; /* no editing of lines; no line about time */
     bool over, failed;
     uint64_t n_tokens; /* of all answers */
 };
@@ -64,7 +69,7 @@ static bool show(void *arg, const char *text, size_t size, bool thinking) {
 
 static void remark(const struct shown *s, const struct talk_turn *turn) {
     uint32_t ctx = talk_session(s->talk)->ctx;
-    if (terminal_of(STDERR_FILENO).live)
+    if (terminal_of(STDERR_FILENO).live && !s->quiet)
         fprintf(stderr, "(%u tokens, %.0f/s; read in %.1f s; context %u of %u)\n", turn->n_tokens,
                 turn->answer_s > 0 ? turn->n_tokens / turn->answer_s : 0, turn->read_s, turn->n_context, ctx);
     if (turn->n_context + 1 >= ctx) fputs("ponder chat: the context is full: /reset, or a larger --ctx-size\n", stderr);
@@ -213,31 +218,64 @@ static enum status converse(struct shown *s, const struct options *o, struct err
     return read_lines(s, live, o->single, e);
 }
 
+/* What is wrong with the command line and can be said without a model. */
+static int check_flags(const struct args *a, const struct options *o) {
+    struct error e;
+    if (!strcmp(o->talk.session.model, "embedded"))
+        return args_wrong(a, "give a model that talks, with -m FILE or -hf USER/MODEL: the one inside solves puzzles");
+    if (o->talk.template_name && o->talk.template_file)
+        return args_wrong(a, "--chat-template and --chat-template-file exclude each other");
+    if (o->talk.template_name && !chat_is_name(o->talk.template_name))
+        return args_wrong(a, "--chat-template: \"%.60s\" is none of %s", o->talk.template_name, chat_names());
+    if (o->talk.system && o->system_file)
+        return args_wrong(a, "--system-prompt and --system-prompt-file: give one of them");
+    if (sampling_check(&o->talk.sampling, &e) || speculative_check(&o->talk.speculative, &e))
+        return args_wrong(a, "%s", e.text);
+    return ARGS_GO_ON;
+}
+
+/* The words of the command line are changed in place: they only get shorter. */
+static void unescape_all(struct options *o) {
+    if (o->prompt) input_unescape((char *)o->prompt);
+    for (int i = 0; i < o->talk.sampling.stops.n; i++) input_unescape((char *)o->talk.sampling.stops.values[i]);
+}
+
+static enum status talk_to_the_end(struct shown *shown, const struct options *o, struct error *e) {
+    enum status s = talk_open(&o->talk, &shown->talk, e);
+    if (s) return s;
+    session_remark("chat", talk_session(shown->talk));
+    if (*talk_note(shown->talk)) fprintf(stderr, "ponder chat: %s\n", talk_note(shown->talk));
+    if (o->talk.sampling.temp > 0) fprintf(stderr, "seed %llu\n", (unsigned long long)talk_seed(shown->talk));
+    s = converse(shown, o, e);
+    text_out_guesses(talk_guesses(shown->talk), shown->n_tokens);
+    talk_close(&shown->talk);
+    return s;
+}
+
 int cmd_chat(int argc, char **argv) {
     struct options o = {0};
     struct args a = {.command = "chat",
                      .usage = "",
                      .flags = flags,
                      .options = &o,
+                     .parts = {{llama_flags, &o}, {llama_chat_flags, &o}},
                      .about = "A conversation: lines from the terminal or from stdin, answers on stdout.\n"};
-    struct shown shown = {.color = terminal_of(STDOUT_FILENO).color};
+    char *system = NULL;
+    size_t size;
     struct error e;
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; a first message comes with --prompt", a.rest[0]);
-    if (o.talk.template_name && o.talk.template_file)
-        return args_wrong(&a, "--chat-template and --chat-template-file exclude each other");
-    if (!o.no_escape && o.prompt) input_unescape((char *)o.prompt);
-    for (int i = 0; !o.no_escape && i < o.talk.sampling.stops.n; i++)
-        input_unescape((char *)o.talk.sampling.stops.values[i]);
-    enum status s = talk_open(&o.talk, &shown.talk, &e);
-    if (!s) {
-        if (*talk_note(shown.talk)) fprintf(stderr, "ponder chat: %s\n", talk_note(shown.talk));
-        if (o.talk.sampling.temp > 0) fprintf(stderr, "seed %llu\n", (unsigned long long)talk_seed(shown.talk));
-        s = converse(&shown, &o, &e);
-        text_out_guesses(talk_guesses(shown.talk), shown.n_tokens);
+    if ((code = check_flags(&a, &o)) != ARGS_GO_ON) return code;
+    if (!o.no_escape) unescape_all(&o);
+    enum status s = o.system_file ? input_read(o.system_file, &system, &size, &e) : OK;
+    if (system) {
+        if (size && system[size - 1] == '\n') system[size - 1] = 0; /* editors add it */
+        o.talk.system = system;
     }
-    talk_close(&shown.talk);
+    struct shown shown = {.color = terminal_of(STDOUT_FILENO).color, .plain = o.plain, .quiet = o.quiet};
+    if (!s) s = talk_to_the_end(&shown, &o, &e);
+    mem_free(system);
     if (s) return args_failed(&a, e.text);
     return shown.failed ? EXIT_FAILED : EXIT_GOOD;
 }

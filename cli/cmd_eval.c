@@ -168,7 +168,7 @@ static int evaluate(const struct args *a, const struct options *o, struct eval_r
 
 /* Problems at a time.  Those in words have chains enough to fill a pass with one or two problems, and each costs memory. */
 static int in_flight(const struct options *o, const struct solver *s) {
-    int threads = o->session.threads ? (int)o->session.threads : cpu_count();
+    int threads = o->session.threads > 0 ? (int)o->session.threads : cpu_count();
     int most = 4 * threads < 256 ? 4 * threads : 256;
     if (o->in_flight) return (int)o->in_flight;
     if (!task_has_words(s->task)) return most;
@@ -207,6 +207,7 @@ int cmd_eval(int argc, char **argv) {
     run.in_flight = in_flight(&o, &solver);
     struct session_size size = {.branches = (uint32_t)run.in_flight * solver_branches(&solver), .with_prm = true};
     enum status s = session_open(&o.session, &size, &session, &e);
+    if (!s) session_remark("eval", &session);
     if (!s) s = solver_attach(&solver, &session, &e);
     code = s ? args_failed(&a, e.text) : evaluate(&a, &o, &run);
     solver_close(&solver);

@@ -83,6 +83,7 @@ int cmd_logits(int argc, char **argv) {
     }
     struct session_size size = {.branches = 1, .usual_ctx = (uint32_t)n, .kv_type = KV_F32, .any_head = true};
     enum status s = session_open(&o.session, &size, &session, &e);
+    if (!s) session_remark("logits", &session);
     if (!s && n > session.ctx) s = error_set(&e, ERR_INPUT, "--tokens: %zu ids, the context has %u", n, session.ctx);
     if (!s) s = run(&session, ids, (uint32_t)n, o.out, &e);
     code = s ? args_failed(&a, e.text) : EXIT_GOOD;

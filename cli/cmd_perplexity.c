@@ -136,6 +136,7 @@ static enum status read_text(struct text *t, struct error *e) {
 static enum status open_text(struct text *t, const struct options *o, struct error *e) {
     struct session_size size = {.branches = 1, .usual_ctx = DEFAULT_CTX};
     enum status s = session_open(&o->session, &size, &t->session, e);
+    if (!s) session_remark("perplexity", &t->session);
     if (s) return s;
     if (t->session.ctx < 4) return error_set(e, ERR_INPUT, "--ctx-size %u: at least 4", t->session.ctx);
     if (tok_n_vocab(t->session.tok) > engine_n_out(t->session.policy.engine))

@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/input.h"
 #include "base/mem.h"
 #include "cli/cancel.h"
 #include "cli/command.h"
+#include "cli/flags_llama.h"
 #include "cli/flags_sampling.h"
 #include "cli/run_search.h"
 #include "cli/search_flags.h"
@@ -22,21 +25,20 @@ struct options {
     struct sampling_options sampling;
     struct speculative_options speculative;
     struct search_options search;
-    bool special, escape, no_escape, hide_prompt;
+    bool special, escape, no_escape, hide_prompt, quiet;
 };
 
+/* clang-format off */
+#define AT(field) offsetof(struct options, field)
 static const struct flag flags[] = {
     MODEL_FLAG(struct options, session),
-    {"prompt", "p", FLAG_TEXT, offsetof(struct options, prompt), "", 0, 0, "TEXT", "the text to continue"},
-    {"escape", "e", FLAG_YES, offsetof(struct options, escape), NULL, 0, 0, NULL,
-     "\\n \\r \\t \\' \\\" \\\\ \\xHH in --prompt and --reverse-prompt are what C takes them for (the default)"},
-    {"no-escape", NULL, FLAG_YES, offsetof(struct options, no_escape), NULL, 0, 0, NULL, "they are taken as they are"},
-    {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE",
-     "the text to continue, without a newline at its end; - = standard input"},
-    {"special", "sp", FLAG_YES, offsetof(struct options, special), NULL, 0, 0, NULL,
-     "names of control tokens in the prompt become those tokens, and those written are shown"},
-    {"no-display-prompt", NULL, FLAG_YES, offsetof(struct options, hide_prompt), NULL, 0, 0, NULL,
-     "write the continuation only"},
+    {"prompt", "p", FLAG_TEXT, AT(prompt), "", 0, 0, "TEXT", "the text to continue (default: standard input, if that is a pipe or a file)"},
+    {"escape", "e", FLAG_YES, AT(escape), NULL, 0, 0, NULL, "\\n \\r \\t \\' \\\" \\\\ \\xHH in --prompt and --reverse-prompt are what C takes them for (the default)"},
+    {"no-escape", NULL, FLAG_YES, AT(no_escape), NULL, 0, 0, NULL, "they are taken as they are"},
+    {"file", "f", FLAG_TEXT, AT(file), NULL, 0, 0, "FILE", "the text to continue, without a newline at its end; - = standard input"},
+    {"special", "sp", FLAG_YES, AT(special), NULL, 0, 0, NULL, "names of control tokens in the prompt become those tokens, and those written are shown"},
+    {"no-display-prompt", NULL, FLAG_YES, AT(hide_prompt), NULL, 0, 0, NULL, "write the continuation only"},
+    {"no-perf", NULL, FLAG_YES, AT(quiet), NULL, 0, 0, NULL, "no line about tokens and time on stderr (also --log-disable)"},
     SAMPLING_FLAGS(struct options, sampling),
     SPECULATIVE_FLAGS(struct options, speculative),
     PRM_FLAG(struct options, session),
@@ -45,6 +47,7 @@ static const struct flag flags[] = {
     COLOR_FLAGS,
     {0},
 };
+/* clang-format on */
 
 /* One text under way. */
 struct written {
@@ -152,6 +155,7 @@ static enum status run(struct written *w, struct error *e) {
     if (!w->first_ns) w->first_ns = clock_ns();
     double prompt_s = (double)(w->first_ns - start) / 1e9, text_s = (double)(clock_ns() - w->first_ns) / 1e9;
     uint32_t n = t->n_drawn - (t->end == TEXT_END_TOKEN);
+    if (w->o->quiet) return s;
     fprintf(stderr, "prompt: %u tokens, %.1f tok/s; text: %u tokens, %.1f tok/s; %.1f MB%s\n", w->n_prompt_tokens,
             w->n_prompt_tokens / prompt_s, n, n / text_s, (double)memory_peak() / 1e6,
             t->end == TEXT_FULL ? "; the context is full" : "");
@@ -180,6 +184,12 @@ static int searched(const struct args *a, struct options *o) {
     return code;
 }
 
+/* Somebody put a text there: a terminal has none yet, and neither has /dev/null. */
+static bool is_piped(int fd) {
+    struct stat st;
+    return !fstat(fd, &st) && (S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
 int cmd_run(int argc, char **argv) {
     struct options o = {.search = SEARCH_OPTIONS};
     struct args a = {
@@ -187,7 +197,7 @@ int cmd_run(int argc, char **argv) {
         .usage = "",
         .flags = flags,
         .options = &o,
-        .parts = {{search_flags, &o.search}, {strategy_flags(), &o.search}},
+        .parts = {{search_flags, &o.search}, {strategy_flags(), &o.search}, {llama_flags, &o}, {llama_run_flags, &o}},
         .about = "Writes the prompt and its continuation on stdout.  Flags mean what they mean in llama.cpp.\n"};
     struct written w = {.o = &o};
     struct error e;
@@ -195,12 +205,15 @@ int cmd_run(int argc, char **argv) {
     if (code != ARGS_GO_ON) return code;
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; the text comes with --prompt", a.rest[0]);
     if (o.file && args_given(&a, "prompt")) return args_wrong(&a, "--prompt and --file: give one of them");
+    if (!o.file && !args_given(&a, "prompt") && is_piped(STDIN_FILENO)) o.file = "-";
+    if (sampling_check(&o.sampling, &e) || speculative_check(&o.speculative, &e)) return args_wrong(&a, "%s", e.text);
     if (!o.no_escape) unescape_all(&o, &a);
     if (o.search.search) return searched(&a, &o);
     const char *alone = search_flag_given(&a);
     if (alone) return args_wrong(&a, "--%s: needs --search", alone);
     enum status s = open_written(&w, &o, &e);
     if (!s) {
+        session_remark("run", &w.session);
         if (w.sampling.temperature > 0) fprintf(stderr, "seed %llu\n", (unsigned long long)w.sampling.seed);
         s = run(&w, &e);
     }

@@ -131,6 +131,7 @@ static int solve(const struct args *a, const struct options *o, struct solver *s
     struct error e;
     struct session_size size = {.branches = solver_branches(s), .with_prm = true};
     enum status st = session_open(&o->session, &size, &session, &e);
+    if (!st) session_remark("solve", &session);
     if (!st) st = solver_attach(s, &session, &e);
     if (!st) st = solve_open(o, s, p, &out, &e);
     int code = st ? args_failed(a, e.text) : print_outcome(s, p, &out, o->json);

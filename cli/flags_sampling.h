@@ -10,11 +10,11 @@
 
 /* clang-format off */
 #define SAMPLING_FLAGS(type, field) \
-    {"predict", "n", FLAG_INT, offsetof(type, field.n), "-1", -1, 1e9, "N", "tokens to write; -1 = until the end or the context is full"}, \
+    {"predict", "n", FLAG_INT, offsetof(type, field.n), "-1", -2, 1e9, "N", "tokens to write; -1 = until the end or the context is full, -2 the same"}, \
     {"reverse-prompt", "r", FLAG_LIST, offsetof(type, field.stops), NULL, 0, 0, "TEXT", "stop before this text; may be given several times"}, \
     {"ignore-eos", NULL, FLAG_YES, offsetof(type, field.ignore_eos), NULL, 0, 0, NULL, "never end by a token"}, \
     {"temp", NULL, FLAG_REAL, offsetof(type, field.temp), "0.8", 0, 100, "X", "temperature; 0 = always the likeliest token"}, \
-    {"top-k", NULL, FLAG_INT, offsetof(type, field.top_k), "40", 0, 1e9, "N", "only the N likeliest; 0 = all"}, \
+    {"top-k", NULL, FLAG_INT, offsetof(type, field.top_k), "40", -1, 1e9, "N", "only the N likeliest; 0 = all, -1 too"}, \
     {"top-p", NULL, FLAG_REAL, offsetof(type, field.top_p), "0.95", 0, 1, "X", "only the likeliest with together this probability; 1 = all"}, \
     {"min-p", NULL, FLAG_REAL, offsetof(type, field.min_p), "0.05", 0, 1, "X", "only tokens this likely, the best one being 1; 0 = all"}, \
     {"typical", NULL, FLAG_REAL, offsetof(type, field.typical), "1", 0, 1, "X", "only those with together this probability that surprise as much as the average one does; 1 = all"}, \

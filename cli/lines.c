@@ -18,6 +18,7 @@ struct lines {
     EditLine *edit; /* NULL: plain */
     History *history;
     bool goes_on; /* the line to come continues a message */
+    bool empty;   /* the line that Ctrl-C ended */
     char *line;   /* of getline */
     size_t cap;
 };
@@ -45,6 +46,14 @@ static char *prompt_of(EditLine *edit) {
     return (char *)(l->goes_on ? ". " : l->prompt);
 }
 
+/* Is there anything that Ctrl-C takes back?  libedit forgets the line when its reader fails. */
+static void note_line(EditLine *edit) {
+    struct lines *l;
+    const LineInfo *typed = el_line(edit);
+    el_get(edit, EL_CLIENTDATA, &l);
+    l->empty = typed->lastchar == typed->buffer;
+}
+
 /* One character in the bytes of the locale; -1 when Ctrl-C came: libedit's own reader would try again. */
 static int read_character(EditLine *edit, wchar_t *out) {
     mbstate_t state = {0};
@@ -52,12 +61,12 @@ static int read_character(EditLine *edit, wchar_t *out) {
         char byte;
         ssize_t n = read(STDIN_FILENO, &byte, 1);
         if (n < 0 && errno == EINTR && !interrupted) continue;
+        if (n < 0) note_line(edit);
         if (n <= 0) return (int)n;
         size_t size = mbrtowc(out, &byte, 1, &state);
         if (size == (size_t)-2) continue;
         if (size == (size_t)-1) *out = L'?', memset(&state, 0, sizeof state);
         if (size == 0) *out = 0;
-        (void)edit;
         return 1;
     }
 }
@@ -86,12 +95,10 @@ static enum line_end edit_line(struct lines *l, const char **text, size_t *size)
     el_set(l->edit, EL_PREP_TERM, 1); /* before the prompt invites to type */
     *text = el_gets(l->edit, &n);
     if (interrupted) {
-        const LineInfo *typed = el_line(l->edit);
-        bool empty = typed->lastchar == typed->buffer;
         el_reset(l->edit);
         el_set(l->edit, EL_PREP_TERM, 0);
         fputc('\n', stderr);
-        return empty ? LINE_INTERRUPT : LINE_CLEARED;
+        return l->empty ? LINE_INTERRUPT : LINE_CLEARED;
     }
     if (!*text || n <= 0) {
         fputc('\n', stderr);

@@ -46,13 +46,38 @@ static int usage(FILE *to, int code) {
     return code;
 }
 
+/* A script that asks each command's --help for its flags, so that it knows what the binary knows. */
+static int completion(void) {
+    fputs("_ponder() {\n"
+          "    local cur=${COMP_WORDS[COMP_CWORD]}\n"
+          "    COMPREPLY=()\n"
+          "    if [ \"$COMP_CWORD\" = 1 ]; then\n"
+          "        COMPREPLY=($(compgen -W \"",
+          stdout);
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (commands[i].summary) printf("%s ", commands[i].name);
+    fputs("--help --version\" -- \"$cur\"))\n"
+          "    elif [[ $cur == -* ]]; then\n"
+          "        COMPREPLY=($(compgen -W \"$(\"${COMP_WORDS[0]}\" \"${COMP_WORDS[1]}\" --help 2>/dev/null |\n"
+          "            sed -n 's/^  \\(-[a-z-]*,\\)\\{0,1\\} *\\(--[a-z0-9-]*\\).*/\\2/p')\" -- \"$cur\"))\n"
+          "    fi\n"
+          "}\n"
+          "complete -o default -F _ponder ponder\n",
+          stdout);
+    return EXIT_GOOD;
+}
+
 static int dispatch(int argc, char **argv) {
     if (argc < 2) return usage(stderr, EXIT_USAGE);
     const char *word = argv[1];
     for (int i = 0; i < N_COMMANDS; i++)
         if (!strcmp(word, commands[i].name)) return commands[i].run(argc - 1, argv + 1);
     if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) return usage(stdout, EXIT_GOOD);
-    if (!strcmp(word, "--version") || !strcmp(word, "version")) return printf("ponder %s (%s)\n", version_commit, version_parts), EXIT_GOOD;
+    if (!strcmp(word, "--completion-bash")) return completion();
+    if (!strcmp(word, "--version") || !strcmp(word, "version")) {
+        printf("ponder %s (%s)\n", version_commit, version_parts);
+        return EXIT_GOOD;
+    }
     if ((word[0] >= '0' && word[0] <= '9') || word[0] == '-') { /* the bare form: a puzzle, with or without flags */
         argv[0] = "solve";
         return cmd_solve(argc, argv);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "cli/draw.h"
+#include "cli/flags_session.h"
 #include "cli/search_flags.h"
 #include "solve/report.h"
 
@@ -38,7 +39,7 @@ static int setup(const struct args *a, const struct run_search *r, struct solver
     s->max_new_tokens = o->n > 0 ? (uint64_t)o->n : 0;
     s->common.temperature = (float)o->temp;
     s->sampling =
-        (struct sample_params){.top_k = (uint32_t)o->top_k, .top_p = (float)o->top_p, .min_p = (float)o->min_p};
+        (struct sample_params){.top_k = o->top_k < 0 ? 0 : (uint32_t)o->top_k, .top_p = (float)o->top_p, .min_p = (float)o->min_p};
     fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
     return ARGS_GO_ON;
 }
@@ -80,6 +81,7 @@ int run_search(const struct args *a, const struct run_search *r) {
     if (!args_given(a, "prm")) o.prm = "none";
     struct session_size size = {.branches = solver_branches(&solver), .with_prm = true};
     enum status s = session_open(&o, &size, &session, &e);
+    if (!s) session_remark("run", &session);
     if (!s) s = solver_attach(&solver, &session, &e);
     if (!s) s = search(r, &solver, &e);
     solver_close(&solver);

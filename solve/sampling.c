@@ -124,7 +124,7 @@ enum status sampling_open(const struct sampling_options *o, const struct tok *to
     memcpy(s->chain, order.chain, sizeof s->chain);
     s->rules.sampling =
         (struct sample_params){.temperature = s->temperature,
-                               .top_k = (uint32_t)o->top_k,
+                               .top_k = o->top_k < 0 ? 0 : (uint32_t)o->top_k,
                                .top_p = (float)o->top_p,
                                .min_p = (float)o->min_p,
                                .typical_p = fmaxf((float)o->typical, FLT_MIN), /* 0 keeps one: not off */

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,15 @@ enum status session_cache_type(const struct session_options *o, enum kv_type *ty
     return error_set(e, ERR_INPUT, "--cache-type-k %s and --cache-type-v %s: K and V must be of one type", k, v);
 }
 
+/* The first one stays. */
+__attribute__((format(printf, 2, 3))) static void remark(struct session *s, const char *format, ...) {
+    va_list list;
+    if (*s->remark) return;
+    va_start(list, format);
+    vsnprintf(s->remark, sizeof s->remark, format, list);
+    va_end(list);
+}
+
 /* Pages that --kv-mb holds. */
 static uint64_t most_pages(const struct session_options *o, const struct model_config *c, enum kv_type type) {
     return ((uint64_t)o->kv_mb << 20) / page_bytes(c, type);
@@ -154,15 +164,16 @@ static enum status choose_ctx(const struct session_options *o, const struct sess
     enum kv_type type = size->kv_type;
     enum status st = session_cache_type(o, &type, e);
     if (st) return st;
-    if (o->ctx > s->policy.model->config.n_ctx)
-        return error_set(e, ERR_INPUT, "--ctx-size %lld: the model was trained for %u tokens", (long long)o->ctx,
-                         s->policy.model->config.n_ctx);
+    uint32_t trained = s->policy.model->config.n_ctx;
+    if (o->ctx > trained)
+        remark(s, "--ctx-size %lld: the model was trained for %u tokens, what comes after them may be nonsense",
+               (long long)o->ctx, trained);
     s->ctx = o->ctx > 0 ? (uint32_t)o->ctx : UINT32_MAX;
     for (int i = 0; i < 2 && both[i]->model; i++) {
         const struct model_config *c = &both[i]->model->config;
         uint64_t fits = most_pages(o, c, type) * KV_PAGE;
         if (o->ctx < 0 && fits && fits < usual) usual = fits;
-        if (c->n_ctx < s->ctx) s->ctx = c->n_ctx;
+        if (c->n_ctx < s->ctx && (o->ctx <= 0 || i)) s->ctx = c->n_ctx;
     }
     if (o->ctx < 0 && usual < s->ctx) s->ctx = (uint32_t)usual;
     return OK;
@@ -258,14 +269,14 @@ static enum status check_policy(const struct session *s, const struct session_si
 
 /* What is resident now, and the rest of these mappings (the KV cache, mapped weights) when it is touched: locking would
  * fill what is reserved only.  Without the right to do it the work goes on. */
-static void lock_memory(void) {
+static void lock_memory(struct session *s) {
     if (mlockall(MCL_CURRENT | MCL_ONFAULT))
-        fprintf(stderr, "ponder: --mlock: memory is not locked: %s; ulimit -l allows more\n", strerror(errno));
+        remark(s, "--mlock: memory is not locked: %s; ulimit -l allows more", strerror(errno));
 }
 
 enum status session_open(const struct session_options *o, const struct session_size *size, struct session *s,
                          struct error *e) {
-    *s = (struct session){.threads = o->threads ? (int)o->threads : cpu_count(),
+    *s = (struct session){.threads = o->threads > 0 ? (int)o->threads : cpu_count(),
                           .verifier = verifier_named(o->verifier)};
     enum status st = session_open_model(o->model, "policy", &s->policy.model, e);
     if (st) return st;
@@ -275,7 +286,7 @@ enum status session_open(const struct session_options *o, const struct session_s
     if ((st = team_new(s->threads, &s->team, e))) return st;
     if ((st = new_engine(o, size, s, &s->policy, e))) return st;
     if (s->prm.model && (st = new_engine(o, size, s, &s->prm, e))) return st;
-    if (o->mlock) lock_memory();
+    if (o->mlock) lock_memory(s);
     return OK;
 }
 

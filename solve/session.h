@@ -36,6 +36,7 @@ struct session {
     enum verifier verifier;
     struct prm_reader *reader; /* how prm.model is asked; NULL without one */
     struct prm_info prm_info;
+    char remark[200]; /* for the user, one line: what was asked for and is doubtful or was not possible; "": nothing */
 };
 
 enum { SESSION_CTX = 4096 };

@@ -2,68 +2,11 @@
  * force by their biases.
  * Not the template language (test_jinja.c), not the tokens of a conversation (test_chat.c).
  * Next: solve/talk.h. */
-#include "tests/child.h"
+#include "tests/byte_model.h"
 
 #include <jansson.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
-
-#include "tokenizer/tok_internal.h"
-
-/* ---- the model: the 256 bytes and some control tokens ---- */
-
-static const char *const controls[] = {"<s>", "</s>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"};
-enum { N_TOKENS = 256 + COUNT(controls), END = 256 + 3 };
-
-static const char chatml[] = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-                             "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-static const char thinker[] = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-                              "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
-
-/* The text ends with the user's own words. */
-static const char bare[] = "{% for m in messages %}{{ m.content }}\n{% endfor %}";
-
-static void add_vocabulary(struct gguf_writer *w) {
-    static char bytes[256][4];
-    static const char *tokens[N_TOKENS];
-    int32_t types[N_TOKENS];
-    unsigned next = 256;
-    for (unsigned b = 0; b < 256; b++) {
-        unsigned c = bpe_printable((unsigned char)b) ? b : next++;
-        if (c < 0x80) snprintf(bytes[b], 4, "%c", (char)c);
-        else snprintf(bytes[b], 4, "%c%c", (char)(0xC0 | c >> 6), (char)(0x80 | (c & 63)));
-        tokens[b] = bytes[b], types[b] = PIECE_NORMAL;
-    }
-    for (size_t i = 0; i < COUNT(controls); i++) tokens[256 + i] = controls[i], types[256 + i] = PIECE_CONTROL;
-    gguf_add_string(w, "tokenizer.ggml.model", "gpt2");
-    gguf_add_string(w, "tokenizer.ggml.pre", "gpt-2");
-    gguf_add_strings(w, "tokenizer.ggml.tokens", tokens, N_TOKENS);
-    gguf_add_i32s(w, "tokenizer.ggml.token_type", types, N_TOKENS);
-    gguf_add_strings(w, "tokenizer.ggml.merges", tokens, 0);
-    gguf_add_u32(w, "tokenizer.ggml.bos_token_id", 256);
-    gguf_add_u32(w, "tokenizer.ggml.eos_token_id", END);
-    gguf_add_bool(w, "tokenizer.ggml.add_bos_token", false);
-}
-
-static const char *model(const char *name, const char *template) {
-    const char *path = tiny_path(name);
-    struct model_config c = tiny_config(1, 16, 2, 1, 24);
-    struct gguf_writer *w;
-    struct error e;
-    void *store;
-    if (!access(path, R_OK)) return path;
-    c.n_vocab = N_TOKENS, c.n_ctx = 1 << 16;
-    struct net *n = tiny_net(&c, NET_LM, 5);
-    GOOD(gguf_writer_new(&w, &e));
-    GOOD(net_write(n, "tiny", TYPE_F32, w, &store, &e));
-    add_vocabulary(w);
-    gguf_add_string(w, "tokenizer.chat_template", template);
-    GOOD(gguf_write(w, path, &e));
-    gguf_writer_free(&w);
-    mem_free(store);
-    net_free(&n);
-    return path;
-}
 
 /* ---- through pipes ---- */
 
@@ -174,6 +117,107 @@ static void test_full_context(void **state) {
     assert_non_null(strstr(c.err, "not UTF-8"));
 }
 
+/* A first word with a second slash is no command, a CR is no part of a line, and what cannot be done stops nothing. */
+static void test_lines(void **state) {
+    (void)state;
+    struct child c;
+    const char *one = tiny_path("lines.json");
+    char lines[1024];
+    snprintf(lines, sizeof lines, "/usr/bin is a folder?\r\n\r\n /reset\r\n/save %s\r\n/exit\r\nnever\n", one);
+    chat(&c, NULL, model("plain.gguf", chatml), lines, MORE("-n", "1"));
+    expect_out(&c, 0, "Q\nQ\n");
+    expect_file(one,
+                "[{\"role\":\"user\",\"content\":\"/usr/bin is a folder?\"},{\"role\":\"assistant\",\"content\":\"Q\"},"
+                "{\"role\":\"user\",\"content\":\" /reset\"},{\"role\":\"assistant\",\"content\":\"Q\"}]");
+    assert_non_null(strstr(c.err, "cut after 1 tokens: -n allows no more"));
+    chat(&c, NULL, model("plain.gguf", chatml), "\xff\nhello\n/nope\nagain\n/bye\nnever\n", MORE("-n", "2"));
+    expect_out(&c, 1, "QQ\nQQ\n"); /* the first message was bad, the others are answered */
+    assert_non_null(strstr(c.err, "not UTF-8"));
+    assert_non_null(
+        strstr(c.err, "\"/nope\" is no command; they are in /help, and a blank in front makes it a message"));
+}
+
+static void test_system_messages_that_the_template_refuses(void **state) {
+    (void)state;
+    struct child c;
+    const char *path = model("strict.gguf", strict);
+    chat(&c, NULL, path, "x\n/system be kind\ny\n/reset\nz\n", MORE("-n", "1"));
+    expect_out(&c, 1, "Q\nQ\nQ\n");
+    assert_non_null(strstr(c.err, "no system message"));
+    chat(&c, NULL, path, "x\n", MORE("-n", "1", "-sys", "be kind"));
+    expect_out(&c, 1, "");
+    assert_non_null(strstr(c.err, "no system message"));
+}
+
+static void home(void) { setenv("HOME", tiny_folder, 1); }
+
+static void test_saving_and_loading(void **state) {
+    (void)state;
+    struct child c;
+    const char *path = model("plain.gguf", chatml), *kept = tiny_path("kept.json"), *bad = tiny_path("bad.json");
+    static const char want[] = "[{\"role\":\"user\",\"content\":\"one\"},{\"role\":\"assistant\",\"content\":\"QQ\"},"
+                               "{\"role\":\"user\",\"content\":\"two\"},{\"role\":\"assistant\",\"content\":\"QQ\"}]";
+    chat(&c, home, path, "one\ntwo\n/save ~/kept.json\n", MORE("-n", "2"));
+    expect_out(&c, 0, "QQ\nQQ\n");
+    expect_file(kept, want);
+    chat(&c, home, path, "/save ~/kept.json\n/load ~/nothing.json\n", MORE("-n", "2"));
+    expect_out(&c, 1, "");
+    assert_non_null(strstr(c.err, "not written, the conversation is empty"));
+    assert_non_null(strstr(c.err, "nothing.json: No such file"));
+    expect_file(kept, want); /* still */
+    FILE *f = fopen(bad, "w");
+    assert_non_null(f);
+    fputs("[{\"role\":\"user\"}]", f);
+    fclose(f);
+    chat(&c, home, path, "/load ~/bad.json\n/load ~/kept.json\nthree\n/save ~/more.json\n", MORE("-n", "2"));
+    expect_out(&c, 1, "QQ\n");
+    assert_non_null(strstr(c.err, "bad.json: message 1 has no \"role\" or no \"content\""));
+    expect_file(tiny_path("more.json"),
+                "[{\"role\":\"user\",\"content\":\"one\"},{\"role\":\"assistant\",\"content\":\"QQ\"},"
+                "{\"role\":\"user\",\"content\":\"two\"},{\"role\":\"assistant\",\"content\":\"QQ\"},"
+                "{\"role\":\"user\",\"content\":\"three\"},{\"role\":\"assistant\",\"content\":\"QQ\"}]");
+}
+
+/* The same message, other draws: two answers in all, and only the newer one is kept. */
+static void test_answers_again(void **state) {
+    (void)state;
+    struct child c;
+    const char *file = tiny_path("again.json");
+    char lines[512], want[512], first[32] = "", second[32] = "";
+    snprintf(lines, sizeof lines, "/regen\nx\n/regen\n/save %s\n", file);
+    chat(&c, NULL, model("plain.gguf", chatml), lines,
+         MORE("-n", "16", "-l", "90+50", "--temp", "5", "-s", "3", "--top-p=1", "--min-p=0"));
+    assert_int_equal(c.code, 1);
+    assert_non_null(strstr(c.err, "there is no answer yet"));
+    assert_int_equal(sscanf(c.out, "%31s %31s", first, second), 2);
+    assert_true(strlen(first) == 16 && strspn(first, "QZ") == 16 && strspn(second, "QZ") == 16);
+    assert_string_not_equal(first, second);
+    snprintf(want, sizeof want, "[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":\"%s\"}]",
+             second);
+    expect_file(file, want);
+}
+
+static void test_wrong_words(void **state) {
+    (void)state;
+    struct child c;
+    const char *path = model("plain.gguf", chatml);
+    child_start(&c, false, NULL, MORE("chat", "--chat-template", "nope", "-m", path));
+    child_end(&c);
+    expect_out(&c, 2, "");
+    assert_non_null(strstr(c.err, "--chat-template: \"nope\" is none of llama3, "));
+    child_start(&c, false, NULL, MORE("chat"));
+    child_end(&c);
+    expect_out(&c, 2, "");
+    assert_non_null(strstr(c.err, "give a model that talks, with -m FILE"));
+    child_start(&c, false, NULL, MORE("chat", "-no-cnv", "-m", path));
+    child_end(&c);
+    expect_out(&c, 2, "");
+    assert_non_null(strstr(c.err, "-no-cnv: without a conversation: ponder run"));
+    chat(&c, NULL, path, "x\n", MORE("-n", "1", "-cnv", "-i", "--jinja", "--simple-io", "-sysf", "absent.txt"));
+    expect_out(&c, 1, "");
+    assert_non_null(strstr(c.err, "absent.txt: No such file"));
+}
+
 /* ---- through a terminal ---- */
 
 struct terminal_child {
@@ -250,6 +294,36 @@ static void test_ctrl_c(void **state) {
     assert_int_equal(tty_end(&t), 0);
 }
 
+static void test_editing(void **state) {
+    (void)state;
+    struct terminal_child t;
+    tty_start(&t,
+              MORE("chat", "-m", model("plain.gguf", chatml), "-t", "1", "--temp", "0", "-l", "81+1000", "-n", "3"));
+    tty_await(&t, "> ");
+    tty_type(&t, "/sXave"); /* three letters back, the X goes, and on to the end */
+    tty_type(&t, "\033[D\033[D\033[D\177\005\n");
+    tty_await(&t, "/save FILE: the name is missing");
+    tty_await(&t, "> ");
+    tty_type(&t, "\033[A\n"); /* from the history */
+    tty_await(&t, "/save FILE: the name is missing");
+    tty_await(&t, "> ");
+    tty_type(&t, "half a line");
+    tty_await(&t, "half a line"); /* the terminal forgets what is not read yet at a Ctrl-C */
+    tty_type(&t, "\003");
+    tty_await(&t, "> ");
+    tty_type(&t, "\003");
+    tty_await(&t, "(Ctrl-C once more, or Ctrl-D, ends the conversation)");
+    tty_await(&t, "> ");
+    tty_type(&t, "hello\n");
+    tty_await(&t, "QQQ");
+    tty_await(&t, "> ");
+    tty_type(&t, "\003");
+    tty_await(&t, "Ctrl-C once more");
+    tty_await(&t, "> ");
+    tty_type(&t, "\003");
+    assert_int_equal(tty_end(&t), 0);
+}
+
 /* Tokens in the context after one message, as the line below the answer says. */
 static unsigned long context_of(const char *message) {
     struct terminal_child t;
@@ -319,10 +393,19 @@ static void test_guessing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_history),  cmocka_unit_test(test_sampling_flags),
-        cmocka_unit_test(test_thinking), cmocka_unit_test(test_full_context),
-        cmocka_unit_test(test_ctrl_c),   cmocka_unit_test(test_plain_text_of_users),
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_sampling_flags),
+        cmocka_unit_test(test_thinking),
+        cmocka_unit_test(test_full_context),
+        cmocka_unit_test(test_ctrl_c),
+        cmocka_unit_test(test_plain_text_of_users),
         cmocka_unit_test(test_guessing),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_system_messages_that_the_template_refuses),
+        cmocka_unit_test(test_saving_and_loading),
+        cmocka_unit_test(test_answers_again),
+        cmocka_unit_test(test_wrong_words),
+        cmocka_unit_test(test_editing),
     };
     return cmocka_run_group_tests(tests, NULL, tiny_cleanup);
 }

@@ -31,6 +31,8 @@ static const struct chat_named *named(const char *name) {
     return NULL;
 }
 
+bool chat_is_name(const char *name) { return named(name) != NULL; }
+
 const char *chat_guess(const char *text, size_t size) {
     for (const struct chat_named *n = chat_named; n->name; n++) {
         bool all = true;

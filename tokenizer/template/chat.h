@@ -32,6 +32,7 @@ void chat_close(struct chat **c);
 bool chat_in_file(const struct gguf *g);
 
 const char *chat_note(const struct chat *c); /* one line for the user, "" when there is nothing to say */
+bool chat_is_name(const char *name); /* of a template that is built in */
 const char *chat_names(void);                /* "chatml, llama3, ..." */
 /* The named template that a template's text looks like; NULL: none. */
 const char *chat_guess(const char *text, size_t size);
