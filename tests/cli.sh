@@ -34,7 +34,7 @@ t_nonsense_gets_one_clear_line() {
         refuses 2 '5 numbers' "$ponder" "4 7 8 8 9" &&
         refuses 2 '99999' "$ponder" "4 7 8 99999" &&
         refuses 2 '"-3' "$ponder" solve "4 7 8 -3" &&
-        refuses 2 'puzzle is missing' "$ponder" solve &&
+        refuses 2 'problem is missing' "$ponder" solve &&
         refuses 2 'is not allowed' "$ponder" $'4 7 8 \033[31m8'
 }
 t_wrong_flags_name_flag_value_and_range() {
