@@ -115,7 +115,7 @@ t_a_crowd_with_few_pages_finds_the_same() {
     local how
     printf '%s\n' '4 7 8 8' '1 2 3 4' '3 3 8 8' '1 1 11 11' '2 2 6 9' >puzzles.txt
     for how in '512 1' '1 1' '1 8'; do
-        "$ponder" eval --task game24 -i puzzles.txt --search mcts --budget 64 --stop-value 2 --kv-mb ${how% *} -t 2 \
+        "$ponder" eval --task game24 -i puzzles.txt --search mcts --budget 64 --stop-value 2 --kv-mb ${how% *} -t 1 \
             --in-flight ${how#* } -o crowd.jsonl >out 2>err || return 1
         decided crowd.jsonl >b && rm crowd.jsonl
         [ -e a ] || cp b a
