@@ -22,7 +22,7 @@
     {"prm-kind", NULL, FLAG_TEXT, offsetof(type, field.prm_kind), NULL, 0, 0, "NAME", "how it is asked: value, qwen, skywork, shepherd, rlhflow (default: what its file says)"}
 
 #define VERIFIER_FLAG(type, field) \
-    {"verifier", NULL, FLAG_CHOICE, offsetof(type, field.verifier), NULL, 0, 0, "prm|ptrue|logprob|none", "values from the reward model, or the policy's own P(True), or its mean log-probability"}
+    {"verifier", NULL, FLAG_CHOICE, offsetof(type, field.verifier), NULL, 0, 0, "prm|ptrue|logprob|judge|check|none", "values: reward model, the policy's P(True), mean log-probability or judgement, checker"}
 
 #define CACHE_FLAGS(type, field) \
     {"cache-type-k", "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "i16|f16|f32|q8_0", "numbers of the KV cache"}, \

@@ -237,16 +237,21 @@ static enum status open_clients(struct eval_model *m, const char *prompt, struct
     return s;
 }
 
+const char *verifier_name(enum verifier v) {
+    static const char *const names[] = {"prm", "ptrue", "logprob", "judge", "check", "none"};
+    return names[v];
+}
+
 static enum status open_judge(struct eval_model *m, struct error *e) {
     const struct eval_params *p = &m->p;
-    static const char *const names[] = {
-        [VERIFIER_PRM] = "prm",     [VERIFIER_PTRUE] = "ptrue", [VERIFIER_LOGPROB] = "logprob",
-        [VERIFIER_JUDGE] = "judge", [VERIFIER_CHECK] = "check", [VERIFIER_NONE] = NULL};
-    const char *name = p->oracle ? "oracle" : names[p->verifier];
-    if (!name || (p->verifier == VERIFIER_PRM && !p->oracle && !p->prm)) return OK;
+    const char *name = p->oracle ? "oracle" : verifier_name(p->verifier);
+    if ((p->verifier == VERIFIER_NONE && !p->oracle) || (p->verifier == VERIFIER_PRM && !p->oracle && !p->prm))
+        return OK;
     if (p->verifier == VERIFIER_JUDGE && !(p->asks & 1u << ASK_JUDGE))
-        return error_set(e, ERR_INPUT, "the task has no prompt to judge a chain");
-    if (p->verifier == VERIFIER_CHECK && !p->check) return error_set(e, ERR_INPUT, "the task has no checker");
+        return error_set(e, ERR_INPUT,
+                         "--verifier judge: the task has no prompt for it, or the model takes no messages");
+    if (p->verifier == VERIFIER_CHECK && !p->check)
+        return error_set(e, ERR_INPUT, "--verifier check: nobody knows the right answer");
     struct judge_params jp = {.policy = m->writers[POLICY],
                               .prm = m->prm,
                               .reader = p->reader,

@@ -23,6 +23,8 @@ enum verifier {
     VERIFIER_NONE,
 };
 
+const char *verifier_name(enum verifier v); /* "prm", "ptrue", "logprob", "judge", "check", "none" */
+
 struct eval_params {
     struct engine *policy;
     struct engine *draft; /* writes the steps that say so; the same vocabulary.  NULL: none */

@@ -63,14 +63,38 @@ static enum status encode_plain(const struct prompter *r, const char *text, int3
     return tok_encode(r->tok, text, size, r->special, tok_adds_bos(r->tok), *ids, *n, n, e);
 }
 
-enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n,
-                            struct error *e) {
+/* Takes over the text. */
+static enum status encode(const struct prompter *r, char *text, int32_t **ids, size_t *n, struct error *e) {
     *ids = NULL, *n = 0;
-    char *text = r->raw ? mem_string(p->text) : problem_ask(p, ASK_SOLVE, "", r->chat != NULL);
     if (!text) return error_set(e, ERR_MEMORY, "no memory for a prompt");
     enum status s = r->chat ? encode_chat(r, text, ids, n, e) : encode_plain(r, text, ids, n, e);
     mem_free(text);
     if (!s && !*n) s = error_set(e, ERR_INPUT, "the prompt is empty, and the model has no token to begin with");
     if (s) mem_free(*ids), *ids = NULL;
+    return s;
+}
+
+enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n,
+                            struct error *e) {
+    return encode(r, r->raw ? mem_string(p->text) : problem_ask(p, ASK_SOLVE, "", r->chat != NULL), ids, n, e);
+}
+
+unsigned prompter_asks(const struct prompter *r, const struct task *t) {
+    unsigned asks = 0;
+    for (int a = 0; a < N_ASKS && r->chat; a++)
+        if (t->style->asks[a]) asks |= 1u << a;
+    return asks;
+}
+
+enum status prompter_ask(const struct prompter *r, const struct problem *p, enum ask ask, const char *so_far,
+                         const char *note, int32_t **ids, size_t *n, struct error *e) {
+    *ids = NULL, *n = 0;
+    if (!(prompter_asks(r, p->task) & 1u << ask)) return error_set(e, ERR_INPUT, "this question cannot be asked here");
+    size_t size = strlen(so_far) + strlen(note) + 3;
+    char *all = mem_new(size, 1);
+    if (!all) return error_set(e, ERR_MEMORY, "no memory for a prompt");
+    snprintf(all, size, "%s%s%s", so_far, *note ? "\n\n" : "", note);
+    enum status s = encode(r, problem_ask(p, ask, all, true), ids, n, e);
+    mem_free(all);
     return s;
 }

@@ -27,5 +27,11 @@ void prompter_close(struct prompter *r);
  * the problem and the task's cue.  Raw: the problem.  Text of control tokens in it stays text, unless `special`. */
 enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n,
                             struct error *e);
+/* The same for another question about the problem and a chain (so_far; "": none yet), with a note below the chain ("":
+ * none).  ERR_INPUT: it cannot be asked. */
+enum status prompter_ask(const struct prompter *r, const struct problem *p, enum ask ask, const char *so_far,
+                         const char *note, int32_t **ids, size_t *n, struct error *e);
+/* 1 << ask for each question that can be asked: the task has words for it, and the model takes messages. */
+unsigned prompter_asks(const struct prompter *r, const struct task *t);
 
 #endif

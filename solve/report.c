@@ -115,11 +115,10 @@ json_t *report_settings(const struct solver *s) {
         json_object_set_new(settings, "temp", json_real((double)p->temperature));
     if (values) json_object_set_new(settings, "agg", json_string(prm_agg_name(s->agg)));
     add_params(settings, s);
-    static const char *const verifiers[] = {"prm", "ptrue", "logprob", "none"};
     bool words = task_has_words(s->task); /* headers of results on puzzles are older than these fields */
     bool given = s->session->verifier != VERIFIER_PRM || s->session->prm.model || s->session->oracle;
     if (values && (words || s->session->verifier != VERIFIER_PRM))
-        json_object_set_new(settings, "verifier", json_string(given ? verifiers[s->session->verifier] : "none"));
+        json_object_set_new(settings, "verifier", json_string(given ? verifier_name(s->session->verifier) : "none"));
     if (!words) return settings;
     json_t *more = json_pack("{s:s,s:i,s:i,s:i,s:f,s:f,s:s,s:s}", "step_delimiter", s->delimiter, "max_step_tokens",
                              (int)s->max_step_tokens, "max_depth", (int)(s->max_depth ? s->max_depth : p->max_depth),

@@ -201,7 +201,8 @@ static enum status new_engine(const struct session_options *o, const struct sess
                          (unsigned long long)most * KV_PAGE);
     if (pages > most) pages = most;
     if (pages > UINT32_MAX / 2) pages = UINT32_MAX / 2;
-    uint32_t per_branch = s->verifier == VERIFIER_PTRUE && l == &s->policy ? 2 : 1; /* P(True) is asked on a fork */
+    bool asks = s->verifier == VERIFIER_PTRUE || s->verifier == VERIFIER_JUDGE; /* on a fork, or on another prompt */
+    uint32_t per_branch = asks && l == &s->policy ? 2 : 1;
     struct engine_params p = {.n_pages = (uint32_t)pages,
                               .n_seqs = per_branch * size->branches + 1,
                               .max_tokens = s->ctx,
@@ -232,14 +233,14 @@ static enum status check_same_tokens(const struct session *s, struct error *e) {
     if (st || same) return st;
     return error_set(e, ERR_INPUT,
                      "%s: the reward model reads another vocabulary than the policy; give --prm FILE, or --verifier "
-                     "ptrue, logprob or none",
+                     "ptrue, logprob, judge, check or none",
                      gguf_name(s->prm.model->file));
 }
 
 static enum verifier verifier_named(const char *name) {
-    if (!name || !strcmp(name, "prm")) return VERIFIER_PRM;
-    if (!strcmp(name, "ptrue")) return VERIFIER_PTRUE;
-    return strcmp(name, "logprob") ? VERIFIER_NONE : VERIFIER_LOGPROB;
+    enum verifier v = VERIFIER_PRM;
+    while (name && v < VERIFIER_NONE && strcmp(name, verifier_name(v))) v++;
+    return v;
 }
 
 static enum status open_prm(const struct session_options *o, struct session *s, struct error *e) {

@@ -123,7 +123,7 @@ enum status solver_attach(struct solver *s, const struct session *session, struc
     if (!s->agg_given) s->agg = session->prm.model ? session->prm_info.agg : AGG_LAST;
     if (session->oracle && !s->task->oracle)
         return error_set(e, ERR_INPUT, "--prm oracle: nobody knows it for --task %s", s->task->name);
-    bool own = session->verifier == VERIFIER_PTRUE || session->verifier == VERIFIER_LOGPROB;
+    bool own = session->verifier != VERIFIER_PRM && session->verifier != VERIFIER_NONE;
     if ((s->strategy->needs & CAN_VALUE) && !session->prm.model && !session->oracle && !own)
         return error_set(
             e, ERR_INPUT,
@@ -158,37 +158,6 @@ enum status solver_parse(const struct task *t, const char *text, struct problem 
     const char *line = "line 1: "; /* a command line has no lines */
     const char *said = strncmp(why.text, line, strlen(line)) ? why.text : why.text + strlen(line);
     return s ? error_set(e, s, "\"%.80s\": %s", text, said) : OK;
-}
-
-/* ---- what the task knows, as the evaluator asks for it ---- */
-
-static float check_chain(void *arg, const char *text, uint64_t deadline_ns, char *reason, size_t cap) {
-    const struct problem *p = arg;
-    struct judgement j = p->task->judge(p, text);
-    (void)deadline_ns; /* no task runs anything that takes long */
-    snprintf(reason, cap, "%s", j.reason);
-    return j.known ? j.reward : 0;
-}
-
-static size_t vote_of_chain(void *arg, const char *text, char *out, size_t cap) {
-    const struct problem *p = arg;
-    return p->task->vote(p, text, out, cap);
-}
-
-static bool states_answer(void *arg, const char *step) {
-    const struct problem *p = arg;
-    return p->task->is_last(step);
-}
-
-static uint64_t state_of_chain(void *arg, const char *text) {
-    const struct problem *p = arg;
-    return p->task->state(p, text);
-}
-
-static float reachable(void *arg, const char *text) {
-    const struct problem *p = arg;
-    float v = p->task->oracle(p, text);
-    return v < 0 ? 0.5f : v; /* not known: neither good nor bad */
 }
 
 /* ---- the picked chain ---- */
@@ -235,6 +204,56 @@ static void clean(char *text) {
         memset(text + i, '?', n);
     }
 }
+
+/* ---- what the task knows, as the evaluator asks for it ---- */
+
+struct subject {
+    const struct solver *solver;
+    const struct problem *problem;
+};
+
+static float check_chain(void *arg, const char *text, uint64_t deadline_ns, char *reason, size_t cap) {
+    const struct problem *p = ((const struct subject *)arg)->problem;
+    struct judgement j = p->task->judge(p, text);
+    (void)deadline_ns; /* no task runs anything that takes long */
+    snprintf(reason, cap, "%s", j.reason);
+    return j.known ? j.reward : 0;
+}
+
+static size_t vote_of_chain(void *arg, const char *text, char *out, size_t cap) {
+    const struct problem *p = ((const struct subject *)arg)->problem;
+    return p->task->vote(p, text, out, cap);
+}
+
+static bool states_answer(void *arg, const char *step) {
+    const struct problem *p = ((const struct subject *)arg)->problem;
+    return p->task->is_last(step);
+}
+
+static uint64_t state_of_chain(void *arg, const char *text) {
+    const struct problem *p = ((const struct subject *)arg)->problem;
+    return p->task->state(p, text);
+}
+
+static float reachable(void *arg, const char *text) {
+    const struct problem *p = ((const struct subject *)arg)->problem;
+    float v = p->task->oracle(p, text);
+    return v < 0 ? 0.5f : v; /* not known: neither good nor bad */
+}
+
+/* A chain may hold bytes that no message can hold: it is asked about as it is shown. */
+static enum status prompt_of(void *arg, enum ask ask, const char *text, const char *note, int32_t **ids, size_t *n,
+                             struct error *e) {
+    const struct subject *x = arg;
+    char *chain = mem_string(text), *more = mem_string(note);
+    enum status s = chain && more ? OK : error_set(e, ERR_MEMORY, "no memory for a prompt");
+    if (!s) clean(chain), clean(more);
+    if (!s) s = prompter_ask(&x->solver->prompter, x->problem, ask, chain, more, ids, n, e);
+    mem_free(chain), mem_free(more);
+    return s;
+}
+
+/* ---- the end ---- */
 
 /* Who had how many votes, and for what. */
 static enum status count_votes(const struct solver *s, const struct problem *p, const struct tree *t,
@@ -288,9 +307,11 @@ void outcome_free(struct outcome *o) {
 
 /* ---- one problem ---- */
 
-static struct eval_params eval_params_of(const struct solver *s, const struct problem *p) {
+static struct eval_params eval_params_of(const struct solver *s, const struct subject *x) {
     const struct session *n = s->session;
+    const struct problem *p = x->problem;
     bool values = s->strategy->needs & CAN_VALUE; /* or the prompt would be read by a reward model for nothing */
+    bool knows = problem_verdict(p, "") != VERDICT_NONE;
     return (struct eval_params){
         .policy = n->policy.engine,
         .verifier = values || n->verifier == VERIFIER_PRM ? n->verifier : VERIFIER_NONE,
@@ -308,13 +329,15 @@ static struct eval_params eval_params_of(const struct solver *s, const struct pr
         .separator = s->one_token ? tok_find(n->tok, s->delimiter) : -1,
         .delimiter = s->one_token ? NULL : s->delimiter,
         .problem = p->text,
-        .check = s->check && problem_verdict(p, "") != VERDICT_NONE ? check_chain : NULL,
+        .check = knows && (s->check || n->verifier == VERIFIER_CHECK) ? check_chain : NULL,
         .answer = vote_of_chain,
         .state = p->task->state ? state_of_chain : NULL,
         .oracle = n->oracle ? reachable : NULL,
         .complete = p->task->is_last ? states_answer : NULL,
         .cancel = s->common.cancel,
-        .arg = (void *)p,
+        .prompt = prompt_of,
+        .asks = prompter_asks(&s->prompter, p->task),
+        .arg = (void *)x,
     };
 }
 
@@ -338,6 +361,8 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
     if (n + question + 1 >= ep->max_tokens)
         snprintf(o->trouble, sizeof o->trouble, "the prompt has %zu tokens, the context %u (-c)", n, ep->max_tokens);
     uint64_t whole = n + question + (s->max_new_tokens && s->max_new_tokens < fresh ? s->max_new_tokens : fresh);
+    /* Prompts about a chain hold all of it, and what the task says about it. */
+    if (ep->verifier == VERIFIER_JUDGE || (s->strategy->needs & ~(CAN_ASK - 1u))) whole += fresh + 512;
     if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
     return OK;
 }
@@ -369,7 +394,8 @@ static enum status search(const struct solver *s, const struct problem *p, const
 enum status solver_run(const struct solver *s, const struct problem *p, event_fn *on_event, void *arg,
                        struct outcome *o, struct error *e) {
     uint64_t start = clock_ns();
-    struct eval_params ep = eval_params_of(s, p);
+    struct subject x = {s, p};
+    struct eval_params ep = eval_params_of(s, &x);
     *o = (struct outcome){.verdict = problem_verdict(p, "")}; /* of no answer */
     enum status st = set_prompt(s, p, &ep, o, e);
     if (*o->trouble) o->why = WHY_ERROR;

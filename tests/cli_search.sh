@@ -27,6 +27,9 @@ t_every_strategy_and_verifier() {
         expect 0 solve --task math -q --search $s --verifier logprob "$prompt" && has out 'answer: 24' || return 1
     done
     expect 0 solve --task math -q --search bon --verifier ptrue --json "$prompt" && has out '"verifier":"ptrue"' || return 1
+    refuses 1 '--verifier judge: the task has no prompt' solve --task math -q --search bon --verifier judge "$prompt" || return 1
+    refuses 1 '--verifier check: nobody knows' solve --task math -q --search bon --verifier check "$prompt" || return 1
+    expect 0 eval_q --search bon --budget 8 --verifier check -o checked.jsonl -t 1 && has checked.jsonl '"verifier":"check"' || return 1
     refuses 1 '--search beam needs a reward model' solve --task math -q --search beam "$prompt" &&
         refuses 1 '--search mcts needs a reward model' solve --task math -q --search mcts --verifier none "$prompt"
 }

@@ -621,7 +621,7 @@ static void a_judge_that_writes(void **state) {
     open_engines(roomy.n_pages);
     w.params.verifier = VERIFIER_JUDGE;
     assert_int_equal(eval_model_open(&w.params, PROMPT, &w.model, &w.ev, &e), ERR_INPUT);
-    assert_string_equal(e.text, "the task has no prompt to judge a chain");
+    assert_string_equal(e.text, "--verifier judge: the task has no prompt for it, or the model takes no messages");
     w.params.prompt = prompt_of, w.params.asks = 1u << ASK_JUDGE;
     open_eval();
     for (int i = 0; i < 9; i++) {
