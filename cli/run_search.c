@@ -55,7 +55,7 @@ static enum status search(const struct run_search *r, const struct solver *s, st
     if (!st && (out.finished || out.unfinished)) {
         printf("%s%s\n", r->hide_prompt ? "" : r->text, out.finished ? out.text : out.unfinished);
         fflush(stdout); /* what comes next is on stderr */
-        if (*out.answer) fprintf(stderr, "answer: %s\n", out.answer);
+        if (out.answer && *out.answer) fprintf(stderr, "answer: %s\n", out.answer);
     }
     if (!st) report_votes(&out, stderr);
     if (!st) report_cost(&out.cost, out.ms / 1e3, stderr);
