@@ -68,7 +68,7 @@ struct place {
     size_t byte;
     int shift;
 };
-static struct place place_of(int bits, int row, int k) {
+static inline struct place place_of(int bits, int row, int k) {
     const int word = k / 4, at = 4 * row + k % 4; /* byte of the word */
     switch (bits) {
     case 8: return (struct place){(size_t)(word * 64 + at), 0};
@@ -78,11 +78,20 @@ static struct place place_of(int bits, int row, int k) {
     }
 }
 
-static void plane_put(uint8_t *to, int bits, int row, const int8_t q[32], int shift) {
+static inline void put_bits(uint8_t *to, int bits, int row, const int8_t q[32], int shift) {
     for (int k = 0; k < 32; k++) {
         const struct place at = place_of(bits, row, k);
         const int mask = ((1 << bits) - 1) << at.shift;
         to[at.byte] = (uint8_t)((to[at.byte] & ~mask) | (((uint8_t)q[k] >> shift << at.shift) & mask));
+    }
+}
+/* Compiled for each number of bits: every weight of a model passes here when it is loaded. */
+static void plane_put(uint8_t *to, int bits, int row, const int8_t q[32], int shift) {
+    switch (bits) {
+    case 8: put_bits(to, 8, row, q, 0); return;
+    case 4: put_bits(to, 4, row, q, 0); return;
+    case 2: put_bits(to, 2, row, q, shift); return;
+    default: put_bits(to, 1, row, q, shift); return;
     }
 }
 
