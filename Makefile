@@ -14,7 +14,10 @@ MODEL_DIR ?= weights
 ARCH   := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 CFLAGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra $(W) $(OPT) -ffp-contract=off -fno-math-errno -I. -pthread $(EXTRA)
-LDLIBS := -lopenblas -lpcre2-8 -ljansson -lm -pthread -ldl
+LDLIBS := -lpcre2-8 -ljansson -lm -pthread -ldl
+# OpenMP, where the compiler has it (clang: with libomp-dev): files with its pragmas, and version.c, which names it.
+OPENMP := $(shell echo 'int main(void) { return 0; }' | $(CC) -fopenmp -x c - -o /dev/null 2>/dev/null && echo -fopenmp)
+LDLIBS += $(OPENMP)
 # Downloads: the headers of libcurl and libcrypto are enough, the libraries are loaded by need (weights/hub/http.h).
 ifeq ($(origin HAVE_CURL),undefined)
 HAVE_CURL := $(shell printf '\043include <curl/curl.h>\n\043include <openssl/evp.h>\n' | $(CC) -E -x c - >/dev/null 2>&1 && echo yes)
@@ -38,7 +41,8 @@ endif
 OBJ     := $(SRC:%=$(B)/%.o) $(EMBED:%=$(B)/%.o)
 # The binary: its commands and the measurements.  bench/ladder.c is a program of its own.
 CLIOBJ  := $(patsubst %,$(B)/%.o,$(wildcard cli/*.c) $(filter-out bench/ladder.c,$(wildcard bench/*.c)))
-TESTS   := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
+ONLY    ?=
+TESTS   := $(if $(ONLY),$(filter $(B)/tests/test_%,$(ONLY:%=$(B)/tests/%)),$(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c)))
 FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
 
@@ -53,7 +57,7 @@ all: $(B)/ponder
 
 ## make run              install what is missing, build, solve a few puzzles
 ## make test             the same set-up, then all tests
-## make asan ubsan tsan  all tests under a sanitizer (build folders of their own)
+## make asan ubsan tsan  all tests under a sanitizer (build folders of their own), or ONLY="test_engine cli_search:crowd"
 ## make arm              the aarch64 kernels against scalar, cross-built, under qemu-user
 ## make fuzz             libFuzzer targets, FUZZ_SECONDS=60 each (clang)
 ## make bench            a short look at speed: ponder bench (docs/BENCH.md)
@@ -76,7 +80,7 @@ test:
 	@.ci/setup.sh test
 	+@$(MAKE_B) check
 check: $(B)/ponder build-tests
-	@tests/run.sh $(B)
+	@tests/run.sh $(B) $(ONLY)
 build-tests: $(TESTS)
 
 # -fexpensive-optimizations: without it gcc leaves out vzeroupper, and SSE code after a kernel takes many times as long.
@@ -129,6 +133,8 @@ clean:
 
 # No debug locals in kernels: they cost gcc a third of its time, and hardly one of them is not in a register.
 $(B)/ops/kernels_%.c.o: private CFLAGS += -g1
+OMP_SRC := $(shell grep -ls '^ *.pragma omp' $(SRC) cli/*.c bench/*.c tests/*.c) cli/version.c
+$(OMP_SRC:%=$(B)/%.o): private CFLAGS += $(OPENMP)
 # Instruction sets by file: nothing outside these files may need more than the base CPU.
 $(B)/%_avx2.c.o: private CFLAGS += -mavx2 -mfma -mf16c
 $(B)/%_avxvnni.c.o: private CFLAGS += -mavx2 -mfma -mf16c -mavxvnni

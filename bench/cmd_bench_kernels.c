@@ -4,11 +4,11 @@
  *
  * Cycles are time multiplied by the clock that probe.c finds in the same round, so that numbers of different days and
  * machines can be compared. */
-#include <cblas.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/blas.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "bench/bench.h"
@@ -16,8 +16,6 @@
 #include "bench/bench_out.h"
 #include "bench/probe.h"
 #include "solve/session.h"
-
-void openblas_set_num_threads(int n);
 
 /* Many rows: a matrix that stays in the second-level cache.  One row: one that no cache holds. */
 enum { COLS = 2048, CACHED_ROWS = 256, STREAM_BYTES = 1 << 27, MIN_NS = 10000000 };
@@ -84,10 +82,10 @@ static void multiply(void *arg) {
     struct kernel *k = arg;
     const struct product *p = &k->p;
     if (k->blas && k->n == 1)
-        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)p->rows, (int)p->cols, 1, p->weights, (int)p->cols, p->x, 1, 0,
+        blas()->sgemv(CblasRowMajor, CblasNoTrans, (int)p->rows, (int)p->cols, 1, p->weights, (int)p->cols, p->x, 1, 0,
                     p->y, 1);
     else if (k->blas)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)k->n, (int)p->rows, (int)p->cols, 1, p->x,
+        blas()->sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)k->n, (int)p->rows, (int)p->cols, 1, p->x,
                     (int)p->cols, p->weights, (int)p->cols, 0, p->y, (int)p->rows);
     else if (k->team) team_run(k->team, multiply_part, k);
     else product_run(p, 0, p->rows, k->n);
@@ -113,7 +111,7 @@ static enum status run_kernel(struct bench_out *out, struct kernel *k, struct te
     enum status s = product_new(&k->p, k->p.type, rows, COLS, k->n, e);
     k->team = stream ? team : NULL;
     gb.n = mac.n = ghz.n = 0;
-    if (k->blas) openblas_set_num_threads(stream ? team_size(team) : 1);
+    if (!s && k->blas && !(s = blas_open(e))) blas()->set_threads(stream ? team_size(team) : 1);
     for (int r = 0; !s && r < out->options->rounds; r++) {
         samples_add(&ghz, probe_ghz());
         double ns = time_calls(multiply, k), clock = samples_median(&ghz);

@@ -69,10 +69,11 @@ static enum status score_chunk(struct text *t, int32_t *ids, uint32_t n, struct 
         span.n_tokens = span.n_out = n - 1 - at < ROWS ? n - 1 - at : ROWS;
         span.tokens = ids + at;
         if ((s = engine_run(c, &span, 1, NULL, e))) break;
-        for (uint32_t i = 0; i < span.n_tokens; i++) {
-            double x = neg_log_prob(t->logits + (size_t)i * n_vocab, n_vocab, ids[at + i + 1]);
-            score->n++, score->nll += x, score->nll2 += x * x;
-        }
+        double x[ROWS];
+#pragma omp parallel for num_threads(t->session.threads)
+        for (uint32_t i = 0; i < span.n_tokens; i++)
+            x[i] = neg_log_prob(t->logits + (size_t)i * n_vocab, n_vocab, ids[at + i + 1]);
+        for (uint32_t i = 0; i < span.n_tokens; i++) score->n++, score->nll += x[i], score->nll2 += x[i] * x[i];
     }
     return s;
 }

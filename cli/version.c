@@ -12,4 +12,8 @@
 
 const char version_commit[] = PONDER_COMMIT;
 const char version_parts[] =
-    "Jansson " JANSSON_VERSION ", PCRE2 " TEXT_OF(PCRE2_MAJOR) "." TEXT_OF(PCRE2_MINOR) ", stb_ds";
+    "Jansson " JANSSON_VERSION ", PCRE2 " TEXT_OF(PCRE2_MAJOR) "." TEXT_OF(PCRE2_MINOR) ", stb_ds"
+#ifdef _OPENMP
+    ", OpenMP"
+#endif
+    ", OpenBLAS (loaded for training)";

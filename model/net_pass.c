@@ -2,10 +2,10 @@
  * the same name with _back; the GEMMs are OpenBLAS's.
  * Not the inference path, and not bound to its bitwise promise: a fixed thread's result is repeatable, that is all.
  * Next: tests/test_net.c checks the gradients against finite differences. */
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
+#include "base/blas.h"
 #include "base/mem.h"
 #include "model/net_layout.h"
 
@@ -43,7 +43,7 @@ struct tape {
 /* C[m,n] = alpha * op(A) op(B) + beta * C, row-major. */
 static void gemm(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b,
                  size_t ldb, float beta, float *c, size_t ldc) {
-    cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k,
+    blas()->sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k,
                 alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
 }
 
@@ -72,6 +72,8 @@ static size_t tape_layout(struct tape *t, const struct model_config *c, float *a
 enum status tape_new(const struct net *n, uint32_t max_rows, uint32_t max_seq, struct tape **out, struct error *e) {
     *out = NULL;
     const struct model_config *c = &n->config;
+    const enum status s = blas_open(e);
+    if (s) return s;
     struct tape *t = mem_new(1, sizeof *t);
     if (!t) goto fail;
     t->max_rows = max_rows, t->max_seq = max_seq;
@@ -109,7 +111,7 @@ void tape_free(struct tape **tp) {
 /* y = x * rms * w, rms[r] = 1 / sqrt(mean(x^2) + eps). */
 static void norm(float *y, float *rms, const float *x, const float *w, size_t rows, size_t d, float eps) {
     for (size_t r = 0; r < rows; r++, x += d, y += d) {
-        float sum = cblas_sdot((int)d, x, 1, x, 1);
+        float sum = blas()->sdot((int)d, x, 1, x, 1);
         float inv = rms[r] = 1 / sqrtf(sum / (float)d + eps);
         for (size_t i = 0; i < d; i++) y[i] = x[i] * inv * w[i];
     }
@@ -341,7 +343,7 @@ static double value_loss(const struct net *n, struct tape *t, const struct net_b
     double loss = 0;
     for (size_t i = 0; i < n_picked; i++) {
         uint32_t r = t->rows[i];
-        double z = (double)cblas_sdot((int)d, t->picked + i * d, 1, w, 1) + w[d], y = b->values[r];
+        double z = (double)blas()->sdot((int)d, t->picked + i * d, 1, w, 1) + w[d], y = b->values[r];
         double p = 1 / (1 + exp(-z));
         /* -y log p - (1-y) log(1-p) = log(1 + exp(-|z|)) + max(z, 0) - y z */
         loss += b->weights[r] * (log1p(exp(-fabs(z))) + (z > 0 ? z : 0) - y * z);
@@ -396,7 +398,7 @@ void net_backward(const struct net *n, struct tape *t, const struct net_batch *b
     head_back(n, t, b, t->n_picked, grad);
     for (uint32_t l = n->config.n_layer; l-- > 0;) layer_back(n, t, b, l, grad);
     for (size_t r = 0; r < b->n_rows; r++)
-        cblas_saxpy((int)d, 1, t->d_x + r * d, 1, grad + (size_t)b->tokens[r] * d, 1);
+        blas()->saxpy((int)d, 1, t->d_x + r * d, 1, grad + (size_t)b->tokens[r] * d, 1);
 }
 
 double net_loss(const struct net *n, struct tape *t, const struct net_batch *b, float scale, float *grad, float *out) {

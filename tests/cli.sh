@@ -11,6 +11,15 @@ puzzles() { printf '%s\n' "4 7 8 8" "2 3 5 12" "1 5 5 5" "1 1 4 6" "6 6 6 6" "3 
 puzzles >puzzles.txt
 
 t_no_arguments_show_the_usage() { expect 2 "$ponder" && empty out && has err 'ponder "4 7 8 8"'; }
+# Libraries that take memory and start threads just by being there would hang or die here.
+t_little_memory_is_enough_to_say_the_version() {
+    sanitized && return 77
+    local kb
+    for kb in 120000 60000; do
+        (ulimit -v $kb && timeout 20 "$ponder" --version) >out 2>err </dev/null || { say "$kb KB: $? $(head -c 200 err)"; return 1; }
+        has out ponder && empty err || return 1
+    done
+}
 t_help_of_every_command() {
     local c
     expect 0 "$ponder" --help && has out solve && empty err || return 1

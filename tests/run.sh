@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# run.sh BUILD_FOLDER: runs every test program there, then the command-line tests, and adds their counts up.
+# run.sh BUILD_FOLDER [NAME...]: runs every test program there, then the command-line tests, and adds their counts up; with
+# names those only: test_engine, cli_search, or cli_search:PART for its tests that have PART in their names.
 # The last line is "N passed, N failed, N skipped"; logs stay beside the programs.  A test that cannot run here counts as
 # skipped, never as passed.  Exit code 1 when anything failed.
 set -u
-B=${1:?usage: tests/run.sh BUILD_FOLDER}
+B=${1:?usage: tests/run.sh BUILD_FOLDER [NAME...]}
+shift
+only=" $* "
 cd "$(dirname "$0")/.."
 export OPENBLAS_NUM_THREADS=1 # our own team is the parallelism, and sanitizers cannot see into the library
 export TSAN_OPTIONS="${TSAN_OPTIONS:-} halt_on_error=1 second_deadlock_stack=1"
@@ -33,13 +36,18 @@ count() {
 limit=${TEST_SECONDS:-300}
 for source in tests/test_*.c; do
     name=$(basename "$source" .c) start=$SECONDS
+    [ -z "${only// /}" ] || [[ $only = *" $name "* ]] || continue
     timeout -k 5 "$limit" "$B/tests/$name" </dev/null >"$B/tests/$name.log" 2>&1
     count "$B/tests/$name.log" $? "$name"
 done
 limit=$((2 * limit)) # some 150 processes
 for script in tests/cli*.sh; do
-    name=$(basename "$script" .sh) start=$SECONDS
-    timeout -k 5 "$limit" "$script" "$B/ponder" </dev/null >"$B/tests/$name.log" 2>&1
+    name=$(basename "$script" .sh) start=$SECONDS part=
+    if [ -n "${only// /}" ]; then
+        [[ $only =~ " $name"(:([^ ]*))?" " ]] || continue
+        part=${BASH_REMATCH[2]}
+    fi
+    timeout -k 5 "$limit" "$script" "$B/ponder" $part </dev/null >"$B/tests/$name.log" 2>&1
     count "$B/tests/$name.log" $? "$name"
 done
 [ -z "$names" ] || echo "failed:$names (logs in $B/tests)"

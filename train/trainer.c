@@ -4,7 +4,6 @@
  * Next: policy.c. */
 #include "train/trainer.h"
 
-#include <cblas.h>
 #include <errno.h>
 #include <math.h>
 #include <stdatomic.h>
@@ -17,8 +16,6 @@
 #include "base/progress.h"
 #include "base/team.h"
 #include "train/checkpoint.h"
-
-extern void openblas_set_num_threads(int);
 
 enum { SHARDS = 4 };
 
@@ -142,7 +139,6 @@ static enum status run_open(struct run *r, struct error *e) {
     uint32_t n = r->p->batch / SHARDS, rows = shard_rows(r->p);
     if (!n || r->p->batch % SHARDS)
         return error_set(e, ERR_INPUT, "--batch %u: allowed multiples of %d", r->p->batch, SHARDS);
-    openblas_set_num_threads(1); /* the team is the parallelism */
     enum status s = team_new(r->p->threads, &r->team, e);
     if (s || (s = adamw_new(r->net, &r->adamw, e))) return s;
     for (int i = 0; i < SHARDS; i++) {
