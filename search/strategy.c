@@ -11,7 +11,7 @@
 
 /* In the order of `ponder strategies`. */
 #define STRATEGIES                                                                                                     \
-    X(greedy) X(bon) X(weighted) X(maj) X(beam) X(dvts) X(rebase) X(particle) X(gibbs) X(mcts) X(tokenbeam)
+    X(greedy) X(bon) X(weighted) X(maj) X(beam) X(dvts) X(rebase) X(particle) X(gibbs) X(reject) X(mcts) X(tokenbeam) X(refine)
 
 #define X(name) extern const struct strategy strategy_##name;
 STRATEGIES

@@ -95,9 +95,76 @@ static void narrow_tokenbeam_is_beam_search_on_strings(void **state) {
         }
 }
 
+/* ---- refine ---- */
+
+/* The policy behind a prompt to revise: that of toy_eval.h's begin. */
+static uint64_t revision_salt(const struct toy_world *w, const char *about, const char *note) {
+    uint64_t salt = 1000 + toy_hash(w, about, 100 + ASK_REVISE);
+    for (const char *c = note; *c; c++) salt = rng_fold(salt, (unsigned char)*c);
+    return salt;
+}
+
+/* An attempt from its first key on; returns how it ended. */
+static enum step_end attempt(const struct toy_world *w, uint64_t key, uint64_t salt, char *digits) {
+    enum step_end end = STEP_SEPARATOR;
+    *digits = 0;
+    for (size_t n = 0; end == STEP_SEPARATOR; key = rng_fold(key, 0), n++) {
+        uint32_t d = toy_digit_salted(w, digits, key, 1, salt);
+        digits[n] = (char)('0' + d), digits[n + 1] = 0;
+        end = toy_end(w, digits);
+    }
+    return end;
+}
+
+/* Attempts one after the other; a chain of revisions ends when the answer stays or the text did not come to its end. */
+static void refine_revises_until_the_answer_stays(void **state) {
+    (void)state;
+    for (int i = 0; i < N_WORLDS; i++)
+        for (uint32_t rounds = 0; rounds <= 3; rounds++)
+            for (uint64_t seed = 1; seed <= 5; seed++)
+                for (int checked = 0; checked < 2; checked++) {
+                    const struct toy_world *w = &worlds[i];
+                    uint32_t wide = 3, try = 0, n_finished = 0, n_steps = 0;
+                    char at[3][TOY_MAX_DEPTH + 1], before[3][32] = {"", "", ""};
+                    bool alive[3] = {true, true, true}, solved = false;
+                    for (uint32_t round = 0; round <= rounds && !solved; round++)
+                        for (uint32_t c = 0; c < wide; c++) {
+                            char answer[32], note[32] = "", next[TOY_MAX_DEPTH + 1];
+                            if (!alive[c]) continue;
+                            if (round) {
+                                toy_answer_of(at[c], answer, sizeof answer);
+                                if ((alive[c] = !*answer || strcmp(answer, before[c])) == false) continue;
+                                strcpy(before[c], answer);
+                                uint32_t right = 0;
+                                while (at[c][right] && at[c][right] == w->best[right]) right++;
+                                if (checked) snprintf(note, sizeof note, "%u right", right);
+                            }
+                            uint64_t salt = round ? revision_salt(w, at[c], note) : 0;
+                            enum step_end end = attempt(w, rng_fold(seed, try++), salt, next);
+                            n_steps += (uint32_t)strlen(next), n_finished += end == STEP_FINISHED;
+                            alive[c] = end == STEP_FINISHED;
+                            strcpy(at[c], next);
+                            solved |= checked && alive[c] && !strcmp(next, w->best);
+                        }
+                    fx_open("refine", w);
+                    if (checked) fx.toy.ev.check = toy_check, fx.toy.ev.can |= CAN_CHECK;
+                    fx.common.seed = seed, fx.common.budget.simulations = wide * (1 + rounds);
+                    fx_set("rounds", rounds), fx_set("pick", 0);
+                    fx_run();
+                    assert_int_equal(fx.status, OK);
+                    if (fx.res.n_finished != n_finished && !solved)
+                        fail_msg("world %d, %u rounds: %u attempts, naive %u", i, rounds, fx.res.n_finished,
+                                 n_finished);
+                    if (!solved) assert_int_equal(fx.tree.n, 1 + n_steps);
+                    assert_int_equal(fx.res.why == WHY_SOLVED, solved);
+                    fx_close();
+                }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wide_tokenbeam_finds_the_likeliest_of_all),
+        cmocka_unit_test(refine_revises_until_the_answer_stays),
         cmocka_unit_test(narrow_tokenbeam_is_beam_search_on_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

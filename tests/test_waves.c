@@ -285,11 +285,57 @@ static void gibbs_keeps_one_chain_between_sweeps(void **state) {
     }
 }
 
+/* ---- reject ---- */
+
+static void naive_reject(const struct toy_world *w, uint64_t seed, uint32_t n, double share, double threshold,
+                         uint32_t after, uint32_t restarts, struct ends *e) {
+    static struct one tips[MAX], next[MAX];
+    uint32_t n_tips = 0, n_fresh = n, started = 0;
+    while (n_tips || n_fresh) {
+        struct one root = {.key = seed, .chain.end = STEP_SEPARATOR};
+        uint32_t m = 0, kept = 0, fresh = 0;
+        for (uint32_t i = 0; i < n_tips; i++) next[m++] = child_of(w, &tips[i], 0);
+        for (uint32_t i = 0; i < n_fresh; i++) next[m++] = child_of(w, &root, started++);
+        for (uint32_t i = 0; i < m; i++) note(e, &next[i]);
+        qsort(next, m, sizeof *next, by_value);
+        uint32_t open = 0, rank = 0;
+        for (uint32_t i = 0; i < m; i++) open += next[i].chain.end == STEP_SEPARATOR;
+        for (uint32_t i = 0; i < m; i++) {
+            if (next[i].chain.end != STEP_SEPARATOR) continue;
+            bool bad =
+                threshold > 0 ? next[i].chain.value < (float)threshold : rank >= ceil((double)(float)share * open);
+            rank++;
+            if (!bad || next[i].depth < after) tips[kept++] = next[i];
+            else if (threshold > 0 && restarts) restarts--, fresh++;
+        }
+        n_tips = kept, n_fresh = fresh;
+    }
+}
+
+static void reject_gives_up_the_worst(void **state) {
+    static struct ends e;
+    (void)state;
+    for (int i = 0; i < N_WORLDS; i++)
+        for (int k = 0; k < 6; k++)
+            for (uint64_t seed = 1; seed <= 5; seed++) {
+                uint32_t n = k & 1 ? 5 : 24, after = 1 + (k == 2);
+                double share = k < 4 ? 0.5 : 0.2, threshold = k >= 4 ? 0.55 : 0;
+                e.n = e.steps = 0;
+                naive_reject(&worlds[i], seed, n, share, threshold, after, 2 * n, &e);
+                fx_open("reject", &worlds[i]);
+                fx.common.seed = seed, fx.common.budget.simulations = n;
+                fx_set("share", share), fx_set("threshold", threshold), fx_set("after", after);
+                fx_set("restarts", 2), fx_set("batch", 7);
+                fx_run();
+                compare(&e, "reject");
+                fx_close();
+            }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dvts_is_greedy_in_each_subtree_alone),
-        cmocka_unit_test(rebase_shares_by_softmax),
-        cmocka_unit_test(particles_are_drawn_by_odds),
+        cmocka_unit_test(dvts_is_greedy_in_each_subtree_alone), cmocka_unit_test(rebase_shares_by_softmax),
+        cmocka_unit_test(particles_are_drawn_by_odds),          cmocka_unit_test(reject_gives_up_the_worst),
         cmocka_unit_test(gibbs_keeps_one_chain_between_sweeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
