@@ -67,6 +67,8 @@ void writer_free(struct writer **wp) {
     *wp = NULL;
 }
 
+float *writer_rows(struct writer *w) { return w->logits; }
+
 /* ---- tokens ---- */
 
 static enum status need_room(int32_t **ids, size_t *cap, size_t n, struct error *e) {

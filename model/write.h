@@ -88,6 +88,8 @@ struct writer;
 enum status writer_new(struct client *c, uint32_t max_texts, uint32_t max_guesses, struct writer **out,
                        struct error *e);
 void writer_free(struct writer **w);
+float *
+writer_rows(struct writer *w); /* [max_texts * (1 + max_guesses), n_out]: scratch that is free between two passes */
 
 /* A limit of all texts of a call, asked before each pass: true ends them, TEXT_CANCELLED.  The client's own deadline and flag do so,
  * too, also in the middle of a pass (engine_set_limits). */

@@ -8,6 +8,7 @@
 #include <assert.h>
 
 #include "base/trail.h"
+#include "model/write.h"
 #include "prm/judge.h"
 #include "search/eval_model.h"
 
@@ -62,13 +63,18 @@ struct eval_model {
     uint32_t n_free;
     struct text_block *texts;
     /* scratch */
-    int32_t *ids;               /* [max_batch, max_tokens] of a pass, or all of one branch */
-    int32_t *given;             /* [max_tokens] of a put */
-    float *logits;              /* [max_batch, n_vocab] */
-    struct span *spans;         /* [max_batch], and whose they are: */
-    struct branch **readers;    /* [max_batch] */
-    uint32_t *active;           /* [max_batch] */
-    struct judge_chain *judged; /* [max_batch] */
+    int32_t *ids;                    /* [max_batch, max_tokens] of a pass, or all of one branch */
+    int32_t *given;                  /* [max_tokens] of a put */
+    float *logits;                   /* [max_batch, n_vocab] those of loops[POLICY], free between its calls */
+    uint8_t *flags;                  /* [max_prm_tokens] */
+    struct span *spans;              /* [max_batch], and whose they are: */
+    struct branch **readers;         /* [max_batch] */
+    uint32_t *active;                /* [max_batch] */
+    struct writer *loops[N_WRITERS]; /* of their clients */
+    struct written *written;         /* [max_batch] steps under way, and */
+    struct text **texts_now;         /* [max_batch] their texts */
+    int32_t *own;                    /* [max_batch, max_tokens] tokens of those */
+    struct judge_chain *judged;      /* [max_batch] */
     struct sample_scratch sample;
     char *text; /* [text_cap] of one chain */
     size_t text_cap;
@@ -111,6 +117,9 @@ enum status pass_run(struct eval_model *m, int writer, struct branch *const *bra
 /* ---- eval_write.c, eval_put.c ---- */
 
 enum status eval_extend(void *self, struct step *steps, size_t n, struct error *e);
+/* Scratch of eval_extend, once the writers are there. */
+enum status write_alloc(struct eval_model *m, struct error *e);
+void write_free(struct eval_model *m);
 enum status eval_put(void *self, struct put *puts, size_t n, struct error *e);
 enum status eval_propose(void *self, struct proposal *proposals, size_t n, struct error *e);
 /* One more token; *end: what it does to its step. */

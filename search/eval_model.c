@@ -59,8 +59,8 @@ const int32_t *eval_model_tokens(struct eval_model *m, branch_id b, uint32_t *n)
 }
 
 const int32_t *eval_model_prm_tokens(struct eval_model *m, branch_id b, uint32_t *n, const uint8_t **scored) {
-    *n = judge_prm_tokens(m->judge, b, m->ids, (uint8_t *)m->logits);
-    *scored = (uint8_t *)m->logits;
+    *n = judge_prm_tokens(m->judge, b, m->ids, m->flags);
+    *scored = m->flags;
     return m->ids;
 }
 
@@ -181,7 +181,6 @@ static enum status alloc_model(struct eval_model *m, struct error *e) {
     const struct eval_params *p = &m->p;
     size_t n = (size_t)p->max_branches + 1;
     m->text_cap = (size_t)p->max_tokens * 64 + 1;
-    size_t n_flags = p->max_prm_tokens / sizeof(float) + 1, n_logits = (size_t)p->max_batch * m->n_vocab;
     size_t longest = p->max_tokens > p->max_prm_tokens ? p->max_tokens : p->max_prm_tokens;
     enum status s = trail_pool_new(&m->pool, e);
     if (s) return s;
@@ -192,7 +191,7 @@ static enum status alloc_model(struct eval_model *m, struct error *e) {
         (m->judged = mem_new(p->max_batch, sizeof *m->judged)) &&
         (m->ids = mem_new(p->max_batch * longest, sizeof *m->ids)) &&
         (m->given = mem_new(p->max_tokens, sizeof *m->given)) && (m->text = mem_new(m->text_cap, 1)) &&
-        (m->logits = mem_new(n_logits > n_flags ? n_logits : n_flags, sizeof(float))) &&
+        (m->flags = mem_new(p->max_prm_tokens, sizeof *m->flags)) &&
         (m->sample.p = mem_new(m->n_vocab, sizeof(float))) && (m->sample.ids = mem_new(m->n_vocab, sizeof(int32_t)))) {
         for (branch_id b = p->max_branches; b >= 1; b--) m->free_ids[m->n_free++] = b;
         return OK;
@@ -328,6 +327,7 @@ enum status eval_model_open(const struct eval_params *p, const char *prompt, str
     m->n_vocab = engine_n_out(p->policy);
     enum status s = alloc_model(m, e);
     if (!s) s = open_clients(m, prompt ? prompt : "", e);
+    if (!s) s = write_alloc(m, e);
     if (!s) s = open_judge(m, e);
     if (s || (s = read_root(m, prompt, e))) {
         eval_model_close(&m);
@@ -354,11 +354,12 @@ void eval_model_close(struct eval_model **mp) {
     }
     judge_close(&m->judge);
     trail_pool_free(&m->pool);
+    write_free(m);
     if (m->writers[DRAFT]) engine_client_free(&m->writers[DRAFT]);
     if (m->prm) engine_client_free(&m->prm);
     if (m->writers[POLICY]) engine_client_free(&m->writers[POLICY]);
     mem_free(m->branches), mem_free(m->free_ids), mem_free(m->spans), mem_free(m->readers), mem_free(m->active);
-    mem_free(m->judged), mem_free(m->ids), mem_free(m->given), mem_free(m->text), mem_free(m->logits);
+    mem_free(m->judged), mem_free(m->ids), mem_free(m->given), mem_free(m->text), mem_free(m->flags);
     mem_free(m->sample.p), mem_free(m->sample.ids);
     mem_free(m);
     *mp = NULL;

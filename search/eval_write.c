@@ -3,6 +3,7 @@
  * Next: eval_put.c; prm/judge.h for what becomes of a step. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/rng.h"
 #include "search/eval_internal.h"
 
@@ -67,83 +68,140 @@ enum status step_append(struct eval_model *m, struct branch *b, int32_t id, enum
 
 /* ---- extend ---- */
 
-/* Reads the unread tokens of the active branches; logits row i belongs to active[i].  Each model has its own pass. */
-static enum status read_active(struct eval_model *m, const struct step *steps, uint32_t n_active, struct error *e) {
-    for (int writer = 0; writer < N_WRITERS; writer++) {
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < n_active; i++) {
-            const struct step *st = &steps[m->active[i]];
-            struct branch *b = branch_of(m, st->branch);
-            if (st->draft != (writer == DRAFT)) continue;
-            enum status s = pass_add(m, b, writer, length_of(b), 1, m->logits + (size_t)i * m->n_vocab,
-                                     m->ids + (size_t)n * m->p.max_tokens, &m->spans[n], e);
-            if (s) return s;
-            m->readers[n++] = b;
-        }
-        enum status s = n ? pass_run(m, writer, m->readers, n, e) : OK;
-        if (s) return s;
-    }
-    return OK;
-}
-
 /* A step has ended: does this call go on with the next one? */
 static bool goes_on(const struct eval_model *m, const struct step *st) {
     return st->to_end && st->end == STEP_SEPARATOR && st->n_steps != st->max_steps && st->n_tokens != st->max_tokens &&
            length_of(&m->branches[st->branch]) < m->p.max_tokens;
 }
 
-/* Draws one token for a branch; *done when the call's work on it is. */
-static enum status draw_token(struct eval_model *m, struct step *st, const float *logits, bool *done, struct error *e) {
-    struct branch *b = &m->branches[st->branch];
-    struct sample_params sp = m->p.sampling;
-    uint64_t key = st->to_end ? rng_fold(st->key, b->n_steps) : st->key;
-    float logprob = 0;
-    sp.temperature = st->temperature;
-    int32_t id = sample_token(&sp, logits, m->n_vocab, key, length_of(b) - b->step_at, &m->sample, &logprob);
-    enum status s = OK;
-    if (id < 0) st->end = STEP_DEAD;
-    else {
-        if ((s = step_append(m, b, id, &st->end, e))) return s;
-        st->n_tokens++, st->logprob += logprob;
-        if (!st->draft) b->n_rated++, b->logprob += logprob;
-        m->ledger.generated_tokens++;
-        if (st->end == STEP_OPEN && is_too_long(m, b)) st->end = STEP_TRUNCATED;
-    }
-    if (st->end != STEP_OPEN) {
-        if ((s = step_finish(m, b, &st->end, e))) return s;
-        st->n_steps += st->end == STEP_SEPARATOR || st->end == STEP_FINISHED;
-    }
-    *done = st->end == STEP_OPEN ? st->n_tokens == st->max_tokens : !goes_on(m, st);
-    if (!*done) st->end = STEP_OPEN;
-    return OK;
+/* A step under way: its text in the loop that writes, and the branch that it grows. */
+struct written {
+    struct text text;
+    struct eval_model *m;
+    struct step *step;
+    enum status status; /* of what follows from a token */
+    struct error error;
+};
+
+/* What the passes so far have read of a branch, and what that cost: tokens that are read again are not paid again. */
+static void note_read(struct written *x) {
+    struct eval_model *m = x->m;
+    struct held_kv *kv = &m->branches[x->step->branch].kv[x->step->draft ? DRAFT : POLICY];
+    kv->n_read = x->text.n_read;
+    if (kv->n_read <= kv->n_paid) return;
+    const struct engine *en = engine_of(m->writers[x->step->draft ? DRAFT : POLICY]);
+    m->ledger.policy_flops += judge_flops(en, kv->n_paid, kv->n_read, 1);
+    kv->n_paid = kv->n_read;
 }
 
-/* The limits of the run end all steps that are under way, as far as they are. */
-static enum status cut_active(struct eval_model *m, struct step *steps, uint32_t n_active, struct error *e) {
-    enum status s = OK;
-    for (uint32_t i = 0; i < n_active && !s; i++) {
-        struct step *st = &steps[m->active[i]];
-        st->end = STEP_TRUNCATED;
-        s = step_finish(m, &m->branches[st->branch], &st->end, e);
-    }
+/* The newest step has come to st->end. */
+static enum status finish(struct eval_model *m, struct step *st, struct error *e) {
+    enum status s = step_finish(m, &m->branches[st->branch], &st->end, e);
+    if (!s) st->n_steps += st->end == STEP_SEPARATOR || st->end == STEP_FINISHED;
     return s;
 }
 
-static enum status write_active(struct eval_model *m, struct step *steps, uint32_t n_active, struct error *e) {
-    while (n_active) {
-        if (limits_reached(&m->limits, &m->ledger)) return cut_active(m, steps, n_active, e);
-        enum status s = read_active(m, steps, n_active, e);
-        if (s == ERR_CANCELLED) return cut_active(m, steps, n_active, e);
-        uint32_t still = 0;
-        for (uint32_t i = 0; i < n_active && !s; i++) {
-            bool done = false;
-            s = draw_token(m, &steps[m->active[i]], m->logits + (size_t)i * m->n_vocab, &done, e);
-            if (!done) m->active[still++] = m->active[i];
-        }
-        if (s) return s;
-        n_active = still;
-    }
+/* Token i of a step is draw i of the step's stream. */
+static void set_stream(struct written *x) {
+    const struct branch *b = &x->m->branches[x->step->branch];
+    x->text.key = x->step->to_end ? rng_fold(x->step->key, b->n_steps) : x->step->key;
+    x->text.counter = length_of(b) - b->step_at;
+}
+
+/* A token was drawn for a branch; true when the call's work on it is done. */
+static bool on_token(void *arg, struct text *t, int32_t id, float logprob) {
+    struct written *x = arg;
+    struct eval_model *m = x->m;
+    struct step *st = x->step;
+    struct branch *b = &m->branches[st->branch];
+    (void)t;
+    note_read(x);
+    if ((x->status = step_append(m, b, id, &st->end, &x->error))) return true;
+    st->n_tokens++, st->logprob += logprob;
+    if (!st->draft) b->n_rated++, b->logprob += logprob;
+    m->ledger.generated_tokens++;
+    if (st->end == STEP_OPEN && is_too_long(m, b)) st->end = STEP_TRUNCATED;
+    if (st->end == STEP_OPEN) return st->n_tokens == st->max_tokens;
+    if ((x->status = finish(m, st, &x->error)) || !goes_on(m, st)) return true;
+    st->end = STEP_OPEN;
+    set_stream(x);
+    return false;
+}
+
+static enum status begin_text(struct written *x, struct eval_model *m, struct step *st, const struct text_rules *rules,
+                              int32_t *ids, struct error *e) {
+    struct branch *b = branch_of(m, st->branch);
+    struct client *client = m->writers[st->draft ? DRAFT : POLICY];
+    struct held_kv *kv = &b->kv[st->draft ? DRAFT : POLICY];
+    if (!kv->seq && !(kv->seq = engine_seq_new(client))) return error_set(e, ERR_FULL, "all KV sequences are in use");
+    if (kv->n_paid >= length_of(b)) kv->n_paid = length_of(b) - 1; /* the newest token is read again */
+    *x = (struct written){.m = m, .step = st};
+    x->text = (struct text){.rules = rules,
+                            .arg = x,
+                            .seq = kv->seq,
+                            .pool = m->pool,
+                            .before = b->tokens,
+                            .ids = ids,
+                            .cap_ids = m->p.max_tokens - length_of(b),
+                            .n_read = kv->n_read,
+                            .temperature = st->temperature};
+    set_stream(x);
     return OK;
+}
+
+/* What the loop says of a text that on_token did not end: no distribution, or the limits of the run. */
+static enum status end_text(struct written *x, struct error *e) {
+    struct step *st = x->step;
+    note_read(x);
+    if (x->status) return error_set(e, x->status, "%s", x->error.text);
+    if (x->text.end != TEXT_DEAD && x->text.end != TEXT_CANCELLED) return OK;
+    st->end = x->text.end == TEXT_DEAD ? STEP_DEAD : STEP_TRUNCATED;
+    return finish(x->m, st, e);
+}
+
+enum status write_alloc(struct eval_model *m, struct error *e) {
+    const struct eval_params *p = &m->p;
+    if (!(m->written = mem_new(p->max_batch, sizeof *m->written)) ||
+        !(m->texts_now = mem_new(p->max_batch, sizeof *m->texts_now)) ||
+        !(m->own = mem_new((size_t)p->max_batch * p->max_tokens, sizeof *m->own)))
+        return error_set(e, ERR_MEMORY, "no memory for %u texts of %u tokens", p->max_batch, p->max_tokens);
+    enum status s = OK;
+    for (int w = 0; w < N_WRITERS && !s; w++)
+        if (m->writers[w]) s = writer_new(m->writers[w], p->max_batch, 0, &m->loops[w], e);
+    if (!s) m->logits = writer_rows(m->loops[POLICY]);
+    return s;
+}
+
+void write_free(struct eval_model *m) {
+    for (int w = 0; w < N_WRITERS; w++) writer_free(&m->loops[w]);
+    mem_free(m->written), mem_free(m->texts_now), mem_free(m->own);
+}
+
+static bool limits_of_run(void *arg) {
+    const struct eval_model *m = arg;
+    return limits_reached(&m->limits, &m->ledger);
+}
+
+/* Steps of one model, all at once. */
+static enum status write_by(struct eval_model *m, int writer, struct step *steps, uint32_t n_active, struct error *e) {
+    const struct text_rules rules = {.tok = m->p.tok, .sampling = m->p.sampling, .on_token = on_token};
+    const struct write_limit limit = {limits_of_run, m};
+    uint32_t n = 0;
+    enum status s = OK;
+    for (uint32_t i = 0; i < n_active && !s; i++) {
+        struct step *st = &steps[m->active[i]];
+        if (st->draft != (writer == DRAFT)) continue;
+        s = begin_text(&m->written[n], m, st, &rules, m->own + (size_t)n * m->p.max_tokens, e);
+        m->texts_now[n] = &m->written[n].text;
+        if (!s) n++;
+    }
+    if (s || !n) return s;
+    s = write_some(m->loops[writer], m->texts_now, n, &limit, &m->ledger.pages_copied, e);
+    for (uint32_t i = 0; i < n; i++) {
+        if (s) note_read(&m->written[i]); /* what is undone is cut there */
+        else s = end_text(&m->written[i], e);
+    }
+    return s;
 }
 
 static enum status set_text(struct eval_model *m, struct step *st, struct error *e) {
@@ -172,7 +230,8 @@ static enum status extend_some(struct eval_model *m, struct step *steps, uint32_
         branch_mark(m, b);
         if (st->end == STEP_OPEN) m->active[n_active++] = i;
     }
-    enum status s = write_active(m, steps, n_active, e);
+    enum status s = write_by(m, POLICY, steps, n_active, e);
+    if (!s) s = write_by(m, DRAFT, steps, n_active, e);
     for (uint32_t i = 0; i < n && !s; i++) s = set_text(m, &steps[i], e);
     if (s) undo_steps(m, steps, n);
     note_costs(m);
