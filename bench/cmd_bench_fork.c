@@ -8,11 +8,11 @@
 #include "bench/bench.h"
 #include "bench/bench_out.h"
 #include "bench/probe.h"
+#include "model/kv.h"
 #include "search/eval_model.h"
 #include "solve/session.h"
-#include "model/kv.h"
 
-enum { FORKS = 1000, COPIES = 32, PROBE_BYTES = 1 << 28 };
+enum { LIVE = 4096, STEP_ROUNDS = 11, FORKS = 1000, COPIES = 32, PROBE_BYTES = 1 << 28 };
 
 struct options {
     struct bench_options common;
@@ -37,14 +37,14 @@ static const struct flag bandwidth_flags[] = {
 /* A branch of n tokens in a cache of the model's shape; no model need be run for that. */
 struct forking {
     struct kv *kv;
-    uint32_t trunk, seqs[FORKS];
-    struct samples fork, drop, copy; /* nanoseconds of one */
+    uint32_t trunk, seqs[LIVE];
+    struct samples fork, drop, copy, live; /* nanoseconds of one; live: of each of 4,096 that all stay */
 };
 
 static enum status open_forking(struct forking *f, const struct model_config *c, uint32_t n, struct error *e) {
     struct kv_shape shape = {c->n_layer, c->n_head_kv, c->head_dim, KV_I16};
     *f = (struct forking){0};
-    enum status s = kv_new(shape, n / KV_PAGE + 2 + 2 * COPIES, FORKS + 1, n + KV_PAGE, &f->kv, e);
+    enum status s = kv_new(shape, n / KV_PAGE + 2 + 2 * COPIES, LIVE + 1, n + KV_PAGE, &f->kv, e);
     if (s) return s;
     struct kv_holder *h = kv_holder_new(f->kv);
     if (!h) return error_set(e, ERR_MEMORY, "no memory for a holder of pages");
@@ -62,6 +62,13 @@ static void time_forks(struct forking *f) {
     for (int i = 0; i < FORKS; i++) kv_drop(f->kv, &f->seqs[i]);
     samples_add(&f->fork, (double)(middle - start) / FORKS);
     samples_add(&f->drop, (double)(clock_ns() - middle) / FORKS);
+}
+
+static void time_live(struct forking *f) {
+    uint64_t start = clock_ns();
+    for (int i = 0; i < LIVE; i++) f->seqs[i] = kv_fork(f->kv, f->trunk);
+    samples_add(&f->live, (double)(clock_ns() - start) / LIVE);
+    for (int i = 0; i < LIVE; i++) kv_drop(f->kv, &f->seqs[i]);
 }
 
 /* The room for a branch's first own token: a copy of the page that it shares, or a page of its own. */
@@ -83,13 +90,14 @@ struct forking_whole {
     struct eval_model *model;
     struct evaluator ev;
     int32_t *prompt; /* [n] */
-    branch_id branches[FORKS];
+    branch_id branches[LIVE];
     struct samples fork, drop;
+    struct samples beside; /* time of a token beside 4,095 idle branches, alone = 1 */
 };
 
 static enum status open_whole(struct forking_whole *f, struct model *m, uint32_t n, struct error *e) {
     struct engine_params ep = {
-        .n_pages = n / KV_PAGE + 2, .n_seqs = FORKS + 2, .max_tokens = n + KV_PAGE, .max_rows = 256};
+        .n_pages = n / KV_PAGE + 4, .n_seqs = LIVE + 2, .max_tokens = n + KV_PAGE, .max_rows = 256};
     *f = (struct forking_whole){.prompt = mem_new(n, sizeof *f->prompt)};
     if (!f->prompt) return error_set(e, ERR_MEMORY, "no memory for a prompt of %u tokens", n);
     for (uint32_t i = 0; i < n; i++) f->prompt[i] = (int32_t)(i % 11);
@@ -102,7 +110,7 @@ static enum status open_whole(struct forking_whole *f, struct model *m, uint32_t
                             .sampling = {.top_p = 1},
                             .max_step_tokens = 1,
                             .max_tokens = n + 1,
-                            .max_branches = FORKS + 1,
+                            .max_branches = LIVE + 1,
                             .max_batch = 1,
                             .separator = -1,
                             .prompt_tokens = f->prompt,
@@ -121,6 +129,28 @@ static enum status time_whole(struct forking_whole *f, struct error *e) {
     return s;
 }
 
+/* One token on a branch of its own. */
+static enum status time_step(struct forking_whole *f, uint64_t *ns, struct error *e) {
+    struct step step = {0};
+    enum status s = f->ev.fork(f->ev.self, f->ev.root, &step.branch, e);
+    uint64_t start = clock_ns();
+    if (!s) s = f->ev.extend(f->ev.self, &step, 1, e);
+    *ns = clock_ns() - start;
+    f->ev.drop(f->ev.self, &step.branch);
+    return s;
+}
+
+static enum status time_beside(struct forking_whole *f, struct error *e) {
+    uint64_t alone, beside;
+    enum status s = time_step(f, &alone, e);
+    int n = 0;
+    while (!s && n < LIVE - 1 && !(s = f->ev.fork(f->ev.self, f->ev.root, &f->branches[n], e))) n++;
+    if (!s) s = time_step(f, &beside, e);
+    while (n--) f->ev.drop(f->ev.self, &f->branches[n]);
+    if (!s) samples_add(&f->beside, (double)beside / (double)alone);
+    return s;
+}
+
 static void close_whole(struct forking_whole *f) {
     eval_model_close(&f->model);
     engine_free(&f->engine), team_free(&f->team), tok_close(&f->tok);
@@ -135,7 +165,9 @@ enum status bench_fork_row(struct bench_out *out, struct model *m, uint32_t n, i
     for (int r = 0; !s && r < rounds; r++) {
         time_forks(&f);
         s = time_copies(&f, e);
+        time_live(&f);
         if (!s) s = time_whole(&whole, e);
+        if (!s && r < STEP_ROUNDS) s = time_beside(&whole, e);
     }
     if (!s) {
         json_t *row = json_object();
@@ -148,6 +180,8 @@ enum status bench_fork_row(struct bench_out *out, struct model *m, uint32_t n, i
         json_object_set_new(row, "ns_evaluator_drop", json_real(samples_median(&whole.drop)));
         json_object_set_new(row, "ns_per_drop", json_real(samples_median(&f.drop)));
         json_object_set_new(row, "ns_first_token_room", json_real(samples_median(&f.copy)));
+        json_object_set_new(row, "ns_fork_of_4096_live", json_real(samples_median(&f.live)));
+        json_object_set_new(row, "step_beside_4095_idle", json_real(samples_median(&whole.beside)));
         json_object_set_new(row, "page_bytes", json_integer((json_int_t)kv_page_bytes(f.kv)));
         bench_row(out, row);
     }
