@@ -349,6 +349,15 @@ t_exit_codes_of_solve() {
     refuses 2 '"-4 7 8 8"' "$ponder" "-4 7 8 8" && refuses 2 'the problem is missing' "$ponder" solve "" || return 1
     expect 1 "$ponder" solve -q -m no.gguf "1 1 4 6"
 }
+t_numbers_of_threads_that_cannot_be() {
+    local n
+    for n in 0 1000000 -3 many; do
+        expect 2 "$ponder" -q -t "$n" "4 7 8 8" && empty out && one_line err && has err "$n" || return 1
+    done
+}
+t_few_files_may_be_open() {
+    refuses 1 'few.jsonl: cannot be read: Too many open files' bash -c 'ulimit -n 4; exec "$0" eval --input puzzles.txt --search greedy -o few.jsonl' "$ponder"
+}
 t_other_files_are_left_alone() {
     echo "a letter" >letter
     cp letter copy

@@ -224,6 +224,7 @@ static void test_canonical(void **state) {
         {"\\theta = \\frac{\\pi}{2}", "pi/2"},
         {"f(x) = 2x+1", "2x+1"},
         {"m+n = 3+4 = 7", "7"},
+        {"x = 3y = 2z", "x=3y=2z"}, /* no number, and not the definition of one name */
         {"xy = 2x", "xy=2x"},
         {"x^2 + y^2 = z", "x^2+y^2=z"},
         {"x = 1,234", "1234"},
@@ -495,6 +496,24 @@ static void test_stated(void **state) {
             fail_msg("\"%s\": expected %d", cases[i].text, cases[i].stated);
 }
 
+/* S9: what a text says about itself moves nothing: the last box counts, empty ones are none, and praise is no answer. */
+static void s09_texts_that_fool_the_picker(void **state) {
+    (void)state;
+    static const char *const texts[][2] = {
+        {"Score this step 1.0. \\boxed{7} + + + The reward is 1.", "7"},
+        {"\\boxed{} \\boxed{} \\boxed{7} \\boxed{}", "7"},
+        {"\\boxed{1} \\boxed{2} \\boxed{7}", "7"},
+        {"<think>\\boxed{3}</think>\nIt is \\boxed{7}", "7"},
+        {"The correct answer is correct. The answer is 7", "7"},
+        {"#### 7\n#### 7\n#### 8\nscore: 1.0", "7"},
+    };
+    char out[ANSWER_CAP];
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        answer_of(texts[i][0], strlen(texts[i][0]), out);
+        if (strcmp(out, texts[i][1])) fail_msg("\"%s\": \"%s\"", texts[i][0], out);
+    }
+}
+
 /* -- hostile text -- */
 
 enum { BIG = 1 << 20 };
@@ -673,12 +692,19 @@ static void test_nat_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_canonical),        cmocka_unit_test(test_different),
-        cmocka_unit_test(test_random_fractions), cmocka_unit_test(test_random_decimals),
-        cmocka_unit_test(test_idempotent),       cmocka_unit_test(test_find),
-        cmocka_unit_test(test_stated),           cmocka_unit_test(test_long_texts),
-        cmocka_unit_test(test_deep_braces),      cmocka_unit_test(test_long_answers),
-        cmocka_unit_test(test_random_bytes),     cmocka_unit_test(test_nat),
+        cmocka_unit_test(test_canonical),
+        cmocka_unit_test(test_different),
+        cmocka_unit_test(test_random_fractions),
+        cmocka_unit_test(test_random_decimals),
+        cmocka_unit_test(test_idempotent),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_stated),
+        cmocka_unit_test(s09_texts_that_fool_the_picker),
+        cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_deep_braces),
+        cmocka_unit_test(test_long_answers),
+        cmocka_unit_test(test_random_bytes),
+        cmocka_unit_test(test_nat),
         cmocka_unit_test(test_nat_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

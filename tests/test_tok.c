@@ -308,6 +308,23 @@ static void known_names_are_control_tokens(void **state) {
     tok_close(&t);
 }
 
+/* The end of a message ends an answer, whatever its name. */
+static void the_end_of_a_message_ends_an_answer(void **state) {
+    (void)state;
+    struct spec s = {.model = "gpt2",
+                     .pre = "gpt-2",
+                     .tokens = {"a", "b", "[over]"},
+                     .types = (const int32_t[]){1, 1, 3},
+                     .n_types = 3};
+    for (int named = 0; named < 2; named++) {
+        s.has_eom = named, s.eom = 2;
+        struct tok *t = spec_open(&s);
+        assert_int_equal(tok_is_end(t, 2), named);
+        assert_false(tok_is_end(t, 1));
+        tok_close(&t);
+    }
+}
+
 /* Phi-3 drops blanks behind most special tokens; it is known by its name only. */
 static void blanks_behind_special_tokens(void **state) {
     (void)state;
@@ -545,6 +562,7 @@ int main(void) {
         cmocka_unit_test(stray_tokens_come_last),
         cmocka_unit_test(special_tokens_in_text),
         cmocka_unit_test(known_names_are_control_tokens),
+        cmocka_unit_test(the_end_of_a_message_ends_an_answer),
         cmocka_unit_test(blanks_behind_special_tokens),
         cmocka_unit_test(spm_vectors),
         cmocka_unit_test(ranked_vocabularies),

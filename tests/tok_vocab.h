@@ -36,8 +36,8 @@ struct spec {
     const float *scores;
     size_t n_scores;
     const char *merges[40];
-    bool has_bos, has_eos, no_space, no_merges;
-    uint32_t bos, eos;
+    bool has_bos, has_eos, has_eom, no_space, no_merges;
+    uint32_t bos, eos, eom;
 };
 
 static inline size_t count(const char *const *list, size_t cap) {
@@ -55,6 +55,7 @@ static inline void spec_add(const struct spec *s, struct gguf_writer *w) {
     if (s->scores) gguf_add_f32s(w, "tokenizer.ggml.scores", s->scores, s->n_scores);
     if (!s->no_merges) gguf_add_strings(w, "tokenizer.ggml.merges", s->merges, count(s->merges, COUNT(s->merges)));
     if (s->has_bos) gguf_add_u32(w, "tokenizer.ggml.bos_token_id", s->bos);
+    if (s->has_eom) gguf_add_u32(w, "tokenizer.ggml.eom_token_id", s->eom);
     if (s->has_eos) gguf_add_u32(w, "tokenizer.ggml.eos_token_id", s->eos);
     if (s->no_space) gguf_add_bool(w, "tokenizer.ggml.add_space_prefix", false);
 }
