@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/input.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/status.h"
@@ -427,15 +428,36 @@ static void test_clock(void **state) {
     assert_true(b - a >= 2000000 && b - a < 10000000000u);
 }
 
+/* Line ends of other systems: a CR goes before a line feed, and nowhere else. */
+static void test_line_ends(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"a\r\nb\r\n", "a\nb\n"}, {"a\rb\r", "a\rb\r"}, {"\r\r\n", "\r\n"}, {"a\nb", "a\nb"}, {"", ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[16];
+        strcpy(text, cases[i][0]);
+        assert_int_equal(input_unix_lines(text, strlen(text)), strlen(cases[i][1]));
+        assert_string_equal(text, cases[i][1]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_philox_known_answers), cmocka_unit_test(test_rng_flat),
-        cmocka_unit_test(test_rng_is_a_function),    cmocka_unit_test(test_folds_distinct),
-        cmocka_unit_test(test_mem_overflow),         cmocka_unit_test(test_mem_blocks),
-        cmocka_unit_test(test_mem_fail_at),          cmocka_unit_test(test_error_text),
-        cmocka_unit_test(test_team_relay),           cmocka_unit_test(test_team_sleeps),
-        cmocka_unit_test(test_team_tickets),         cmocka_unit_test(test_team_shared),
-        cmocka_unit_test(test_team_refusals),        cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_philox_known_answers),
+        cmocka_unit_test(test_rng_flat),
+        cmocka_unit_test(test_rng_is_a_function),
+        cmocka_unit_test(test_folds_distinct),
+        cmocka_unit_test(test_mem_overflow),
+        cmocka_unit_test(test_mem_blocks),
+        cmocka_unit_test(test_line_ends),
+        cmocka_unit_test(test_mem_fail_at),
+        cmocka_unit_test(test_error_text),
+        cmocka_unit_test(test_team_relay),
+        cmocka_unit_test(test_team_sleeps),
+        cmocka_unit_test(test_team_tickets),
+        cmocka_unit_test(test_team_shared),
+        cmocka_unit_test(test_team_refusals),
+        cmocka_unit_test(test_clock),
     };
     alarm(60); /* a team that hangs is a failure too */
     return cmocka_run_group_tests(tests, NULL, NULL);
