@@ -2,6 +2,7 @@
  * no leak.
  * Not failing disks: tests/cli.sh.
  * Next: base/mem.h. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,9 +127,42 @@ static void y03_each_allocation_of_an_eval_fails(void **state) {
     each_fails(EVAL, of_load());
 }
 
+/* A line that cannot be written counts as not solved: the next run does it again. */
+static void y02_what_is_not_written_is_not_counted(void **state) {
+    (void)state;
+    no_models();
+    char path[] = "/tmp/ponder-faults-XXXXXX", out[] = "/tmp/ponder-results-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, "4 7 8 8\n1 2 3 4\n", 16) == 16);
+    close(fd), close(mkstemp(out));
+    struct trial t = {0};
+    struct results results;
+    struct error e;
+    json_t *header = json_pack("{s:s}", "format", "ponder-results");
+    assert_int_equal(load(&t, &e), OK);
+    assert_int_equal(problems_read(path, t.solver.task, 0, 0, 1, &t.problems, &e), OK);
+    for (int broken = 1; broken >= 0; broken--) {
+        assert_int_equal(results_open(out, header, &results, &e), OK);
+        int good = results.fd;
+        if (broken) results.fd = open(out, O_RDONLY);
+        t.run = (struct eval_run){.solver = &t.solver, .problems = &t.problems, .in_flight = 1, .results = &results};
+        assert_int_equal(eval_run(&t.run, &e), broken ? ERR_IO : OK);
+        assert_int_equal(eval_summary(&t.run).n, broken ? 0 : 2);
+        eval_run_free(&t.run);
+        if (broken) close(good);
+        results_close(&results);
+    }
+    problems_free(&t.problems);
+    solver_close(&t.solver);
+    session_close(&t.session);
+    json_decref(header);
+    unlink(path), unlink(out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(y03_each_allocation_of_a_load_fails),
                                        cmocka_unit_test(y03_each_allocation_of_a_search_fails),
-                                       cmocka_unit_test(y03_each_allocation_of_an_eval_fails)};
+                                       cmocka_unit_test(y03_each_allocation_of_an_eval_fails),
+                                       cmocka_unit_test(y02_what_is_not_written_is_not_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
