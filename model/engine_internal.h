@@ -21,6 +21,7 @@ struct client {
     uint32_t n_promised;  /* pages for rows of calls under way that are not taken yet */
     uint32_t n_calls;     /* under way */
     uint64_t left_ns;     /* when the last one was over */
+    uint64_t decoded_ns;  /* when a pass last took short spans of it; 0: never */
     uint32_t n_waiting;   /* calls that wait for others: for pages, or for a text that another call reads */
     uint32_t n_returning; /* calls that the last passes finished and that may come back for their next token */
 };
@@ -69,7 +70,6 @@ struct engine {
     bool leading;
     uint32_t n_returning;             /* of all clients */
     uint64_t pass_ns, pass_end_ns;    /* how long the last pass took, and when it was over */
-    uint64_t decoded_ns;              /* when the last pass with rows of short spans was over */
     double row_ns;                    /* of a row in passes of prompts, lately; 0: not known */
     pthread_cond_t changed, returned; /* pages, clients or texts; all of n_returning came back */
 };

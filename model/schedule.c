@@ -71,12 +71,13 @@ static void add_piece(struct engine *en, struct request *r, const struct span *s
     p->n_rows += n;
 }
 
-static void add_short_spans(struct engine *en, uint32_t most) {
+static void add_short_spans(struct engine *en, uint32_t most, uint64_t now) {
     for (struct request *r = en->first; r; r = r->next)
         for (; r->next_short < r->n_spans; r->next_short++, skip(r)) {
             const struct span *s = &r->spans[r->next_short];
             if (en->pass.n_rows + s->n_tokens > most) return;
             add_piece(en, r, s, 0, s->n_tokens);
+            r->client->decoded_ns = now;
         }
 }
 
@@ -117,6 +118,19 @@ static uint64_t time_left(const struct engine *en, uint64_t now) {
     return left;
 }
 
+static bool waits_for_prompt(const struct engine *en, const struct client *c) {
+    for (const struct request *r = en->first; r; r = r->next)
+        if (r->client == c && r->next_long < r->n_spans) return true;
+    return false;
+}
+
+/* Is somebody about to come back with the next token who does not wait for a prompt of his own? */
+static bool others_decode(const struct engine *en, uint64_t now) {
+    for (const struct client *c = en->clients; c; c = c->next)
+        if (c->decoded_ns && now - c->decoded_ns < DECODING_NS && !waits_for_prompt(en, c)) return true;
+    return false;
+}
+
 static void compose(struct engine *en) {
     struct pass *p = &en->pass;
     const uint64_t now = clock_ns(), left = time_left(en, now);
@@ -124,11 +138,9 @@ static void compose(struct engine *en) {
     uint32_t most = en->params.max_rows;
     p->n_rows = p->n_segments = p->n_outputs = 0;
     en->n_passes++;
-    add_short_spans(en, prompts ? short_rows(en) : most);
-    if (p->n_rows) en->decoded_ns = now;
+    add_short_spans(en, prompts ? short_rows(en) : most, now);
     if (!prompts) return;
-    const bool decoding = p->n_rows || now - en->decoded_ns < DECODING_NS;
-    uint32_t rows = decoding && en->decoded_ns ? rows_for(en, MIXED_NS) : most;
+    uint32_t rows = p->n_rows || others_decode(en, now) ? rows_for(en, MIXED_NS) : most;
     if (left != UINT64_MAX && rows_for(en, left) < rows) rows = rows_for(en, left);
     if (rows < p->n_rows + MIXED_ROWS) rows = p->n_rows + MIXED_ROWS;
     add_prompts(en, rows < most ? rows : most);
