@@ -18,7 +18,7 @@ timed() { # timed NAME COMMAND...: adds the seconds of this part (of its last st
 [ -f "$work/small.gguf" ] || timed small "$ponder" train policy --size small --steps 3000 --batch 128 --lr 3e-3 --seed 1 \
     --out "$work/small.gguf" --log "$work/small.jsonl"
 timed labels "$ponder" label -m "$work/policy.gguf" --problems 20000 --chains 6 --solvable 0.7 --seed 1 --out "$work/labels.jsonl"
-timed prm "$ponder" train prm --init "$work/policy.gguf" --labels "$work/labels.jsonl" --steps 3000 --batch 128 --lr 1e-3 --warmup 100 --seed 1 \
+timed prm "$ponder" train prm --init "$work/policy.gguf" --labels "$work/labels.jsonl" --steps 3000 --batch 128 --lr 1e-3 --warmup 100 --spoiled 0 --seed 1 \
     --out "$work/prm.gguf" --log "$work/prm.jsonl"
 
 cp "$work/policy.jsonl" bench/results/train-policy.jsonl

@@ -1,4 +1,4 @@
-/* cmd_train.c: trains a policy from generated solutions, or a reward model from labels.
+/* cmd_train.c: trains a policy from generated solutions or by its own rewards, or a reward model from labels.
  * Not the loop: train/trainer.c.
  * Next: cmd_label.c, the step between the two. */
 #include <stdio.h>
@@ -11,13 +11,14 @@
 #include "cli/command.h"
 #include "solve/session.h"
 #include "tokenizer/vocab.h"
+#include "train/grpo.h"
 #include "train/policy.h"
 #include "train/reward.h"
 
 struct options {
     const char *task, *size, *out, *checkpoint, *log, *labels, *init;
-    int64_t steps, batch, warmup, validation, seed, threads;
-    double lr, lr_floor, explore, hard, spoiled, save_every;
+    int64_t steps, batch, warmup, validation, seed, threads, problems, group, epochs;
+    double lr, lr_floor, explore, hard, spoiled, save_every, temp, clip_low, clip_high;
 };
 
 static const struct flag flags[] = {
@@ -33,6 +34,16 @@ static const struct flag flags[] = {
     {"labels", NULL, FLAG_TEXT, offsetof(struct options, labels), NULL, 0, 0, "FILE", "prm: labels of ponder label"},
     {"spoiled", NULL, FLAG_REAL, offsetof(struct options, spoiled), "0.2", 0, 1, "X",
      "prm: share of examples with one step made wrong"},
+    {"problems", NULL, FLAG_INT, offsetof(struct options, problems), "16", 1, 4096, "N", "grpo: problems of a step"},
+    {"group", NULL, FLAG_INT, offsetof(struct options, group), "16", 2, GRPO_GROUP_MAX, "N",
+     "grpo: samples of a problem"},
+    {"epochs", NULL, FLAG_INT, offsetof(struct options, epochs), "2", 1, 64, "N",
+     "grpo: updates from what was sampled"},
+    {"temp", NULL, FLAG_REAL, offsetof(struct options, temp), "1", 0.01, 100, "X", "grpo: temperature of samples"},
+    {"clip-low", NULL, FLAG_REAL, offsetof(struct options, clip_low), "0.2", 0, 1, "X",
+     "grpo: ratios below 1 - X of tokens to be made less likely teach nothing more"},
+    {"clip-high", NULL, FLAG_REAL, offsetof(struct options, clip_high), "0.28", 0, 100, "X",
+     "grpo: nor those above 1 + X of tokens to be made likelier"},
     {"steps", NULL, FLAG_INT, offsetof(struct options, steps), "5000", 1, 1e9, "N", "optimiser steps"},
     {"batch", NULL, FLAG_INT, offsetof(struct options, batch), "128", 4, 65536, "N",
      "sequences a step, a multiple of 4"},
@@ -191,25 +202,73 @@ static enum status train_prm(const struct options *o, const char *checkpoint, st
     return s;
 }
 
+static enum status train_grpo(const struct options *o, const char *checkpoint, struct error *e) {
+    char settings[1024];
+    struct tok *tok = NULL;
+    struct net *n = NULL;
+    struct grpo_report last = {0};
+    uint32_t n_vocab;
+    struct grpo_params p = {
+        .key = rng_fold((uint64_t)o->seed, STREAM_DATA),
+        .seed = (uint64_t)o->seed,
+        .steps = (uint64_t)o->steps,
+        .problems = (uint32_t)o->problems,
+        .group = (uint32_t)o->group,
+        .epochs = (uint32_t)o->epochs,
+        .lr = (float)o->lr,
+        .temperature = (float)o->temp,
+        .clip_low = (float)o->clip_low,
+        .clip_high = (float)o->clip_high,
+        .threads = o->threads ? (int)o->threads : cpu_count(),
+        .checkpoint = checkpoint,
+        .settings = settings,
+        .log = o->log,
+        .save_every_s = o->save_every,
+        .cancel = cancel_install(),
+    };
+    snprintf(
+        settings, sizeof settings,
+        "steps=%lld\nlr=%.9g\ninit=%s %016llx\ntask=%s\nhard=%.9g\nproblems=%lld\ngroup=%lld\nepochs=%lld\ntemp=%.9g\n"
+        "clip-low=%.9g\nclip-high=%.9g\n",
+        (long long)o->steps, o->lr, o->init, (unsigned long long)hash_file(o->init), o->task, o->hard,
+        (long long)o->problems, (long long)o->group, (long long)o->epochs, o->temp, o->clip_low, o->clip_high);
+    enum status s = task_mix_read(o->task, &p.mix, e);
+    p.mix.hard = o->hard;
+    if (!s) s = load_net(o->init, NET_LM, &n, e);
+    if (!s) s = vocab_for(o, &p.mix, n, &n_vocab, e);
+    if (!s) s = open_own_tok(o->out, n_vocab, &tok, e);
+    p.tok = tok;
+    if (!s) s = grpo_run(n, &p, &last, e);
+    if (!s && *p.cancel) s = error_set(e, ERR_IO, "stopped; the same command goes on from %s", checkpoint);
+    if (!s) s = policy_write(n, n_vocab == VOCAB_SIZE ? "game24-policy" : "ponder-policy", o->out, e);
+    if (!s) printf("%s: policy, mean reward of the last step %.4f\n", o->out, last.reward);
+    if (n) net_free(&n);
+    if (tok) tok_close(&tok);
+    return s;
+}
+
 int cmd_train(int argc, char **argv) {
     struct options o = {0};
     struct args a = {
         .command = "train",
-        .usage = "policy|prm",
+        .usage = "policy|prm|grpo",
         .flags = flags,
         .options = &o,
         .about = "policy: learns to write chains that solve generated problems, never held-out ones: no Game of 24.\n"
-                 "prm: learns from labels how often the policy solves a puzzle from each step.\n"};
+                 "prm: learns from labels how often the policy solves a puzzle from each step.\n"
+                 "grpo: goes on with a policy (--init) by sampling chains and learning from their rewards.\n"};
     char checkpoint[4096];
     struct model_config c;
     struct error e;
     int code = args_parse(&a, argc, argv);
     if (code != ARGS_GO_ON) return code;
-    bool prm = a.n_rest == 1 && !strcmp(a.rest[0], "prm");
-    if (a.n_rest != 1 || (!prm && strcmp(a.rest[0], "policy")))
-        return args_wrong(&a, "what is to be trained? policy or prm");
+    bool prm = a.n_rest == 1 && !strcmp(a.rest[0], "prm"), grpo = a.n_rest == 1 && !strcmp(a.rest[0], "grpo");
+    if (a.n_rest != 1 || (!prm && !grpo && strcmp(a.rest[0], "policy")))
+        return args_wrong(&a, "what is to be trained? policy or prm, or grpo to go on with one");
     if (!o.out) return args_wrong(&a, "--out is missing: the file for the trained model");
     if (prm && (!o.init || !o.labels)) return args_wrong(&a, "--%s is missing", o.init ? "labels FILE" : "init POLICY");
+    if (grpo && !o.init) return args_wrong(&a, "--init POLICY is missing");
+    if (grpo && !args_given(&a, "lr")) o.lr = 1e-4; /* 2e-3 is for weights that know nothing */
     if (!policy_size(o.size, VOCAB_SIZE, &c))
         return args_wrong(&a, "--size: \"%.60s\" is none of %s", o.size, policy_sizes);
     struct task_mix mix;
@@ -218,6 +277,8 @@ int cmd_train(int argc, char **argv) {
     if (snprintf(checkpoint, sizeof checkpoint, "%s.ckpt", o.out) >= (int)sizeof checkpoint)
         return args_wrong(&a, "--out: the name is too long");
     if (o.checkpoint) snprintf(checkpoint, sizeof checkpoint, "%s", o.checkpoint);
-    enum status s = prm ? train_prm(&o, checkpoint, &e) : train_policy(&o, checkpoint, &e);
+    enum status s = prm    ? train_prm(&o, checkpoint, &e)
+                    : grpo ? train_grpo(&o, checkpoint, &e)
+                           : train_policy(&o, checkpoint, &e);
     return s ? args_failed(&a, e.text) : EXIT_GOOD;
 }

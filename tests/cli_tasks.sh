@@ -77,6 +77,12 @@ t_a_log_holds_each_step_once() {
     expect 0 "$ponder" "${run[@]}" && cut -d, -f1-4 a.jsonl >got && same want got || return 1
     expect 0 "$ponder" "${run[@]}" && cut -d, -f1-4 a.jsonl >got && same want got
 }
+t_grpo_goes_on_with_a_policy() {
+    local run=(train grpo --init game24-policy-small --steps 2 --problems 2 --group 4 -t 1 -o g.gguf --log g.jsonl)
+    expect 0 "$ponder" "${run[@]}" && has out 'mean reward' && [ "$(wc -l <g.jsonl)" = 2 ] || return 1
+    expect 0 "$ponder" "${run[@]}" && [ "$(wc -l <g.jsonl)" = 2 ] || return 1
+    refuses 1 'now --group is 8' "$ponder" "${run[@]}" --group 8 && refuses 2 '--init POLICY is missing' "$ponder" train grpo -o x.gguf
+}
 t_calibrate_prints_no_nan() {
     printf '%s\n' '4 7 8 8' >one
     expect 0 "$ponder" calibrate --input one --chains 1 --json && lacks out nan && has out '"auc":null'

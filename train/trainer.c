@@ -168,9 +168,7 @@ static enum status report(const struct train_params *p, FILE *log, uint64_t step
     return fflush(log) ? error_set(e, ERR_IO, "%s: %s", p->log, strerror(errno)) : OK;
 }
 
-/* A run that was killed reported more than its checkpoint holds: those steps come again, and must not stand there
- * twice. */
-static enum status cut_log(FILE *log, const char *path, uint64_t step, struct error *e) {
+enum status train_cut_log(FILE *log, const char *path, uint64_t step, struct error *e) {
     char line[512];
     long keep = 0;
     rewind(log);
@@ -188,7 +186,7 @@ static enum status loop(struct run *r, FILE *log, double *final_loss, struct err
     struct checkpoint at = {
         .path = p->checkpoint, .net = r->net, .adamw = &r->adamw, .settings = p->settings, .seed = p->seed};
     enum status s = p->checkpoint ? checkpoint_load(&at, &found, e) : OK;
-    if (!s && log) s = cut_log(log, p->log, found ? at.step : 0, e);
+    if (!s && log) s = train_cut_log(log, p->log, found ? at.step : 0, e);
     if (s) return s;
     step = at.step;
     if (found)

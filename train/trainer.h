@@ -4,6 +4,8 @@
 #ifndef PONDER_TRAINER_H
 #define PONDER_TRAINER_H
 
+#include <stdio.h>
+
 #include "model/net.h"
 
 /* Rows of the longest example; and rows a sequence of a batch may have on average.  Examples of a batch beyond that
@@ -46,5 +48,9 @@ struct train_params {
  * and the last good checkpoint stays.  *final_loss: mean validation loss (training loss without validation). */
 enum status train_run(struct net *n, example_fn *source, void *arg, const struct train_params *p, double *final_loss,
                       struct error *e);
+
+/* Cuts a log's lines of steps above `step`: a run that was killed reported more than its checkpoint holds, and those
+ * steps come again.  log is open for reading and appending. */
+enum status train_cut_log(FILE *log, const char *path, uint64_t step, struct error *e);
 
 #endif

@@ -114,5 +114,7 @@ typedef void gguf_rows_fn(void *arg, uint64_t row, uint64_t n, void *dst);
 void gguf_add_rows(struct gguf_writer *w, const char *name, enum tensor_type type, uint32_t n_dims, const uint64_t *dims,
                    gguf_rows_fn *make, void *arg);
 enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e);
+/* The same bytes into memory: *data [*size] for mem_free, to be opened with gguf_open_memory.  name: for error texts. */
+enum status gguf_write_memory(struct gguf_writer *w, const char *name, void **data, size_t *size, struct error *e);
 
 #endif

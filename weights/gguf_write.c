@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -343,11 +344,40 @@ static enum status write_file(const struct gguf_writer *w, const char *path, str
     return s;
 }
 
-enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e) {
+static enum status check_writer(const struct gguf_writer *w, const char *path, struct error *e) {
     if (w->failed) return error_set(e, w->failed, "%s: %s", gguf_short_name(path), w->error.text);
     enum status s = check_unique(path, "key", w->keys, w->key_at, e);
     if (s == OK) s = check_unique(path, "tensor", w->infos, w->info_at, e);
+    return s;
+}
+
+enum status gguf_write(struct gguf_writer *w, const char *path, struct error *e) {
+    enum status s = check_writer(w, path, e);
     return s == OK ? write_file(w, path, e) : s;
+}
+
+/* Through an anonymous file in memory: what writes bodies writes to descriptors. */
+enum status gguf_write_memory(struct gguf_writer *w, const char *name, void **data, size_t *size, struct error *e) {
+    *data = NULL, *size = 0;
+    enum status s = check_writer(w, name, e);
+    if (s) return s;
+    int fd = memfd_create("gguf", MFD_CLOEXEC);
+    struct stat st;
+    bool good = fd >= 0 && write_body(w, fd) && fstat(fd, &st) == 0;
+    if (good && !(*data = mem_new((size_t)st.st_size, 1))) good = false;
+    for (size_t n = 0; good && n < (size_t)st.st_size;) {
+        ssize_t k = pread(fd, (char *)*data + n, (size_t)st.st_size - n, (off_t)n);
+        if (k <= 0) good = false;
+        else n += (size_t)k;
+    }
+    if (fd >= 0) close(fd);
+    if (good) {
+        *size = (size_t)st.st_size;
+        return OK;
+    }
+    mem_free(*data);
+    *data = NULL;
+    return error_set(e, ERR_MEMORY, "no memory for %s", name);
 }
 
 enum status gguf_describe(const struct gguf_writer *w, const char *name, struct gguf_outside *o, size_t *head_bytes,
