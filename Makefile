@@ -14,7 +14,7 @@ MODEL_DIR ?= weights
 ARCH   := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 COMMIT := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 CFLAGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra $(W) $(OPT) -ffp-contract=off -fno-math-errno -I. -pthread $(EXTRA)
-LDLIBS := -lpcre2-8 -ljansson -lm -pthread -ldl
+LDLIBS := -lpcre2-8 -ljansson -lmicrohttpd -lm -pthread -ldl
 # OpenMP, where the compiler has it (clang: with libomp-dev): files with its pragmas, and version.c, which names it.
 OPENMP := $(shell echo 'int main(void) { return 0; }' | $(CC) -fopenmp -x c - -o /dev/null 2>/dev/null && echo -fopenmp)
 LDLIBS += $(OPENMP)
@@ -24,7 +24,7 @@ HAVE_CURL := $(shell printf '\043include <curl/curl.h>\n\043include <openssl/evp
 endif
 
 # Every .c of a room belongs to the library; files of another CPU's instruction set stay out.
-ROOMS := base ops weights weights/hub tokenizer tokenizer/template model prm search search/strategies tasks train solve
+ROOMS := base ops weights weights/hub tokenizer tokenizer/template model prm search search/strategies tasks train solve serve
 SRC   := $(sort $(foreach d,$(ROOMS),$(wildcard $(d)/*.c)))
 ifneq ($(ARCH),x86_64)
 SRC   := $(filter-out %_avx2.c %_avxvnni.c %_avx512.c,$(SRC))
@@ -38,7 +38,7 @@ ifeq ($(words $(wildcard $(MODELS))),$(words $(MODELS)))
 EMBED  := weights/embedded.S
 endif
 
-OBJ     := $(SRC:%=$(B)/%.o) $(EMBED:%=$(B)/%.o)
+OBJ     := $(SRC:%=$(B)/%.o) $(EMBED:%=$(B)/%.o) $(B)/serve/page.S.o
 # The binary: its commands and the measurements.  bench/ladder.c is a program of its own.
 CLIOBJ  := $(patsubst %,$(B)/%.o,$(wildcard cli/*.c) $(filter-out bench/ladder.c,$(wildcard bench/*.c)))
 ONLY    ?=
@@ -157,6 +157,8 @@ $(B)/weights/embedded.c.o: private CFLAGS += $(if $(EMBED),-DPONDER_EMBED)
 $(B)/weights/embedded.S.o: private CFLAGS += -DPOLICY_FILE='"$(word 1,$(MODELS))"' -DSMALL_FILE='"$(word 2,$(MODELS))"' \
 	-DPRM_FILE='"$(word 3,$(MODELS))"'
 $(B)/weights/embedded.S.o: $(MODELS)
+$(B)/serve/page.S.o: private CFLAGS += -DPAGE_FILE='"serve/page.html"'
+$(B)/serve/page.S.o: serve/page.html
 
 # Files that change only when what they hold does: other flags rebuild everything, another commit the version.
 $(B)/flags: FORCE

@@ -3,15 +3,16 @@
 # it is quick when nothing is missing and right on systems without apt-get.
 set -euo pipefail
 what=${1:-build}
-packages=(gcc libc6-dev make libopenblas-dev libpcre2-dev libjansson-dev libstb-dev libedit-dev)
+packages=(gcc libc6-dev make libopenblas-dev libpcre2-dev libjansson-dev libmicrohttpd-dev libstb-dev libedit-dev)
 headers='#include <cblas.h>
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <jansson.h>
+#include <microhttpd.h>
 #include <stb/stb_ds.h>
 #include <stdio.h>
 #include <histedit.h>'
-libs=(-lopenblas -lpcre2-8 -ljansson -ledit -lm)
+libs=(-lopenblas -lpcre2-8 -ljansson -lmicrohttpd -ledit -lm)
 tools=(make gcc)
 if [ "$what" != build ]; then
     packages+=(libcmocka-dev util-linux bsdutils jq)

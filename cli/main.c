@@ -17,6 +17,7 @@ static const struct {
     {"solve", "solve a puzzle: the greedy answer, then search, with the tree drawn", cmd_solve},
     {"run", "continue a text", cmd_run},
     {"chat", "talk with a model, by the template of its file", cmd_chat},
+    {"serve", "chat, completions and search over HTTP, with a page that shows the tree", cmd_serve},
     {"eval", "accuracy and cost of a search over a file of problems", cmd_eval},
     {"strategies", "the strategies of --search and their parameters", cmd_strategies},
     {"generate", "problems of a task, drawn from a seed", cmd_generate},

@@ -22,9 +22,9 @@ static const char common[] = "ws ::= [ ]? | \"\\n\" [ \\t]{0,20}\n"
                              "boolean ::= \"true\" | \"false\"\n"
                              "null ::= \"null\"\n"
                              "value ::= object | array | string | number | boolean | null\n"
-                             "array ::= \"[\" ws (value (ws \",\" ws value)*)? ws \"]\"\n"
-                             "member ::= string ws \":\" ws value\n"
-                             "object ::= \"{\" ws (member (ws \",\" ws member)*)? ws \"}\"\n";
+                             "array ::= \"[\" ws (value (\",\" ws value)*)? ws \"]\"\n"
+                             "member ::= string \":\" ws value\n"
+                             "object ::= \"{\" ws (member (\",\" ws member)*)? ws \"}\"\n";
 
 /* ---- keywords ---- */
 
@@ -256,12 +256,12 @@ static enum status put_members(struct schema *c, const json_t *s, unsigned id, s
         size_t here = path_to(c, key);
         st = name ? put_json(c, name, &kv) : error_set(c->e, ERR_MEMORY, "no memory for a schema");
         json_decref(name);
-        buffer_text(&kv, " ws \":\" ws ");
+        buffer_text(&kv, " \":\" ws ");
         if (!st) st = schema_put(c, value, &kv);
         path_back(c, here);
         if (!st) {
             buffer_print(rules, "o%u-kv%u ::= %s\n", id, i, kv.failed ? "" : kv.data);
-            buffer_print(rules, "o%u-t%u ::= (ws \",\" ws o%u-kv%u)%s o%u-t%u\n", id, i, id, i, must ? "" : "?", id,
+            buffer_print(rules, "o%u-t%u ::= (\",\" ws o%u-kv%u)%s o%u-t%u\n", id, i, id, i, must ? "" : "?", id,
                          i + 1);
             buffer_print(rules, "o%u-%u ::= o%u-kv%u o%u-t%u", id, i, id, i, id, i + 1);
             if (!must) buffer_print(rules, " | o%u-%u", id, i + 1);
@@ -273,7 +273,7 @@ static enum status put_members(struct schema *c, const json_t *s, unsigned id, s
         i++;
     }
     if (*more)
-        buffer_print(rules, "o%u-t%u ::= (ws \",\" ws %s)*\no%u-%u ::= (%s (ws \",\" ws %s)*)?\n", id, i, more, id, i,
+        buffer_print(rules, "o%u-t%u ::= (\",\" ws %s)*\no%u-%u ::= (%s (\",\" ws %s)*)?\n", id, i, more, id, i,
                      more, more);
     else buffer_print(rules, "o%u-t%u ::= \"\"\no%u-%u ::= \"\"\n", id, i, id, i);
     return OK;
@@ -311,7 +311,7 @@ static enum status put_object(struct schema *c, const json_t *s, struct buffer *
         if (!st) {
             buffer_print(&c->rules, "%s ::= \"\\\"\" ", more);
             st = schema_other_names(c, properties, &c->rules);
-            buffer_print(&c->rules, " \"\\\"\" ws \":\" ws %s\n", value.failed ? "" : value.data);
+            buffer_print(&c->rules, " \"\\\"\" \":\" ws %s\n", value.failed ? "" : value.data);
         }
         c->failed |= value.failed;
         buffer_free(&value);
@@ -365,7 +365,7 @@ static enum status put_array(struct schema *c, const json_t *s, struct buffer *o
     buffer_free(&item);
     buffer_text(out, "\"[\" ws ");
     if (n[1]) {
-        buffer_print(out, "%si%u (ws \",\" ws i%u)", n[0] ? "" : "(", id, id);
+        buffer_print(out, "%si%u (\",\" ws i%u)", n[0] ? "" : "(", id, id);
         schema_repeat(out, n[0] ? n[0] - 1 : 0, n[1] < 0 ? -1 : n[1] - 1);
         buffer_text(out, n[0] ? " ws " : ")? ws ");
     }
