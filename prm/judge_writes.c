@@ -9,43 +9,44 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "model/sample.h"
+#include "base/trail.h"
+#include "model/write.h"
 #include "prm/judge.h"
 
 struct judgement {
-    int32_t *prompt; /* [n_prompt] */
-    size_t n_prompt;
-    uint32_t seq, n, n_read; /* n: written */
+    struct trail prompt;
+    struct text text; /* its ids: [max_judgement + 1] */
 };
 
 struct writing_judge {
     struct judge j;
     struct judgement *judgements; /* [max_batch] */
-    int32_t *ids;                 /* [max_batch, max_judgement] */
-    float *logits;                /* [max_batch, n_vocab] */
-    struct span *spans;           /* [max_batch] */
-    uint32_t *active;             /* [max_batch] */
-    struct sample_scratch sample;
+    struct text **texts;          /* [max_batch] theirs */
+    int32_t *ids;                 /* [max_batch, max_judgement + 1] */
+    struct writer *writer;
+    struct text_rules rules;
+    struct trail_pool *pool; /* of the prompts */
     char *text; /* [text_cap] */
     size_t text_cap;
 };
 
 static void close_writes(struct judge *judge) {
     struct writing_judge *j = (struct writing_judge *)judge;
-    mem_free(j->judgements), mem_free(j->ids), mem_free(j->logits), mem_free(j->spans), mem_free(j->active);
-    mem_free(j->sample.p), mem_free(j->sample.ids), mem_free(j->text);
+    writer_free(&j->writer);
+    trail_pool_free(&j->pool);
+    mem_free(j->judgements), mem_free(j->texts), mem_free(j->ids), mem_free(j->text);
 }
 
 static enum status open_writes(struct judge *judge, struct error *e) {
     struct writing_judge *j = (struct writing_judge *)judge;
-    size_t n = j->j.p.max_batch, n_vocab = engine_n_out(engine_of(j->j.p.policy));
+    size_t n = j->j.p.max_batch;
     j->text_cap = (size_t)j->j.p.max_judgement * 64 + 1;
-    if ((j->judgements = mem_new(n, sizeof *j->judgements)) &&
-        (j->ids = mem_new(n * j->j.p.max_judgement, sizeof *j->ids)) &&
-        (j->logits = mem_new(n * n_vocab, sizeof(float))) && (j->spans = mem_new(n, sizeof *j->spans)) &&
-        (j->active = mem_new(n, sizeof *j->active)) && (j->sample.p = mem_new(n_vocab, sizeof(float))) &&
-        (j->sample.ids = mem_new(n_vocab, sizeof(int32_t))) && (j->text = mem_new(j->text_cap, 1)))
-        return OK;
+    enum status s = trail_pool_new(&j->pool, e);
+    if (s) return s;
+    j->rules = (struct text_rules){.tok = j->j.p.tok, .sampling = {.top_p = 1}};
+    if ((j->judgements = mem_new(n, sizeof *j->judgements)) && (j->texts = mem_new(n, sizeof *j->texts)) &&
+        (j->ids = mem_new(n * (j->j.p.max_judgement + 1), sizeof *j->ids)) && (j->text = mem_new(j->text_cap, 1)))
+        return writer_new(j->j.p.policy, (uint32_t)n, 0, &j->writer, e);
     return error_set(e, ERR_MEMORY, "no memory for judgements of %zu chains", n);
 }
 
@@ -88,66 +89,42 @@ float judgement_value(const char *text) {
 
 /* ---- writing ---- */
 
-static enum status begin(struct writing_judge *j, const struct judge_chain *chains, uint32_t n, struct error *e) {
-    struct client *en = j->j.p.policy;
-    for (uint32_t i = 0; i < n; i++) {
-        struct judgement *x = &j->judgements[i];
-        enum status s = j->j.p.chains.prompt(j->j.p.chains.self, chains[i].slot, &x->prompt, &x->n_prompt, e);
-        if (s) return s;
-        if (!x->n_prompt) return error_set(e, ERR_INPUT, "the prompt to judge has no tokens");
-        if (!(x->seq = engine_seq_new(en))) return error_set(e, ERR_FULL, "all KV sequences are in use");
-        x->n_read = engine_prefix(en, x->seq, x->prompt, (uint32_t)x->n_prompt);
-        j->j.cost.cached_tokens += x->n_read, j->j.cost.tokens += x->n_read; /* counted as if computed here */
-        j->j.cost.flops += judge_flops(engine_of(en), 0, x->n_read, 0);
-    }
+/* A judgement that has read its prompt, all but the last token of it. */
+static enum status read_prompt(struct writing_judge *j, struct judgement *x, const int32_t *ids, uint32_t n,
+                               struct error *e) {
+    struct client *client = j->j.p.policy;
+    struct reading r = {.seq = x->text.seq = engine_seq_new(client), .n = n - 1, .tokens = ids};
+    if (!r.seq) return error_set(e, ERR_FULL, "all KV sequences are in use");
+    enum status s = trail_append(j->pool, &x->prompt, ids, n, e);
+    if (!s && r.n) s = engine_read(client, &r, e);
+    if (s) return s;
+    x->text.before = x->prompt, x->text.n_read = r.n;
+    j->j.cost.tokens += r.n, j->j.cost.cached_tokens += r.n_cached; /* counted as if computed here */
+    j->j.cost.pages_copied += r.pages_copied;
+    j->j.cost.flops += judge_flops(engine_of(client), 0, r.n, 0);
     return OK;
 }
 
-/* One pass for the judgements under way. */
-static enum status read_active(struct writing_judge *j, uint32_t n_active, struct error *e) {
-    struct client *en = j->j.p.policy;
-    for (uint32_t i = 0; i < n_active; i++) {
-        struct judgement *x = &j->judgements[j->active[i]];
-        const int32_t *ids =
-            x->n ? j->ids + (size_t)j->active[i] * j->j.p.max_judgement + x->n - 1 : x->prompt + x->n_read;
-        uint32_t fresh = x->n ? 1 : (uint32_t)x->n_prompt - x->n_read;
-        j->spans[i] = (struct span){x->seq, fresh, 1, ids, j->logits + (size_t)i * engine_n_out(engine_of(en))};
-    }
-    enum status s = engine_run(en, j->spans, n_active, &j->j.cost.pages_copied, e);
-    for (uint32_t i = 0; i < n_active && !s; i++) {
-        struct judgement *x = &j->judgements[j->active[i]];
-        j->j.cost.tokens += j->spans[i].n_tokens;
-        j->j.cost.flops += judge_flops(engine_of(en), x->n_read, x->n_read + j->spans[i].n_tokens, 1);
-        x->n_read += j->spans[i].n_tokens;
-    }
+static enum status begin(struct writing_judge *j, uint32_t slot, struct judgement *x, int32_t *own, struct error *e) {
+    const struct judge_chains *c = &j->j.p.chains;
+    int32_t *ids = NULL;
+    size_t n = 0;
+    x->text = (struct text){.rules = &j->rules,
+                            .pool = j->pool,
+                            .ids = own,
+                            .cap_ids = j->j.p.max_judgement + 1,
+                            .max_tokens = j->j.p.max_judgement};
+    enum status s = c->prompt(c->self, slot, &ids, &n, e);
+    if (!s && !n) s = error_set(e, ERR_INPUT, "the prompt to judge has no tokens");
+    if (!s) s = read_prompt(j, x, ids, (uint32_t)n, e);
+    mem_free(ids);
     return s;
 }
 
-static enum status write_all(struct writing_judge *j, uint32_t n, struct error *e) {
-    const struct sample_params greedy = {.top_p = 1};
-    uint32_t n_active = n, n_vocab = engine_n_out(engine_of(j->j.p.policy));
-    for (uint32_t i = 0; i < n; i++) j->active[i] = i;
-    while (n_active) {
-        enum status s = read_active(j, n_active, e);
-        if (s) return s;
-        uint32_t still = 0;
-        for (uint32_t i = 0; i < n_active; i++) {
-            struct judgement *x = &j->judgements[j->active[i]];
-            int32_t id = sample_token(&greedy, j->logits + (size_t)i * n_vocab, n_vocab, 0, 0, &j->sample, NULL);
-            if (id < 0 || tok_is_end(j->j.p.tok, id)) continue;
-            j->ids[(size_t)j->active[i] * j->j.p.max_judgement + x->n++] = id;
-            if (x->n < j->j.p.max_judgement) j->active[still++] = j->active[i];
-        }
-        n_active = still;
-    }
-    return OK;
-}
-
-static float read_judgement(struct writing_judge *j, uint32_t i) {
+static float read_judgement(struct writing_judge *j, const struct text *t) {
     const struct judge_chains *c = &j->j.p.chains;
     size_t size;
-    tok_decode(j->j.p.tok, j->ids + (size_t)i * j->j.p.max_judgement, j->judgements[i].n, false, j->text, j->text_cap,
-               &size);
+    tok_decode(j->j.p.tok, t->ids, t->n_ids, false, j->text, j->text_cap, &size);
     float v = c->read ? c->read(c->self, j->text) : judgement_value(j->text);
     return v >= 0 && v <= 1 ? v : 0.5f; /* a judgement that says nothing */
 }
@@ -155,13 +132,22 @@ static float read_judgement(struct writing_judge *j, uint32_t i) {
 static enum status value_writes(struct judge *judge, const struct judge_chain *chains, uint32_t n, float *values,
                                 struct error *e) {
     struct writing_judge *j = (struct writing_judge *)judge;
+    enum status s = OK;
     memset(j->judgements, 0, n * sizeof *j->judgements);
-    enum status s = begin(j, chains, n, e);
-    if (!s) s = write_all(j, n, e);
+    for (uint32_t i = 0; i < n && !s; i++) {
+        struct judgement *x = &j->judgements[i];
+        j->texts[i] = &x->text;
+        s = begin(j, chains[i].slot, x, j->ids + (size_t)i * (j->j.p.max_judgement + 1), e);
+    }
+    if (!s) s = write_some(j->writer, j->texts, n, NULL, &j->j.cost.pages_copied, e);
     for (uint32_t i = 0; i < n; i++) {
-        if (!s) values[i] = read_judgement(j, i);
-        if (j->judgements[i].seq) engine_drop(j->j.p.policy, &j->judgements[i].seq);
-        mem_free(j->judgements[i].prompt);
+        struct judgement *x = &j->judgements[i];
+        if (!s && x->text.end == TEXT_CANCELLED) s = error_set(e, ERR_CANCELLED, "stopped before chains were judged");
+        if (!s) values[i] = read_judgement(j, &x->text);
+        if (x->text.n_drawn) j->j.cost.tokens += x->text.n_read - (x->prompt.len - 1);
+        j->j.cost.flops += x->text.n_flops;
+        if (x->text.seq) engine_drop(j->j.p.policy, &x->text.seq);
+        trail_drop(j->pool, &x->prompt);
     }
     return s;
 }

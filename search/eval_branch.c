@@ -89,6 +89,7 @@ void branch_mark(struct eval_model *m, struct branch *b) {
                             b->n_steps,
                             b->n_rated,
                             j && j->row->length ? j->row->length(m->judge, id_of(m, b)) : 0,
+                            b->n_stopped,
                             {b->kv[POLICY].n_paid, b->kv[DRAFT].n_paid},
                             b->logprob};
 }
@@ -97,6 +98,7 @@ void branch_undo(struct eval_model *m, struct branch *b) {
     const struct mark *old = &b->mark;
     trail_cut(m->pool, &b->tokens, old->len);
     b->step_at = old->step_at, b->n_steps = old->n_steps, b->n_rated = old->n_rated, b->logprob = old->logprob;
+    b->n_stopped = old->n_stopped;
     if (m->judge && m->judge->row->cut) m->judge->row->cut(m->judge, id_of(m, b), old->n_judged);
     for (int w = 0; w < N_WRITERS; w++) {
         b->kv[w].n_paid = old->n_paid[w];

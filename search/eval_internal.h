@@ -23,7 +23,7 @@ enum { POLICY, DRAFT, N_WRITERS };
 
 /* What a call that fails puts back. */
 struct mark {
-    uint32_t len, step_at, n_steps, n_rated, n_judged, n_paid[N_WRITERS];
+    uint32_t len, step_at, n_steps, n_rated, n_judged, n_stopped, n_paid[N_WRITERS];
     double logprob;
 };
 
@@ -36,6 +36,8 @@ struct branch {
     uint32_t n_rated; /* tokens whose log-probability under the policy is known ... */
     double logprob;   /* ... and their sum */
     bool delimited;   /* the newest complete step ended by its separator */
+    bool grammar;       /* what is written on it must fit the grammar */
+    uint32_t n_stopped; /* bytes at the end of the text: a stop string, and what its last token has more */
     bool live;
     bool busy; /* in the call under way: not to be evicted */
     struct mark mark;

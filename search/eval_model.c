@@ -44,7 +44,9 @@ size_t decode_from(struct eval_model *m, const struct branch *b, uint32_t from, 
 
 size_t chain_text(struct eval_model *m, const struct branch *b) {
     trail_read(m->pool, b->tokens, b->n_prompt, m->ids);
-    return decode(m, m->ids, length_of(b) - b->n_prompt);
+    size_t size = decode(m, m->ids, length_of(b) - b->n_prompt);
+    m->text[size -= b->n_stopped < size ? b->n_stopped : size] = 0;
+    return size;
 }
 
 const char *eval_model_text(struct eval_model *m, branch_id b) {
@@ -272,6 +274,7 @@ static enum status read_root(struct eval_model *m, const char *prompt, struct er
     size_t n = p->n_prompt_tokens;
     enum status s = OK;
     m->root = branch_new(m);
+    m->branches[m->root].grammar = p->constraint;
     if (p->prompt_tokens)
         memcpy(m->given, p->prompt_tokens, (n < p->max_tokens ? n : p->max_tokens) * sizeof *m->given);
     else s = tok_encode(p->tok, prompt, strlen(prompt), false, tok_adds_bos(p->tok), m->given, p->max_tokens, &n, e);

@@ -13,6 +13,8 @@
 #include "search/search.h"
 #include "tokenizer/tok.h"
 
+struct text_constraint; /* model/write.h */
+
 /* Where the values of chains come from. */
 enum verifier {
     VERIFIER_PRM,     /* the reward model, if there is one */
@@ -35,6 +37,15 @@ struct eval_params {
     const struct tok *tok;
     enum prm_agg agg;
     struct sample_params sampling; /* temperature comes from each step */
+    /* As in struct text_rules (model/write.h); penalties look at the prompt, too. */
+    const struct sample_bias *bias; /* [n_bias] */
+    size_t n_bias;
+    struct sample_penalties penalties;
+    uint32_t n_penalized;
+    const struct text_constraint *constraint; /* of what is written behind the problem's own prompt; NULL: none */
+    const void *constraint_state;             /* at the beginning; cloned */
+    const char *const *stops;                 /* [n_stops] texts that end a chain and are not part of it */
+    size_t n_stops;
     uint32_t max_step_tokens;      /* longer steps are truncated */
     uint32_t max_tokens;           /* of a chain, prompt included, and the question of P(True) */
     uint32_t max_prm_tokens; /* of what the reward model reads; 0: max_tokens.  A step that does not fit is truncated */

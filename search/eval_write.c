@@ -30,7 +30,26 @@ size_t text_from(struct eval_model *m, const struct branch *b, uint32_t from, bo
     if (n && (tok_is_end(m->p.tok, last) || (delimited && !d))) n--;
     size_t size = decode_from(m, b, from, n), n_d = d ? strlen(d) : 0;
     if (delimited && d && size >= n_d && !memcmp(m->text + size - n_d, d, n_d)) m->text[size -= n_d] = 0;
+    if (b->n_stopped) m->text[size -= b->n_stopped < size ? b->n_stopped : size] = 0;
     return size;
+}
+
+enum { MOST_SILENT = 16 }; /* tokens without text among those of a stop string */
+
+/* Bytes at the end of the chain's text from where the newest token completes one of the stop strings on; 0: it does not. */
+static size_t stopped_bytes(struct eval_model *m, const struct branch *b) {
+    size_t longest = 0, bytes = 0;
+    for (size_t i = 0; i < m->p.n_stops; i++)
+        if (strlen(m->p.stops[i]) > longest) longest = strlen(m->p.stops[i]);
+    if (!longest) return 0;
+    uint32_t n = length_of(b) - b->n_prompt, most = (uint32_t)longest + MOST_SILENT;
+    if (n > most) n = most;
+    size_t size = decode_from(m, b, length_of(b) - n, n);
+    for (size_t i = 0; i < m->p.n_stops; i++) {
+        const char *hit = memmem(m->text, size, m->p.stops[i], strlen(m->p.stops[i]));
+        if (hit && size - (size_t)(hit - m->text) > bytes) bytes = size - (size_t)(hit - m->text);
+    }
+    return bytes;
 }
 
 /* The newest step has come to this end, which the judge (no room) or the task (it states the answer) may change. */
@@ -61,7 +80,8 @@ enum status step_append(struct eval_model *m, struct branch *b, int32_t id, enum
     enum status s = trail_append(m->pool, &b->tokens, &id, 1, e);
     *end = STEP_OPEN;
     if (s) return s;
-    if (tok_is_end(m->p.tok, id)) *end = STEP_FINISHED;
+    b->n_stopped = 0;
+    if (tok_is_end(m->p.tok, id) || (b->n_stopped = (uint32_t)stopped_bytes(m, b))) *end = STEP_FINISHED;
     else if (ends_step(m, b, id)) *end = STEP_SEPARATOR;
     return OK;
 }
@@ -133,9 +153,9 @@ static enum status begin_text(struct written *x, struct eval_model *m, struct st
     struct branch *b = branch_of(m, st->branch);
     struct client *client = m->writers[st->draft ? DRAFT : POLICY];
     struct held_kv *kv = &b->kv[st->draft ? DRAFT : POLICY];
+    *x = (struct written){.m = m, .step = st};
     if (!kv->seq && !(kv->seq = engine_seq_new(client))) return error_set(e, ERR_FULL, "all KV sequences are in use");
     if (kv->n_paid >= length_of(b)) kv->n_paid = length_of(b) - 1; /* the newest token is read again */
-    *x = (struct written){.m = m, .step = st};
     x->text = (struct text){.rules = rules,
                             .arg = x,
                             .seq = kv->seq,
@@ -146,7 +166,14 @@ static enum status begin_text(struct written *x, struct eval_model *m, struct st
                             .n_read = kv->n_read,
                             .temperature = st->temperature};
     set_stream(x);
-    return OK;
+    if (!rules->constraint) return OK;
+    if (!(x->text.state = m->p.constraint->clone(m->p.constraint_state)))
+        return error_set(e, ERR_MEMORY, "no memory for the state of a grammar");
+    enum status s = OK;
+    trail_read(m->pool, b->tokens, b->n_prompt, m->ids);
+    for (uint32_t i = 0; i < length_of(b) - b->n_prompt && !s; i++)
+        s = m->p.constraint->advance(x->text.state, m->ids[i], e);
+    return s;
 }
 
 /* What the loop says of a text that on_token did not end: no distribution, or the limits of the run. */
@@ -182,24 +209,33 @@ static bool limits_of_run(void *arg) {
     return limits_reached(&m->limits, &m->ledger);
 }
 
-/* Steps of one model, all at once. */
+/* Steps of one model, all at once.  A grammar is for what follows the problem's own prompt. */
 static enum status write_by(struct eval_model *m, int writer, struct step *steps, uint32_t n_active, struct error *e) {
-    const struct text_rules rules = {.tok = m->p.tok, .sampling = m->p.sampling, .on_token = on_token};
+    const struct text_rules free = {.tok = m->p.tok,
+                                    .sampling = m->p.sampling,
+                                    .bias = m->p.bias,
+                                    .n_bias = m->p.n_bias,
+                                    .penalties = m->p.penalties,
+                                    .n_penalized = m->p.n_penalized,
+                                    .on_token = on_token};
+    struct text_rules bound = free;
+    bound.constraint = m->p.constraint;
     const struct write_limit limit = {limits_of_run, m};
     uint32_t n = 0;
     enum status s = OK;
     for (uint32_t i = 0; i < n_active && !s; i++) {
         struct step *st = &steps[m->active[i]];
         if (st->draft != (writer == DRAFT)) continue;
-        s = begin_text(&m->written[n], m, st, &rules, m->own + (size_t)n * m->p.max_tokens, e);
-        m->texts_now[n] = &m->written[n].text;
-        if (!s) n++;
+        const struct text_rules *rules = m->branches[st->branch].grammar ? &bound : &free;
+        s = begin_text(&m->written[n], m, st, rules, m->own + (size_t)n * m->p.max_tokens, e);
+        m->texts_now[n] = &m->written[n].text, n++;
     }
-    if (s || !n) return s;
-    s = write_some(m->loops[writer], m->texts_now, n, &limit, &m->ledger.pages_copied, e);
+    if (!s && n) s = write_some(m->loops[writer], m->texts_now, n, &limit, &m->ledger.pages_copied, e);
     for (uint32_t i = 0; i < n; i++) {
-        if (s) note_read(&m->written[i]); /* what is undone is cut there */
-        else s = end_text(&m->written[i], e);
+        struct written *x = &m->written[i];
+        if (x->text.state) m->p.constraint->free(x->text.state);
+        if (!s) s = end_text(x, e);
+        else if (x->text.seq) note_read(x); /* what is undone is cut there */
     }
     return s;
 }
