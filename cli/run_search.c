@@ -5,10 +5,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "cli/draw.h"
 #include "cli/flags_session.h"
 #include "cli/search_flags.h"
@@ -16,10 +14,8 @@
 
 /* Flags of run that a search has no use for: better refused than passed over. */
 static int check_flags(const struct args *a) {
-    static const char *const others[] = {"lookup",           "model-draft",       "draft-max",     "draft-min",
-                                         "draft-p-min",      "typical",           "samplers",      "sampler-seq",
-                                         "reverse-prompt",   "ignore-eos",        "repeat-last-n", "repeat-penalty",
-                                         "presence-penalty", "frequency-penalty", "logit-bias"};
+    static const char *const others[] = {"lookup",    "model-draft", "draft-max",
+                                         "draft-min", "draft-p-min", "reverse-prompt"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (args_given(a, others[i])) return args_wrong(a, "--%s: not together with --search", others[i]);
     return ARGS_GO_ON;
@@ -27,9 +23,7 @@ static int check_flags(const struct args *a) {
 
 static int setup(const struct args *a, const struct run_search *r, struct solver *s) {
     const struct sampling_options *o = r->sampling;
-    uint64_t seed = (uint64_t)o->seed;
-    if (o->seed < 0 && getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = clock_ns();
-    if (o->seed < 0) seed %= 1000000000u; /* short enough to type again */
+    uint64_t seed = sampling_seed(o->seed);
     r->search->seed = (int64_t)seed;
     r->search->task = "math", r->search->raw = true;
     if (args_given(a, "temp")) r->search->temp = o->temp; /* so that it is refused where nobody uses it */
@@ -38,8 +32,6 @@ static int setup(const struct args *a, const struct run_search *r, struct solver
     s->prompter.special = r->special;
     s->max_new_tokens = o->n > 0 ? (uint64_t)o->n : 0;
     s->common.temperature = (float)o->temp;
-    s->sampling =
-        (struct sample_params){.top_k = o->top_k < 0 ? 0 : (uint32_t)o->top_k, .top_p = (float)o->top_p, .min_p = (float)o->min_p};
     fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
     return ARGS_GO_ON;
 }
@@ -73,6 +65,7 @@ static enum status search(const struct run_search *r, const struct solver *s, st
 int run_search(const struct args *a, const struct run_search *r) {
     struct solver solver;
     struct session session;
+    struct sampling sampling = {0};
     struct error e;
     int code = check_flags(a);
     if (code == ARGS_GO_ON) code = setup(a, r, &solver);
@@ -83,8 +76,11 @@ int run_search(const struct args *a, const struct run_search *r) {
     enum status s = session_open(&o, &size, &session, &e);
     if (!s) session_remark("run", &session);
     if (!s) s = solver_attach(&solver, &session, &e);
+    if (!s) s = sampling_open(r->sampling, session.tok, engine_n_out(session.policy.engine), &sampling, &e);
+    solver.rules = &sampling.rules;
     if (!s) s = search(r, &solver, &e);
     solver_close(&solver);
+    sampling_close(&sampling);
     session_close(&session);
     return s ? args_failed(a, e.text) : EXIT_GOOD;
 }

@@ -10,6 +10,7 @@
 #include "base/input.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "model/write.h"
 #include "tokenizer/pretok.h"
 #include "tokenizer/vocab.h"
 
@@ -320,7 +321,11 @@ static struct eval_params eval_params_of(const struct solver *s, const struct su
         .prm = values ? n->prm.engine : NULL,
         .tok = n->tok,
         .agg = s->agg,
-        .sampling = s->sampling,
+        .sampling = s->rules ? s->rules->sampling : s->sampling,
+        .bias = s->rules ? s->rules->bias : NULL,
+        .n_bias = s->rules ? s->rules->n_bias : 0,
+        .penalties = s->rules ? s->rules->penalties : (struct sample_penalties){1, 0, 0},
+        .n_penalized = s->rules ? s->rules->n_penalized : 0,
         .max_step_tokens = s->max_step_tokens,
         .max_tokens = n->ctx,
         .max_prm_tokens = n->ctx,

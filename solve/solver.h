@@ -25,6 +25,8 @@ struct search_options {
         .max_gflops = -1, .top_p = -1, .min_p = -1, .seed = 1                                                          \
     }
 
+struct text_rules; /* model/write.h */
+
 struct solver { /* constant once set up: any number of threads may use it */
     const struct session *session;
     const struct task *task;
@@ -36,6 +38,7 @@ struct solver { /* constant once set up: any number of threads may use it */
     bool agg_given; /* by the user: else the reward model says it */
     bool check;
     struct sample_params sampling; /* the temperature is in params */
+    const struct text_rules *rules; /* instead of it, borrowed; NULL: none (model/write.h) */
     uint32_t max_step_tokens;
     uint64_t max_new_tokens; /* of a chain; 0: as many as its steps may have */
     uint32_t max_depth;      /* as the user said, 0: as the problem or the task says */

@@ -458,7 +458,7 @@ t_order_of_the_samplers() {
         refuses 2 '"mirostat" is none' "$ponder" "${text[@]}" --samplers 'top_k;mirostat' &&
         refuses 2 'can only be the first' "$ponder" "${text[@]}" --sampler-seq ke &&
         refuses 2 'give one of them' "$ponder" "${text[@]}" --sampler-seq k --samplers top_k &&
-        refuses 2 '--typical: not together with --search' "$ponder" run -p x --search maj --typical 0.5
+        refuses 2 '"kz' "$ponder" "${text[@]}" --search maj --samplers kz
 }
 # The rows of a pass change no text, only its memory.
 t_rows_of_a_pass() {

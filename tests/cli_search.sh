@@ -145,10 +145,17 @@ t_run_search() {
     expect 1 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -n 12 -s 3 &&
         has err 'no chain came to its end (stopped: done), the most promising one is shown' || return 1
     head -n 2 out | tail -n 1 | grep -q '^ [1-8] . [1-8] = .* ;' && [ "$(wc -l <out)" = 3 ] || { say "not a part of a chain: $(cat out)"; return 1; }
+    # What shapes the distribution shapes that of a search, too: a token that is forbidden is in no chain.
+    local id
+    id=$("$ponder" tokenize -m game24-policy-small -p ' *') || return 1
+    has a ' *' || return 1
+    expect 0 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -s 3 -l "$id-inf" &&
+        lacks out ' *' && cp out b && ! cmp -s a b || return 1
+    expect 0 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -s 3 --samplers 'top_k;temperature' --typical 0.9 || return 1
     refuses 2 '--budget: needs --search' "$ponder" run -p x --budget 3 &&
         refuses 2 '--lookup: not together with --search' "$ponder" run -p x --search maj --lookup &&
         refuses 2 '--model-draft: not together with --search' "$ponder" run -p x --search maj -md game24-policy-small &&
-        refuses 2 '--logit-bias: not together with --search' "$ponder" run -p x --search maj -l 5+1 &&
+        refuses 2 '--reverse-prompt: not together with --search' "$ponder" run -p x --search maj -r 5 &&
         refuses 2 '"nope" is none of greedy' "$ponder" run -p x --search nope
 }
 
