@@ -50,9 +50,10 @@ assert set(json.loads(json_text.choices[0].message.content)) == {"city"}
 answer = client.responses.create(model=model, input="Say one word.", max_output_tokens=8, temperature=0)
 assert answer.object == "response" and answer.output[-1].content[0].type == "output_text"
 with client.responses.stream(model=model, input="Say one word.", max_output_tokens=8, temperature=0) as stream:
-    kinds = [event.type for event in stream]
-    final = stream.get_final_response()
-assert kinds[0] == "response.created" and final.output_text == answer.output_text, kinds
+    events = list(stream)
+kinds = [event.type for event in events]
+assert kinds[0] == "response.created" and kinds[-1] in ("response.completed", "response.incomplete"), kinds
+assert events[-1].response.output[-1].content[0].text == answer.output_text
 
 found = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "What is 2 + 3?"}], max_tokens=64,
                                        extra_body={"search": {"strategy": "maj", "budget": 4}})
