@@ -19,7 +19,7 @@ static double confidence(const struct tree *t, uint32_t u, bool lowest) {
 
 static double weight_of(const struct tree *t, uint32_t u, enum pick how) {
     switch (how) {
-    case PICK_WEIGHTED: return (double)t->nodes[u].value;
+    case PICK_WEIGHTED: return t->nodes[u].value > 0 ? (double)t->nodes[u].value : 0; /* NaN, too, says nothing */
     case PICK_CONFIDENT: return confidence(t, u, false);
     case PICK_LOWEST: return confidence(t, u, true);
     default: return 1;
@@ -56,11 +56,13 @@ uint32_t search_tally(const struct tree *t, enum pick how, struct tally *to) {
     return n;
 }
 
-/* A chain without an answer has no vote; when nobody has one, or all weights are 0, the best chain stays the answer. */
+/* A chain without an answer has no vote; when nobody has one the best chain stays the answer.  When no weight says anything
+ * every chain has one vote. */
 enum status vote_pick(const struct tree *t, struct search_result *res, struct error *e) {
     struct tally *tally = mem_new(res->n_finished, sizeof *tally);
     if (!tally) return error_set(e, ERR_MEMORY, "no memory to count %u votes", res->n_finished);
     uint32_t n = search_tally(t, res->pick, tally);
+    if (n && !(tally[0].votes > 0)) n = search_tally(t, res->pick = PICK_MAJORITY, tally);
     double total = 0;
     for (uint32_t i = 0; i < n; i++) total += tally[i].votes;
     if (total > 0) res->node = tally[0].node, res->value = (float)(tally[0].votes / total);

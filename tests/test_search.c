@@ -40,7 +40,7 @@ static int naive_pick(const struct chain *c, int n, const char *strategy, double
         if (best < 0 || votes > best_votes || (votes == best_votes && naive_better(&c[i], &c[best])))
             best = i, best_votes = votes;
     }
-    if (voting && total == 0) best = naive_pick(c, n, "bon", value);
+    if (voting && total == 0) best = naive_pick(c, n, *strategy == 'w' ? "maj" : "bon", value);
     else if (best >= 0) *value = voting ? best_votes / total : c[best].value;
     return best;
 }

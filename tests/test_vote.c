@@ -130,8 +130,30 @@ static void weights_are_the_probabilities_of_tokens(void **state) {
         }
 }
 
+/* Values that say nothing leave a plain vote. */
+static void without_weights_every_chain_has_one_vote(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct toy_world blind = worlds[0];
+        blind.nan = true;
+        uint64_t answers[2] = {0};
+        float shares[2] = {0};
+        for (int weighted = 0; weighted < 2; weighted++) {
+            fx_open(weighted ? "weighted" : "maj", &blind);
+            fx.common.seed = seed, fx.common.budget.simulations = 20;
+            fx_run();
+            assert_true(fx.res.node != 0);
+            assert_int_equal(fx.res.pick, PICK_MAJORITY);
+            answers[weighted] = fx.tree.nodes[fx.res.node].answer, shares[weighted] = fx.res.value;
+            fx_close();
+        }
+        assert_true(answers[0] == answers[1] && shares[0] == shares[1]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_weights_every_chain_has_one_vote),
         cmocka_unit_test(certainty_is_the_integral_of_the_beta_density),
         cmocka_unit_test(votes_end_when_the_rule_says),
         cmocka_unit_test(weights_are_the_probabilities_of_tokens),
