@@ -1,6 +1,6 @@
 /* calibration.h: how good scores in [0,1] are as probabilities of a binary truth.
  * Not a loss: these are for reports.
- * Next: cli/cmd_calibrate.c. */
+ * Next: bench/cmd_calibrate.c. */
 #ifndef PONDER_CALIBRATION_H
 #define PONDER_CALIBRATION_H
 
