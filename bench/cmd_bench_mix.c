@@ -114,6 +114,9 @@ static enum status run_round(struct mix *m, struct error *e) {
     if (!m->status) pthread_join(thread, NULL);
     engine_drop(s->client, &seq);
     if (m->status) return error_set(e, m->status, "%s", m->e.text);
+    if (!m->pass.n)
+        return error_set(e, ERR_INPUT, "--prompt %d: it was read before one token was written; give a longer one",
+                         (int)m->o->prompt);
     samples_add(&m->alone_rate, (double)m->o->prompt / alone);
     samples_add(&m->mixed_rate, (double)m->o->prompt / m->seconds);
     samples_add(&m->share, alone / m->seconds);

@@ -29,7 +29,7 @@
     {"cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "i16|f16|f32|q8_0", "the same as that of K"}
 
 #define COMPUTE_FLAGS(type, field) \
-    {"threads", "t", FLAG_INT, offsetof(type, field.threads), NULL, -1, 256, "N", "threads; -1 = all CPUs (the default)"}, \
+    {"threads", "t", FLAG_INT, offsetof(type, field.threads), NULL, -1, 256, "N", "threads; -1 and 0 = all CPUs (the default)"}, \
     {"ctx-size", "c", FLAG_INT, offsetof(type, field.ctx), "-1", -1, 1 << 24, "N", "tokens of one branch; 0 = all that the model has, -1 = at most 4096 and what --kv-mb holds"}, \
     {"kv-mb", NULL, FLAG_INT, offsetof(type, field.kv_mb), "1024", 1, 1 << 20, "MB", "most memory for the KV cache of each model"}, \
     {"batch-size", "b", FLAG_INT, offsetof(type, field.batch), "2048", 1, 65536, "N", "most tokens of one pass, if it is less than --ubatch-size"}, \

@@ -351,7 +351,7 @@ t_exit_codes_of_solve() {
 }
 t_numbers_of_threads_that_cannot_be() {
     local n
-    for n in 0 1000000 -3 many; do
+    for n in 1000000 -3 many; do
         expect 2 "$ponder" -q -t "$n" "4 7 8 8" && empty out && one_line err && has err "$n" || return 1
     done
 }

@@ -135,7 +135,7 @@ t_eval_needs_answers() {
     printf 'What is 2 + 2?\n' >plain.txt
     refuses 2 'has no answer to compare with' "$ponder" eval "${as_text[@]}" --task math --input plain.txt &&
         refuses 1 'line 1: gsm8k takes lines like' "$ponder" eval "${as_text[@]}" --task gsm8k --input plain.txt &&
-        refuses 2 'is none of game24, countdown, math, gsm8k' "$ponder" eval --task chess --input plain.txt
+        refuses 2 'is none of game24, countdown' "$ponder" eval --task chess --input plain.txt
 }
 t_run_search() {
     expect 0 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -s 3 || return 1
