@@ -11,18 +11,18 @@
 /* clang-format off */
 #define SAMPLING_FLAGS(type, field) \
     {"predict", "n", FLAG_INT, offsetof(type, field.n), "-1", -2, 1e9, "N", "tokens to write; -1 = until the end or the context is full, -2 the same"}, \
-    {"reverse-prompt", "r", FLAG_LIST, offsetof(type, field.stops), NULL, 0, 0, "TEXT", "stop before this text; may be given several times"}, \
-    {"ignore-eos", NULL, FLAG_YES, offsetof(type, field.ignore_eos), NULL, 0, 0, NULL, "never end by a token"}, \
     {"temp", NULL, FLAG_REAL, offsetof(type, field.temp), "0.8", 0, 100, "X", "temperature; 0 = always the likeliest token"}, \
     {"top-k", NULL, FLAG_INT, offsetof(type, field.top_k), "40", -1, 1e9, "N", "only the N likeliest; 0 = all, -1 too"}, \
     {"top-p", NULL, FLAG_REAL, offsetof(type, field.top_p), "0.95", 0, 1, "X", "only the likeliest with together this probability; 1 = all"}, \
     {"min-p", NULL, FLAG_REAL, offsetof(type, field.min_p), "0.05", 0, 1, "X", "only tokens this likely, the best one being 1; 0 = all"}, \
-    {"typical", NULL, FLAG_REAL, offsetof(type, field.typical), "1", 0, 1, "X", "only those with together this probability that surprise as much as the average one does; 1 = all"}, \
     SAMPLING_MORE_FLAGS(type, field), \
     {"seed", "s", FLAG_INT, offsetof(type, field.seed), "-1", -1, 9e15, "N", "same seed, same text; -1 = a new one"}
 
-/* Those that change what a model says before anything is drawn, and the order of the filters. */
+/* Those of a search, too: where a text ends, what is done to the logits, and the order of the filters. */
 #define SAMPLING_MORE_FLAGS(type, field) \
+    {"reverse-prompt", "r", FLAG_LIST, offsetof(type, field.stops), NULL, 0, 0, "TEXT", "stop before this text; may be given several times"}, \
+    {"ignore-eos", NULL, FLAG_YES, offsetof(type, field.ignore_eos), NULL, 0, 0, NULL, "never end by a token"}, \
+    {"typical", NULL, FLAG_REAL, offsetof(type, field.typical), "1", 0, 1, "X", "only those with together this probability that surprise as much as the average one does; 1 = all"}, \
     {"samplers", NULL, FLAG_TEXT, offsetof(type, field.samplers), NULL, 0, 0, "NAMES", "their order, those left out are off (default: penalties;top_k;typ_p;top_p;min_p;temperature)"}, \
     {"sampler-seq", NULL, FLAG_TEXT, offsetof(type, field.sampler_seq), NULL, 0, 0, "LETTERS", "the same in letters (default: ekypmt)"}, \
     {"repeat-last-n", NULL, FLAG_INT, offsetof(type, field.repeat_last_n), "64", -1, 1e9, "N", "the penalties look at the last N tokens; 0 = none, -1 = all"}, \

@@ -26,6 +26,8 @@ static int setup(const struct args *a, const struct run_search *r, struct solver
     uint64_t seed = sampling_seed(o->seed);
     r->search->seed = (int64_t)seed;
     r->search->task = "math", r->search->raw = true;
+    r->search->words = *o;
+    r->search->top_k = o->top_k < 0 ? 0 : o->top_k, r->search->top_p = o->top_p, r->search->min_p = o->min_p;
     if (args_given(a, "temp")) r->search->temp = o->temp; /* so that it is refused where nobody uses it */
     int code = search_setup(a, r->search, r->session->model, s);
     if (code != ARGS_GO_ON) return code;
@@ -65,7 +67,6 @@ static enum status search(const struct run_search *r, const struct solver *s, st
 int run_search(const struct args *a, const struct run_search *r) {
     struct solver solver;
     struct session session;
-    struct sampling sampling = {0};
     struct error e;
     int code = check_flags(a);
     if (code == ARGS_GO_ON) code = setup(a, r, &solver);
@@ -76,11 +77,8 @@ int run_search(const struct args *a, const struct run_search *r) {
     enum status s = session_open(&o, &size, &session, &e);
     if (!s) session_remark("run", &session);
     if (!s) s = solver_attach(&solver, &session, &e);
-    if (!s) s = sampling_open(r->sampling, session.tok, engine_n_out(session.policy.engine), &sampling, &e);
-    solver.rules = &sampling.rules;
     if (!s) s = search(r, &solver, &e);
     solver_close(&solver);
-    sampling_close(&sampling);
     session_close(&session);
     return s ? args_failed(a, e.text) : EXIT_GOOD;
 }

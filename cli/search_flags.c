@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/input.h"
 #include "cli/cancel.h"
+#include "cli/flags_sampling.h"
 
 /* clang-format off */
 #define AT(field) offsetof(struct search_options, field)
@@ -30,6 +32,7 @@ const struct flag search_task_flags[] = {
     {"top-k", NULL, FLAG_INT, AT(top_k), NULL, 0, 1e9, "N", "only the N likeliest; 0 = all"},
     {"top-p", NULL, FLAG_REAL, AT(top_p), NULL, 0, 1, "X", "only the likeliest with together this probability (default 1; 0.95 for problems in words)"},
     {"min-p", NULL, FLAG_REAL, AT(min_p), NULL, 0, 1, "X", "only tokens this likely, the best one being 1; 0 = all"},
+    SAMPLING_MORE_FLAGS(struct search_options, words),
     {"raw", NULL, FLAG_YES, AT(raw), NULL, 0, 0, NULL, "problems in words: the text alone is the prompt, without chat template and instruction"},
     {"system-prompt", "sys", FLAG_TEXT, AT(system), NULL, 0, 0, "TEXT", "problems in words: the system message"},
     {0},
@@ -79,6 +82,7 @@ int search_setup(const struct args *a, const struct search_options *o, const cha
     const struct task *task = o->task ? task_find(o->task) : NULL;
     if (o->task && !task) return args_wrong(a, "--task: \"%.60s\" is none of %s", o->task, task_names);
     if (!task && solver_task_of(model, &task, &e)) return args_failed(a, e.text);
+    for (int i = 0; i < o->words.stops.n; i++) input_unescape((char *)o->words.stops.values[i]); /* they get shorter */
     if (solver_setup(s, task, o, &e)) return args_wrong(a, "%s", e.text);
     s->common.cancel = cancel_install();
     return ARGS_GO_ON;

@@ -103,6 +103,31 @@ static void add_params(json_t *settings, const struct solver *s) {
     }
 }
 
+static void add_number(json_t *to, const char *name, double value, double usual) {
+    if (value != usual) json_object_set_new(to, name, json_real(value));
+}
+
+static void add_list(json_t *to, const char *name, const struct flag_list *l) {
+    json_t *values = json_array();
+    for (int i = 0; i < l->n; i++) json_array_append_new(values, json_string(l->values[i]));
+    if (l->n) json_object_set(to, name, values);
+    json_decref(values);
+}
+
+/* What is not as usual; headers of results are older than these fields. */
+static void add_sampling(json_t *to, const struct sampling_options *o) {
+    add_number(to, "typical", o->typical, 1);
+    add_number(to, "repeat_last_n", (double)o->repeat_last_n, 64);
+    add_number(to, "repeat_penalty", o->repeat, 1);
+    add_number(to, "presence_penalty", o->presence, 0);
+    add_number(to, "frequency_penalty", o->frequency, 0);
+    if (o->samplers) json_object_set_new(to, "samplers", json_string(o->samplers));
+    if (o->sampler_seq) json_object_set_new(to, "sampler_seq", json_string(o->sampler_seq));
+    if (o->ignore_eos) json_object_set_new(to, "ignore_eos", json_true());
+    add_list(to, "logit_bias", &o->bias);
+    add_list(to, "reverse_prompt", &o->stops);
+}
+
 json_t *report_settings(const struct solver *s) {
     const struct search_params *p = &s->common;
     bool values = s->strategy->needs & CAN_VALUE;
@@ -115,6 +140,7 @@ json_t *report_settings(const struct solver *s) {
         json_object_set_new(settings, "temp", json_real((double)p->temperature));
     if (values) json_object_set_new(settings, "agg", json_string(prm_agg_name(s->agg)));
     add_params(settings, s);
+    add_sampling(settings, &s->words);
     bool words = task_has_words(s->task); /* headers of results on puzzles are older than these fields */
     bool given = s->session->verifier != VERIFIER_PRM || s->session->prm.model || s->session->oracle;
     if (values && (words || s->session->verifier != VERIFIER_PRM))

@@ -51,10 +51,10 @@ static bool same_json(const json_t *a, const json_t *b) {
 static enum status differs(const struct results *r, const char *name, const json_t *there, const json_t *here,
                            struct error *e) {
     char *x = there ? json_dumps(there, REPORT_JSON | JSON_ENCODE_ANY) : NULL,
-         *y = json_dumps(here, REPORT_JSON | JSON_ENCODE_ANY);
+         *y = here ? json_dumps(here, REPORT_JSON | JSON_ENCODE_ANY) : NULL;
     error_set(e, ERR_INPUT,
               "%s: made by another run: \"%s\" is %s there and %s here; give another -o, or the same flags", r->path,
-              name, x ? x : "missing", y ? y : "?");
+              name, x ? x : "missing", y ? y : "missing");
     free(x);
     free(y);
     return ERR_INPUT;
@@ -63,6 +63,8 @@ static enum status differs(const struct results *r, const char *name, const json
 static enum status check_header(struct results *r, json_t *there, const json_t *here, struct error *e) {
     const char *name;
     json_t *value;
+    json_object_foreach(there, name, value) if (!is_surrounding(name) &&
+                                                !json_object_get(here, name)) return differs(r, name, value, NULL, e);
     json_object_foreach((json_t *)here, name, value) {
         const json_t *other = json_object_get(there, name);
         bool free = is_surrounding(name) || !strcmp(name, "started");

@@ -82,6 +82,8 @@ enum status sampling_check(const struct sampling_options *o, struct error *e) {
     struct sample_bias bias;
     enum status st = parse_order(o, &order, e);
     for (int i = 0; i < o->bias.n && !st; i++) st = parse_bias(o->bias.values[i], &bias, e);
+    for (int i = 0; i < o->stops.n && !st; i++)
+        if (!*o->stops.values[i]) st = error_set(e, ERR_INPUT, "--reverse-prompt: the text is empty");
     return st;
 }
 

@@ -103,7 +103,9 @@ enum status solver_setup(struct solver *s, const struct task *task, const struct
     solver_init(s, task, strategy);
     s->seed = (uint64_t)o->seed, s->check = o->check;
     s->prompter.raw = o->raw, s->prompter.system = o->system;
-    enum status st = o->delimiter ? set_delimiter(s, o->delimiter, e) : OK;
+    s->words = o->words;
+    enum status st = sampling_check(&s->words, e);
+    if (!st && o->delimiter) st = set_delimiter(s, o->delimiter, e);
     return st ? st : set_search(s, o, e);
 }
 
@@ -116,6 +118,13 @@ static bool is_one_token(const struct tok *t, const char *delimiter) {
         if ((int32_t)id != own && piece.size && memchr(piece.data, *delimiter, piece.size)) return false;
     }
     return true;
+}
+
+static enum status open_drawn(struct solver *s, struct error *e) {
+    struct sampling_options o = s->words;
+    o.temp = 0, o.seed = 0; /* each step has its own */
+    o.top_k = s->sampling.top_k, o.top_p = (double)s->sampling.top_p, o.min_p = (double)s->sampling.min_p;
+    return sampling_open(&o, s->session->tok, engine_n_out(s->session->policy.engine), &s->drawn, e);
 }
 
 enum status solver_attach(struct solver *s, const struct session *session, struct error *e) {
@@ -132,6 +141,7 @@ enum status solver_attach(struct solver *s, const struct session *session, struc
             "greedy or maj",
             s->strategy->name);
     enum status st = s->task->style->prose ? prompter_open(&s->prompter, session, e) : OK;
+    if (!st) st = open_drawn(s, e);
     if (!st && session->verifier == VERIFIER_PTRUE) st = ptrue_open(session->tok, s->prompter.chat, &s->ptrue, e);
     return st;
 }
@@ -139,6 +149,7 @@ enum status solver_attach(struct solver *s, const struct session *session, struc
 void solver_close(struct solver *s) {
     prompter_close(&s->prompter);
     ptrue_close(&s->ptrue);
+    sampling_close(&s->drawn);
 }
 
 /* The deepest that a problem of the task may go. */
@@ -321,11 +332,13 @@ static struct eval_params eval_params_of(const struct solver *s, const struct su
         .prm = values ? n->prm.engine : NULL,
         .tok = n->tok,
         .agg = s->agg,
-        .sampling = s->rules ? s->rules->sampling : s->sampling,
-        .bias = s->rules ? s->rules->bias : NULL,
-        .n_bias = s->rules ? s->rules->n_bias : 0,
-        .penalties = s->rules ? s->rules->penalties : (struct sample_penalties){1, 0, 0},
-        .n_penalized = s->rules ? s->rules->n_penalized : 0,
+        .sampling = s->drawn.rules.sampling,
+        .bias = s->drawn.rules.bias,
+        .n_bias = s->drawn.rules.n_bias,
+        .penalties = s->drawn.rules.penalties,
+        .n_penalized = s->drawn.rules.n_penalized,
+        .stops = s->words.stops.values,
+        .n_stops = (size_t)s->words.stops.n,
         .max_step_tokens = s->max_step_tokens,
         .max_tokens = n->ctx,
         .max_prm_tokens = n->ctx,

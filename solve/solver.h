@@ -7,6 +7,7 @@
 #include "search/eval_model.h"
 #include "search/strategy.h"
 #include "solve/prompt.h"
+#include "solve/sampling.h"
 #include "solve/session.h"
 #include "tasks/task.h"
 
@@ -17,15 +18,18 @@ struct search_options {
     double temp, max_gflops, top_p, min_p;                                 /* negative: not given */
     int64_t seed;
     bool check, raw;
-    struct settings settings; /* parameters of strategies */
+    struct settings settings;      /* parameters of strategies */
+    struct sampling_options words; /* but for n, seed, temp, top_k, top_p, min_p: those above */
 };
 #define SEARCH_OPTIONS                                                                                                 \
     {                                                                                                                  \
         .budget = -1, .max_tokens = -1, .max_ms = -1, .max_depth = -1, .max_step_tokens = -1, .top_k = -1, .temp = -1, \
-        .max_gflops = -1, .top_p = -1, .min_p = -1, .seed = 1                                                          \
+        .max_gflops = -1, .top_p = -1, .min_p = -1, .seed = 1, .words = {                                              \
+            .typical = 1,                                                                                              \
+            .repeat = 1,                                                                                               \
+            .repeat_last_n = 64                                                                                        \
+        }                                                                                                              \
     }
-
-struct text_rules; /* model/write.h */
 
 struct solver { /* constant once set up: any number of threads may use it */
     const struct session *session;
@@ -38,7 +42,8 @@ struct solver { /* constant once set up: any number of threads may use it */
     bool agg_given; /* by the user: else the reward model says it */
     bool check;
     struct sample_params sampling; /* the temperature is in params */
-    const struct text_rules *rules; /* instead of it, borrowed; NULL: none (model/write.h) */
+    struct sampling_options words; /* what else is said about tokens; its texts are borrowed */
+    struct sampling drawn;         /* all of it, from solver_attach to solver_close */
     uint32_t max_step_tokens;
     uint64_t max_new_tokens; /* of a chain; 0: as many as its steps may have */
     uint32_t max_depth;      /* as the user said, 0: as the problem or the task says */
@@ -54,8 +59,9 @@ void solver_init(struct solver *s, const struct task *task, const struct strateg
 enum status solver_task_of(const char *model, const struct task **task, struct error *e);
 /* The defaults, and over them what the user said, before there is a session.  ERR_INPUT: one line that begins with the flag. */
 enum status solver_setup(struct solver *s, const struct task *task, const struct search_options *o, struct error *e);
-/* Once the session is open: takes it, the model's chat template, the question of P(True), and the reward model's own aggregation
- * unless --agg was given.  ERR_INPUT when the strategy needs values and nothing gives them. */
+/* Once the session is open: takes it, the rules of drawing tokens, the model's chat template, the question of P(True), and the
+ * reward model's own aggregation unless --agg was given.  ERR_INPUT when the strategy needs values and nothing gives them, or
+ * when the model has no token of --logit-bias.  s must not move from here on. */
 enum status solver_attach(struct solver *s, const struct session *session, struct error *e);
 void solver_close(struct solver *s);
 /* How much one search takes, and branches that it can have alive, those of questions about them included. */
@@ -71,12 +77,12 @@ struct vote {
 enum { MOST_VOTES = 8 };
 
 struct outcome {
-    bool finished;             /* there is a chain */
-    enum verdict verdict;      /* the task's checker, asked after the search */
-    char *text;                /* owned (outcome_free): the chain that was picked, as it was written; NULL: none */
-    char *unfinished;          /* owned: without a finished chain the most promising one, for readers; NULL: none */
-    char *answer;              /* owned: in the form that whoever posed the problem reads; NULL: there is no chain */
-    char trouble[160];         /* why it could not be tried: the prompt is too long.  "": it was */
+    bool finished;        /* there is a chain */
+    enum verdict verdict; /* the task's checker, asked after the search */
+    char *text;           /* owned (outcome_free): the chain that was picked, as it was written; NULL: none */
+    char *unfinished;     /* owned: without a finished chain the most promising one, for readers; NULL: none */
+    char *answer;         /* owned: in the form that whoever posed the problem reads; NULL: there is no chain */
+    char trouble[160];    /* why it could not be tried: the prompt is too long.  "": it was */
     float value;
     enum why_stopped why;
     uint32_t n_finished;

@@ -158,5 +158,24 @@ t_run_search() {
         refuses 2 '--reverse-prompt: not together with --search' "$ponder" run -p x --search maj -r 5 &&
         refuses 2 '"nope" is none of greedy' "$ponder" run -p x --search nope
 }
+# What shapes the distribution of run shapes it here; results keep it, and do not go on without it.
+t_sampling_of_a_search_and_its_results() {
+    local id once=(--search greedy -t 1)
+    id=$("$ponder" tokenize -m game24-policy-small -p ' *') || return 1
+    expect 0 eval_q "${once[@]}" -o free.jsonl && has free.jsonl ' * ' && lacks free.jsonl logit_bias || return 1
+    expect 0 eval_q "${once[@]}" -o bound.jsonl -l "$id-inf" && has bound.jsonl "\"logit_bias\":[\"$id-inf\"]" || return 1
+    tail -n +2 bound.jsonl | sed 's/.*"text"://' >texts && lacks texts ' *' || return 1
+    refuses 1 "\"logit_bias\" is [\"$id-inf\"] there and [\"$id-1\"] here" eval_q "${once[@]}" -o bound.jsonl -l "$id-1" &&
+        refuses 1 "\"logit_bias\" is [\"$id-inf\"] there and missing here" eval_q "${once[@]}" -o bound.jsonl &&
+        refuses 1 '"repeat_penalty" is missing there and 1.5 here' eval_q "${once[@]}" -o free.jsonl --repeat-penalty 1.5 || return 1
+    refuses 2 '--logit-bias: "x" is not of the form' solve --task math -l x "$prompt" &&
+        refuses 2 'give one of them' solve --task math --samplers top_k --sampler-seq k "$prompt" &&
+        refuses 2 '--reverse-prompt: the text is empty' solve --task math -r '' "$prompt"
+}
+t_a_stop_string_ends_a_chain() {
+    solve --task math -q --json --search greedy "$prompt" >a 2>err && has a ' = 24 ; 24' || { cat a; return 1; }
+    solve --task math -q --json --search greedy -r ' ;' "$prompt" >b 2>err
+    has b '"reverse_prompt":[" ;"]' && jq -r .text b >text && lacks text ';' && [ -s text ]
+}
 
 run_tests "${2:-}"
