@@ -93,6 +93,16 @@ static enum status set_search(struct solver *s, const struct search_options *o, 
     return strategy_set(s->strategy, &o->settings, &s->params, e);
 }
 
+/* Results hold them, and JSON holds UTF-8 only. */
+static enum status check_stops(const struct flag_list *l, struct error *e) {
+    for (int i = 0; i < l->n; i++) {
+        const char *text = l->values[i];
+        for (size_t n = 1; *text && n; text += n) n = utf8_char(text, strlen(text));
+        if (*text) return error_set(e, ERR_INPUT, "--reverse-prompt: text %d is not UTF-8", i + 1);
+    }
+    return OK;
+}
+
 enum status solver_setup(struct solver *s, const struct task *task, const struct search_options *o, struct error *e) {
     const char *search = o->search ? o->search : task->style->search;
     const struct strategy *strategy = strategy_find(search);
@@ -105,6 +115,7 @@ enum status solver_setup(struct solver *s, const struct task *task, const struct
     s->prompter.raw = o->raw, s->prompter.system = o->system;
     s->words = o->words;
     enum status st = sampling_check(&s->words, e);
+    if (!st) st = check_stops(&s->words.stops, e);
     if (!st && o->delimiter) st = set_delimiter(s, o->delimiter, e);
     return st ? st : set_search(s, o, e);
 }

@@ -170,7 +170,8 @@ t_sampling_of_a_search_and_its_results() {
         refuses 1 '"repeat_penalty" is missing there and 1.5 here' eval_q "${once[@]}" -o free.jsonl --repeat-penalty 1.5 || return 1
     refuses 2 '--logit-bias: "x" is not of the form' solve --task math -l x "$prompt" &&
         refuses 2 'give one of them' solve --task math --samplers top_k --sampler-seq k "$prompt" &&
-        refuses 2 '--reverse-prompt: the text is empty' solve --task math -r '' "$prompt"
+        refuses 2 '--reverse-prompt: the text is empty' solve --task math -r '' "$prompt" &&
+        refuses 2 '--reverse-prompt: text 2 is not UTF-8' solve --task math -r é -r $'\xff' "$prompt"
 }
 t_a_stop_string_ends_a_chain() {
     solve --task math -q --json --search greedy "$prompt" >a 2>err && has a ' = 24 ; 24' || { cat a; return 1; }
