@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# deps.sh: which room may include which.  The table is the law (docs/DESIGN.md explains it); prints each violation.
+# deps.sh: which room may include which.  The table decides (docs/DESIGN.md explains it); prints each violation.
 # Unit names longer than a room (search/eval_model) come with rights of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."

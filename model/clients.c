@@ -35,7 +35,7 @@
 #include "model/engine_internal.h"
 
 enum { LOOK_NS = 20000000 }; /* a waiting call looks at its deadline and its cancel flag so often */
-#define IDLE_NS 10000000000u  /* a client without a call for so long is idle: nobody waits for its pages */
+#define IDLE_NS 10000000000u /* a client without a call for so long is idle: nobody waits for its pages */
 
 void clients_wait(struct engine *en, pthread_cond_t *cond, uint64_t ns) {
     uint64_t until = clock_ns() + ns;
@@ -276,19 +276,19 @@ uint32_t engine_len(struct client *c, uint32_t seq) {
 /* As much of it as the client may hold. */
 static uint32_t adopt(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n) {
     const int64_t most = pages_open(c) * KV_PAGE + 1;
-    return kv_adopt(c->engine->kv, seq, tokens, n < most ? n : (uint32_t)most);
+    return kv_prefix_lookup(c->engine->kv, seq, tokens, n < most ? n : (uint32_t)most);
 }
 
-uint32_t engine_prefix(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n) {
+uint32_t engine_prefix_lookup(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n) {
     pthread_mutex_lock(&c->engine->lock);
     uint32_t hit = adopt(c, seq, tokens, n);
     pthread_mutex_unlock(&c->engine->lock);
     return hit;
 }
 
-void engine_remember(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n) {
+void engine_prefix_insert(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n) {
     pthread_mutex_lock(&c->engine->lock);
-    kv_remember(c->engine->kv, seq, tokens, n);
+    kv_prefix_insert(c->engine->kv, seq, tokens, n);
     pthread_mutex_unlock(&c->engine->lock);
 }
 
@@ -307,7 +307,7 @@ static enum status adopt_text(struct client *c, const struct text *t, struct rea
     struct engine *en = c->engine;
     enum status s = OK;
     const uint32_t n = t->n + !r->out; /* all of it, when no output is wanted */
-    while (is_being_read(en, t, kv_known(en->kv, t->tokens, n)) && !(s = engine_given_up(c, e))) {
+    while (is_being_read(en, t, kv_prefix_length(en->kv, t->tokens, n)) && !(s = engine_given_up(c, e))) {
         c->n_waiting++;
         clients_wait(en, &en->changed, LOOK_NS);
         c->n_waiting--;
@@ -328,7 +328,7 @@ enum status engine_read(struct client *c, struct reading *r, struct error *e) {
     if (!s) s = engine_run(c, &span, 1, &r->pages_copied, e);
     pthread_mutex_lock(&en->lock);
     if (s) kv_truncate(en->kv, r->seq, 0);
-    else kv_remember(en->kv, r->seq, r->tokens, r->n);
+    else kv_prefix_insert(en->kv, r->seq, r->tokens, r->n);
     for (at = &en->texts; *at != &mine; at = &(*at)->next) {}
     *at = mine.next;
     pthread_cond_broadcast(&en->changed);

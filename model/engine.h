@@ -10,12 +10,12 @@
 #include "model/model.h"
 
 struct engine_params {
-    uint32_t n_pages;    /* KV pages */
-    uint32_t n_seqs;     /* live branches */
-    uint32_t max_tokens; /* context of one branch */
-    uint32_t max_rows;   /* rows of one pass; longer requests are cut into several passes */
-    bool always_share;   /* threads share every pass, also where one alone was faster (model/pace.h): for tests */
-    bool exact;          /* f32 activations also for quantised weights: slow, for comparisons */
+    uint32_t n_pages;     /* KV pages */
+    uint32_t n_seqs;      /* live branches */
+    uint32_t max_tokens;  /* context of one branch */
+    uint32_t max_rows;    /* rows of one pass; longer requests are cut into several passes */
+    bool always_share;    /* threads share every pass, also where one alone was faster (model/pace.h): for tests */
+    bool exact;           /* f32 activations also for quantised weights: slow, for comparisons */
     enum kv_type kv_type; /* 0: i16; f16: as large; f32: twice the memory, for comparisons; q8_0: about half */
 };
 
@@ -29,7 +29,8 @@ struct engine_memory {
 struct engine_memory engine_memory(const struct model *m, const struct engine_params *p);
 
 /* model (packed here: model_pack) and team are borrowed; engines may share a team. */
-enum status engine_new(struct model *m, struct team *team, const struct engine_params *p, struct engine **out, struct error *e);
+enum status engine_new(struct model *m, struct team *team, const struct engine_params *p, struct engine **out,
+                       struct error *e);
 void engine_free(struct engine **en);
 const struct model *engine_model(const struct engine *en);
 uint32_t engine_n_out(const struct engine *en); /* outputs per row: n_vocab, or 1 for a reward model */
@@ -72,15 +73,15 @@ uint32_t engine_fork(struct client *c, uint32_t seq);
 void engine_drop(struct client *c, uint32_t *seq);
 void engine_truncate(struct client *c, uint32_t seq, uint32_t len);
 uint32_t engine_len(struct client *c, uint32_t seq);
-/* kv_adopt: on an empty sequence, tokens of n that need no computation, at most n - 1; and kv_remember, after they were
+/* kv_prefix_lookup: on an empty sequence, tokens of n that need no computation, at most n - 1; and kv_prefix_insert, after they were
  * run. */
-uint32_t engine_prefix(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n);
-void engine_remember(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n);
+uint32_t engine_prefix_lookup(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n);
+void engine_prefix_insert(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n);
 
 struct kv_stats engine_kv_stats(struct engine *en);
 uint64_t engine_kv_bytes_peak(struct engine *en); /* largest KV memory in use so far */
 uint32_t engine_pages_free(struct engine *en);
-uint64_t engine_pass_ns(struct engine *en); /* how long the last pass took */
+uint64_t engine_pass_ns(struct engine *en);            /* how long the last pass took */
 bool engine_check(struct engine *en, struct error *e); /* kv_check */
 
 /* ---- passes ---- */

@@ -325,7 +325,7 @@ void kv_advance(struct kv *kv, uint32_t seq, uint32_t n_tokens) {
 
 /* Remembered prefixes: */
 
-uint32_t kv_adopt(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n) {
+uint32_t kv_prefix_lookup(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n) {
     struct sequence *s = sequence(kv, seq);
     assert(s->len == 0);
     kv_truncate(kv, seq, 0);
@@ -342,7 +342,7 @@ uint32_t kv_adopt(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n
     return s->len;
 }
 
-uint32_t kv_known(const struct kv *kv, const int32_t *tokens, uint32_t n) {
+uint32_t kv_prefix_length(const struct kv *kv, const int32_t *tokens, uint32_t n) {
     uint32_t len = 0, page = PREFIX_NONE;
     for (; len + KV_PAGE < n; len += KV_PAGE)
         if ((page = prefix_find(kv->prefix, page, tokens + len)) == PREFIX_NONE) break;
@@ -351,7 +351,7 @@ uint32_t kv_known(const struct kv *kv, const int32_t *tokens, uint32_t n) {
 
 /* Who holds a remembered page must hold its parent (prefix.h).  So a page of another sequence with the same text takes the
  * place of ours, which has the same bits, and a page that forks hold too, whose tables we do not see, ends the walk. */
-void kv_remember(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n) {
+void kv_prefix_insert(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n) {
     const struct sequence *s = sequence(kv, seq);
     uint32_t *pages = table(kv, seq), parent = PREFIX_NONE;
     assert(n <= s->len);

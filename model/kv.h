@@ -26,8 +26,9 @@ struct kv_shape {
 /* Written by kv_* only; read them for the ledger. */
 struct kv_stats {
     uint64_t forks, pages_copied;
-    uint64_t prefix_tokens_asked, prefix_tokens_hit, pages_evicted; /* of kv_adopt; remembered pages given to others */
-    uint32_t pages_used, pages_peak;        /* held by a sequence */
+    uint64_t prefix_tokens_asked, prefix_tokens_hit,
+        pages_evicted;                     /* of kv_prefix_lookup; remembered pages given to others */
+    uint32_t pages_used, pages_peak;       /* held by a sequence */
     uint32_t pages_remembered, pages_idle; /* idle: remembered and held by none */
 };
 
@@ -39,7 +40,8 @@ struct kv_holder;
 
 /* n_pages pages, at most n_seqs sequences of at most max_tokens tokens.  All memory is taken here (pages lazily backed
  * by the system).  Sequence ids are 1..n_seqs; 0 is none. */
-enum status kv_new(struct kv_shape shape, uint32_t n_pages, uint32_t n_seqs, uint32_t max_tokens, struct kv **out, struct error *e);
+enum status kv_new(struct kv_shape shape, uint32_t n_pages, uint32_t n_seqs, uint32_t max_tokens, struct kv **out,
+                   struct error *e);
 void kv_free(struct kv **kv);
 
 /* NULL: no memory.  The pages of what it holds are counted in 4 bytes per page of the pool. */
@@ -73,14 +75,16 @@ void kv_advance(struct kv *kv, uint32_t seq, uint32_t n_tokens);
  * are remembered, also after it is gone, until others need the room.  A page of the same text that is remembered
  * already takes the place of the sequence's own.  To be called before forking: pages that forks share already are left
  * out. */
-void kv_remember(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n);
+void kv_prefix_insert(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n);
 /* On an empty sequence: takes over the longest remembered beginning of these tokens, in full pages and at most n - 1
  * tokens, so that something is left to compute.  Returns its length, now that of the sequence. */
-uint32_t kv_adopt(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n);
-uint32_t kv_known(const struct kv *kv, const int32_t *tokens, uint32_t n); /* what kv_adopt would return */
+uint32_t kv_prefix_lookup(struct kv *kv, uint32_t seq, const int32_t *tokens, uint32_t n);
+uint32_t kv_prefix_length(const struct kv *kv, const int32_t *tokens,
+                          uint32_t n); /* what kv_prefix_lookup would return */
 
 uint32_t kv_len(const struct kv *kv, uint32_t seq);
-const uint32_t *kv_table(const struct kv *kv, uint32_t seq); /* page ids, valid until the next change of this sequence */
+const uint32_t *kv_table(const struct kv *kv,
+                         uint32_t seq); /* page ids, valid until the next change of this sequence */
 /* Where K and V of one page begin for one layer and kv head; f16, or what the type says. */
 uint16_t *kv_k(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head);
 uint16_t *kv_v(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head);

@@ -19,8 +19,9 @@ struct weights_i16 {
 };
 
 /* 2^x for integers x <= 0. */
-INLINE f16 f16_pow2(f16 x) {
-    return f16_scale_exponent(f16_set(1), f16_add(f16_larger(x, f16_set(EXP2_LOW - 1)), f16_set(EXP_ROUND)));
+INLINE f32x16 f32x16_pow2(f32x16 x) {
+    return f32x16_scale_exponent(f32x16_set(1),
+                                 f32x16_add(f32x16_larger(x, f32x16_set(EXP2_LOW - 1)), f32x16_set(EXP_ROUND)));
 }
 
 /* Scores of n_rows rows over n_pages whole pages (constants of the caller). */
@@ -54,13 +55,13 @@ INLINE void scores_i16(const struct attend_args *a, struct block *b, struct weig
     UNROLL
     for (size_t g = 0; g < n_pages; g++) {
         const size_t cell = (page + g) * KV_PAGE, bytes = hd * KV_PAGE * sizeof **q;
-        const f16 scale = f16_load((const float *)(const void *)(b->k[page + g] + bytes)),
-                  e = f16_load((const float *)(const void *)(b->v[page + g] + bytes));
-        f16_store(w->inverse + cell, f16_scale_exponent(f16_set(1), f16_sub(f16_set(EXP_ROUND), e)));
+        const f32x16 scale = f32x16_load((const float *)(const void *)(b->k[page + g] + bytes)),
+                     e = f32x16_load((const float *)(const void *)(b->v[page + g] + bytes));
+        f32x16_store(w->inverse + cell, f32x16_scale_exponent(f32x16_set(1), f32x16_sub(f32x16_set(EXP_ROUND), e)));
         UNROLL
         for (size_t i = 0; i < n_rows; i++) {
-            const f16 s = f16_mul(sum16_float(sum[i][g]), scale), f = f16_set(factor[i]);
-            f16_store(b->s[i] + cell, a->softcap > 0 ? f16_mul(s, f) : f16_fma(s, f, e));
+            const f32x16 s = f32x16_mul(sum16_float(sum[i][g]), scale), f = f32x16_set(factor[i]);
+            f32x16_store(b->s[i] + cell, a->softcap > 0 ? f32x16_mul(s, f) : f32x16_fma(s, f, e));
         }
     }
 }
@@ -71,62 +72,63 @@ static __attribute__((noinline)) void cap_scores(const struct attend_args *a, st
     for (size_t g = 0; g < b->n_pages; g++) {
         const char *e = b->v[g] + a->head_dim * KV_PAGE * sizeof(int16_t);
         float *s = b->s[i] + g * KV_PAGE;
-        f16_store(s, f16_fma(f16_load(s), f16_set(EXP_INV_LN2), f16_load((const float *)(const void *)e)));
+        f32x16_store(s,
+                     f32x16_fma(f32x16_load(s), f32x16_set(EXP_INV_LN2), f32x16_load((const float *)(const void *)e)));
     }
 }
 
 /* The pages' largest scores of row i, rounded up. */
 INLINE void tops_i16(struct block *b, struct weights_i16 *w, size_t i) {
-    f16 u[BLOCK];
+    f32x16 u[BLOCK];
     for (size_t t = 0; t < b->begin[i]; t++) b->s[i][t] = -INFINITY;
     for (size_t t = b->end[i]; t < BLOCK_CELLS; t++) b->s[i][t] = -INFINITY;
     UNROLL
-    for (size_t g = 0; g < BLOCK; g++) u[g] = f16_load(b->s[i] + g * KV_PAGE);
-    f16_store4(w->top[i], f16_ceil(f16_larger(f16_largest4(u), f16_set(-FLT_MAX))));
+    for (size_t g = 0; g < BLOCK; g++) u[g] = f32x16_load(b->s[i] + g * KV_PAGE);
+    f32x16_store4(w->top[i], f32x16_ceil(f32x16_larger(f32x16_largest4(u), f32x16_set(-FLT_MAX))));
 }
 
 /* Scores to weights, n pages (a constant of the caller) from `first` on, counted through the rows: p, and in place of s what they add
  * to l.  Step by step for all: alone, a page would wait for each of its own steps. */
 INLINE void weights_i16(struct block *b, struct weights_i16 *w, size_t first, size_t n) {
-    f16 x[WEIGHTS_TOGETHER], t[WEIGHTS_TOGETHER], y[WEIGHTS_TOGETHER];
+    f32x16 x[WEIGHTS_TOGETHER], t[WEIGHTS_TOGETHER], y[WEIGHTS_TOGETHER];
     float *s = b->s[0] + first * KV_PAGE;
     int16_t *p = w->p[0] + first * KV_PAGE;
     const float *top = w->top[0] + first;
     UNROLL
     for (size_t k = 0; k < n; k++) {
-        x[k] = f16_sub(f16_load(s + k * KV_PAGE), f16_set(top[k]));
-        t[k] = f16_add(x[k], f16_set(EXP_ROUND));
+        x[k] = f32x16_sub(f32x16_load(s + k * KV_PAGE), f32x16_set(top[k]));
+        t[k] = f32x16_add(x[k], f32x16_set(EXP_ROUND));
     }
     UNROLL
     for (size_t k = 0; k < n; k++) {
-        const f16 r = f16_sub(x[k], f16_sub(t[k], f16_set(EXP_ROUND)));
-        y[k] = f16_fma(f16_set(I16_WEIGHT * EXP2_C5), r, f16_set(I16_WEIGHT * EXP2_C4));
-        y[k] = f16_fma(y[k], r, f16_set(I16_WEIGHT * EXP2_C3));
-        y[k] = f16_fma(y[k], r, f16_set(I16_WEIGHT * EXP2_C2));
-        y[k] = f16_fma(y[k], r, f16_set(I16_WEIGHT * EXP2_C1));
-        y[k] = f16_fma(y[k], r, f16_set(I16_WEIGHT));
+        const f32x16 r = f32x16_sub(x[k], f32x16_sub(t[k], f32x16_set(EXP_ROUND)));
+        y[k] = f32x16_fma(f32x16_set(I16_WEIGHT * EXP2_C5), r, f32x16_set(I16_WEIGHT * EXP2_C4));
+        y[k] = f32x16_fma(y[k], r, f32x16_set(I16_WEIGHT * EXP2_C3));
+        y[k] = f32x16_fma(y[k], r, f32x16_set(I16_WEIGHT * EXP2_C2));
+        y[k] = f32x16_fma(y[k], r, f32x16_set(I16_WEIGHT * EXP2_C1));
+        y[k] = f32x16_fma(y[k], r, f32x16_set(I16_WEIGHT));
     }
     UNROLL
     for (size_t k = 0; k < n; k++) {
-        y[k] = f16_unless_less(x[k], f16_set(EXP2_LOW), f16_scale_exponent(y[k], t[k]));
-        f16_store_i16(p + k * KV_PAGE, y[k]);
-        f16_store(s + k * KV_PAGE, f16_mul(y[k], f16_load(w->inverse + (first + k) % BLOCK * KV_PAGE)));
+        y[k] = f32x16_unless_less(x[k], f32x16_set(EXP2_LOW), f32x16_scale_exponent(y[k], t[k]));
+        f32x16_store_i16(p + k * KV_PAGE, y[k]);
+        f32x16_store(s + k * KV_PAGE, f32x16_mul(y[k], f32x16_load(w->inverse + (first + k) % BLOCK * KV_PAGE)));
     }
 }
 
 /* Updates m, l and the corrections of row i, page by page. */
 INLINE void sums_i16(const struct attend_args *a, struct block *b, struct weights_i16 *w, size_t i) {
     float *row_m = a->m + b->row[i], l = a->l[b->row[i]], more[BLOCK], largest[BLOCK];
-    const f16 m = f16_load4(w->top[i]), now = f16_so_far4(f16_larger(m, f16_set(*row_m))),
-              c = f16_pow2(f16_sub(f16_after4(*row_m, now), now)), up = f16_pow2(f16_sub(m, now));
-    f16 u[BLOCK];
+    const f32x16 m = f32x16_load4(w->top[i]), now = f32x16_so_far4(f32x16_larger(m, f32x16_set(*row_m))),
+                 c = f32x16_pow2(f32x16_sub(f32x16_after4(*row_m, now), now)), up = f32x16_pow2(f32x16_sub(m, now));
+    f32x16 u[BLOCK];
     UNROLL
-    for (size_t g = 0; g < BLOCK; g++) u[g] = f16_load(b->s[i] + g * KV_PAGE);
-    f16_store4(b->c[i], c);
-    f16_store4(w->up[i], up);
-    f16_store4(more, f16_mul(f16_sum4(u), up));
-    f16_store4(largest, now);
-    b->rescale |= f16_below_one4(c);
+    for (size_t g = 0; g < BLOCK; g++) u[g] = f32x16_load(b->s[i] + g * KV_PAGE);
+    f32x16_store4(b->c[i], c);
+    f32x16_store4(w->up[i], up);
+    f32x16_store4(more, f32x16_mul(f32x16_sum4(u), up));
+    f32x16_store4(largest, now);
+    b->rescale |= f32x16_below_one4(c);
     *row_m = largest[BLOCK - 1];
     UNROLL
     for (size_t g = 0; g < BLOCK; g++) l = fmaf(l, b->c[i][g], more[g]);
@@ -138,12 +140,12 @@ INLINE void values_i16(const struct attend_args *a, const struct block *b, const
                        size_t row0, size_t n_rows, size_t n, size_t d) {
     const size_t step = a->head_dim * 2 * sizeof(int16_t);
     size_t n_cells = KV_PAGE;
-    f16 y[VALUE_ROWS][BLOCK];
+    f32x16 y[VALUE_ROWS][BLOCK];
     __asm__("" : "+r"(n_cells)); /* gcc 12 would unroll a known number, and spill */
     UNROLL
     for (size_t i = 0; i < n_rows; i++) {
         UNROLL
-        for (size_t k = 0; k < n; k++) y[i][k] = f16_load(o[row0 + i] + k * KV_PAGE);
+        for (size_t k = 0; k < n; k++) y[i][k] = f32x16_load(o[row0 + i] + k * KV_PAGE);
     }
     for (size_t g = 0; g < b->n_pages; g++) {
         const char *v = b->v[g] + d * 2 * sizeof(int16_t);
@@ -167,22 +169,22 @@ INLINE void values_i16(const struct attend_args *a, const struct block *b, const
         if (b->rescale >> g & 1) {
             UNROLL
             for (size_t i = 0; i < n_rows; i++) {
-                const f16 c = f16_set(b->c[row0 + i][g]);
+                const f32x16 c = f32x16_set(b->c[row0 + i][g]);
                 UNROLL
-                for (size_t k = 0; k < n; k++) y[i][k] = f16_mul(y[i][k], c);
+                for (size_t k = 0; k < n; k++) y[i][k] = f32x16_mul(y[i][k], c);
             }
         }
         UNROLL
         for (size_t i = 0; i < n_rows; i++) {
-            const f16 up = f16_set(w->up[row0 + i][g]);
+            const f32x16 up = f32x16_set(w->up[row0 + i][g]);
             UNROLL
-            for (size_t k = 0; k < n; k++) y[i][k] = f16_fma(sum16_float(sum[i][k]), up, y[i][k]);
+            for (size_t k = 0; k < n; k++) y[i][k] = f32x16_fma(sum16_float(sum[i][k]), up, y[i][k]);
         }
     }
     UNROLL
     for (size_t i = 0; i < n_rows; i++) {
         UNROLL
-        for (size_t k = 0; k < n; k++) f16_store(o[row0 + i] + k * KV_PAGE, y[i][k]);
+        for (size_t k = 0; k < n; k++) f32x16_store(o[row0 + i] + k * KV_PAGE, y[i][k]);
     }
 }
 

@@ -10,16 +10,18 @@ enum { WEIGHTS_TOGETHER = 2, VALUE_ROWS = 3 };
 INLINE size_t scores_together(size_t n_rows) { return n_rows == 1 ? 4 : n_rows <= 3 ? 2 : 1; }
 INLINE size_t values_together(size_t n_rows) { return n_rows == 1 ? 2 : 1; }
 
-INLINE f16 f16_set(float x) { return (f16){f8_set(x), f8_set(x)}; }
-INLINE f16 f16_sub(f16 x, f16 y) { return (f16){f8_sub(x.a, y.a), f8_sub(x.b, y.b)}; }
-INLINE f16 f16_add(f16 x, f16 y) { return (f16){f8_add(x.a, y.a), f8_add(x.b, y.b)}; }
-INLINE f16 f16_larger(f16 x, f16 y) { return (f16){f8_larger(x.a, y.a), f8_larger(x.b, y.b)}; }
-INLINE f16 f16_ceil(f16 x) { return (f16){f8_ceil(x.a), f8_ceil(x.b)}; }
-INLINE f16 f16_scale_exponent(f16 p, f16 t) { return (f16){f8_scale_exponent(p.a, t.a), f8_scale_exponent(p.b, t.b)}; }
+INLINE f32x16 f32x16_set(float x) { return (f32x16){f8_set(x), f8_set(x)}; }
+INLINE f32x16 f32x16_sub(f32x16 x, f32x16 y) { return (f32x16){f8_sub(x.a, y.a), f8_sub(x.b, y.b)}; }
+INLINE f32x16 f32x16_add(f32x16 x, f32x16 y) { return (f32x16){f8_add(x.a, y.a), f8_add(x.b, y.b)}; }
+INLINE f32x16 f32x16_larger(f32x16 x, f32x16 y) { return (f32x16){f8_larger(x.a, y.a), f8_larger(x.b, y.b)}; }
+INLINE f32x16 f32x16_ceil(f32x16 x) { return (f32x16){f8_ceil(x.a), f8_ceil(x.b)}; }
+INLINE f32x16 f32x16_scale_exponent(f32x16 p, f32x16 t) {
+    return (f32x16){f8_scale_exponent(p.a, t.a), f8_scale_exponent(p.b, t.b)};
+}
 /* x < low ? 0 : y. */
-INLINE f16 f16_unless_less(f16 x, f16 low, f16 y) {
+INLINE f32x16 f32x16_unless_less(f32x16 x, f32x16 low, f32x16 y) {
     const f8 none = f8_set(0);
-    return (f16){f8_if_greater(low.a, x.a, none, y.a), f8_if_greater(low.b, x.b, none, y.b)};
+    return (f32x16){f8_if_greater(low.a, x.a, none, y.a), f8_if_greater(low.b, x.b, none, y.b)};
 }
 
 #endif

@@ -49,7 +49,7 @@ enum { WORD = 64, BLOCK_WORDS = 8 * WORD };
 /* Where 32 k of a panel are, and what multiplies them: scale[1], low and low[1] only in forms that have them. */
 struct view {
     const uint8_t *q, *more; /* the planes of panel.h */
-    f16 scale[2], low[2];
+    f32x16 scale[2], low[2];
 };
 
 /* Bytes ahead of the reading that few tokens ask for (docs/KERNELS.md). */
@@ -62,14 +62,14 @@ INLINE size_t far_ahead(enum form form, size_t n_tokens) {
 INLINE void view_k_scales(enum form form, const uint8_t *p, size_t b, struct view *v) {
     const size_t n = forms[form].halves ? 2 : 1;
     const uint8_t *s = p + PANEL_K_SCALES + b % 8 * n * PANEL_ROWS, *t = s + 8 * n * PANEL_ROWS;
-    const f16 d = forms[form].low ? f16_halves(p) : f16_load((const float *)(const void *)p);
+    const f32x16 d = forms[form].low ? f32x16_halves(p) : f32x16_load((const float *)(const void *)p);
     UNROLL
-    for (size_t h = 0; h < n; h++) v->scale[h] = f16_mul(d, f16_signed_bytes(s + h * PANEL_ROWS));
+    for (size_t h = 0; h < n; h++) v->scale[h] = f32x16_mul(d, f32x16_signed_bytes(s + h * PANEL_ROWS));
     if (!forms[form].low) return;
     const float part = n == 2 ? 1.0f / 128 : 1; /* for sums that are multiples of 128 */
-    const f16 m = f16_mul_all(f16_halves(p + PANEL_HALVES), &part);
+    const f32x16 m = f32x16_mul_all(f32x16_halves(p + PANEL_HALVES), &part);
     UNROLL
-    for (size_t h = 0; h < n; h++) v->low[h] = f16_mul(m, f16_signed_bytes(t + h * PANEL_ROWS));
+    for (size_t h = 0; h < n; h++) v->low[h] = f32x16_mul(m, f32x16_signed_bytes(t + h * PANEL_ROWS));
 }
 
 /* Block b of 32 k of the panel at p; the memory `ahead` bytes behind it will be wanted, unless 0. */
@@ -78,8 +78,8 @@ INLINE void view_block(enum form form, const struct packing *k, const uint8_t *p
     const uint8_t *from;
     if (!forms[form].halves && k->span == 32) {
         from = p += b * block_bytes(k);
-        v->scale[0] = form == FORM_SMALL_CODES ? f16_widen(TYPE_BF16, p) : f16_halves(p);
-        if (forms[form].low) v->low[0] = f16_halves(p + PANEL_HALVES);
+        v->scale[0] = form == FORM_SMALL_CODES ? f32x16_widen(TYPE_BF16, p) : f32x16_halves(p);
+        if (forms[form].low) v->low[0] = f32x16_halves(p + PANEL_HALVES);
         v->q = p + PANEL_HALVES * (forms[form].low ? 2 : 1);
     } else {
         p += b / 8 * block_bytes(k);
@@ -104,8 +104,8 @@ INLINE void chunk_unpack(enum form form, const struct packing *k, const uint8_t 
         view_block(form, k, p, b + i, 0, &v);
         UNROLL
         for (size_t h = 0; h < per; h++) {
-            f16_store(to->scale[per * i + h], v.scale[h]);
-            if (forms[form].low) f16_store(to->low[per * i + h], v.low[h]);
+            f32x16_store(to->scale[per * i + h], v.scale[h]);
+            if (forms[form].low) f32x16_store(to->low[per * i + h], v.low[h]);
         }
         UNROLL
         for (int w = 0; w < 8; w++)

@@ -12,27 +12,27 @@ enum { FLOAT_DIRECT = 32 /* tokens up to which f16 is widened in the loop: beyon
 /* n_columns tokens, n_panels panels `stride` bytes apart, n of their k; sums: [n_columns][n_panels][16]. */
 INLINE void float_tile(const uint8_t *w, enum tensor_type type, size_t stride, size_t n, const float *x, size_t ldx,
                        float *sums, size_t ld_sums, size_t n_columns, size_t n_panels) {
-    f16 sum[FLOAT_TILE];
+    f32x16 sum[FLOAT_TILE];
     UNROLL
     for (size_t c = 0; c < n_columns; c++) {
         UNROLL
-        for (size_t p = 0; p < n_panels; p++) sum[c * n_panels + p] = f16_load(sums + c * ld_sums + p * PANEL_ROWS);
+        for (size_t p = 0; p < n_panels; p++) sum[c * n_panels + p] = f32x16_load(sums + c * ld_sums + p * PANEL_ROWS);
     }
     for (size_t k = 0; k < n; k++, x++, w += float_step(type)) {
-        f16 v[4];
+        f32x16 v[4];
         UNROLL
-        for (size_t p = 0; p < n_panels; p++) v[p] = f16_widen(type, w + p * stride);
+        for (size_t p = 0; p < n_panels; p++) v[p] = f32x16_widen(type, w + p * stride);
         UNROLL
         for (size_t c = 0; c < n_columns; c++) {
             UNROLL
             for (size_t p = 0; p < n_panels; p++)
-                sum[c * n_panels + p] = f16_fma_all(v[p], x + c * ldx, sum[c * n_panels + p]);
+                sum[c * n_panels + p] = f32x16_fma_all(v[p], x + c * ldx, sum[c * n_panels + p]);
         }
     }
     UNROLL
     for (size_t c = 0; c < n_columns; c++) {
         UNROLL
-        for (size_t p = 0; p < n_panels; p++) f16_store(sums + c * ld_sums + p * PANEL_ROWS, sum[c * n_panels + p]);
+        for (size_t p = 0; p < n_panels; p++) f32x16_store(sums + c * ld_sums + p * PANEL_ROWS, sum[c * n_panels + p]);
     }
 }
 
@@ -52,9 +52,9 @@ static void chunk_widen(const struct panels *p, uint32_t row, size_t k, size_t n
     if (p->layout == PANEL_FLOAT) {
         const uint8_t *from = panel_at(p, row) + k * float_step(p->type);
         for (size_t i = 0; i < n; i++, to += PANEL_ROWS, from += float_step(p->type))
-            f16_store(to, p->type == TYPE_F16    ? f16_widen(TYPE_F16, from)
-                          : p->type == TYPE_BF16 ? f16_widen(TYPE_BF16, from)
-                                                 : f16_widen(TYPE_F32, from));
+            f32x16_store(to, p->type == TYPE_F16    ? f32x16_widen(TYPE_F16, from)
+                             : p->type == TYPE_BF16 ? f32x16_widen(TYPE_BF16, from)
+                                                    : f32x16_widen(TYPE_F32, from));
         return;
     }
     const struct type_info *t = type_info(p->type);

@@ -31,12 +31,12 @@ INLINE void int_tile(enum source source, enum form form, const struct chunk *w, 
     const codebook codes = codes_load(form, packing->codes);
     const struct act_block *a = to->a;
     float *sums = to->sums;
-    f16 sum[INT_COLUMNS];
+    f32x16 sum[INT_COLUMNS];
     UNROLL
-    for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
+    for (size_t c = 0; c < n_columns; c++) sum[c] = f32x16_load(sums + c * PANEL_ROWS);
     for (size_t b = 0; b < n_blocks; b++, a++) {
-        i16 total[INT_COLUMNS]; /* of both groups; halves: t, with the weights' scales */
-        f16 t[INT_COLUMNS];
+        i32x16 total[INT_COLUMNS]; /* of both groups; halves: t, with the weights' scales */
+        f32x16 t[INT_COLUMNS];
         struct view v;
         if (source == FROM_PANEL) view_block(form, packing, p, b, far, &v);
         if (!few) ahead_ask(next, source == FROM_CHUNK);
@@ -59,13 +59,13 @@ INLINE void int_tile(enum source source, enum form form, const struct chunk *w, 
             }
             UNROLL
             for (size_t c = 0; c < n_columns; c++) {
-                const i16 s = isum_end(form, i[c], &a[c * ld], g, offset);
+                const i32x16 s = isum_end(form, i[c], &a[c * ld], g, offset);
                 if (!f->halves) {
-                    total[c] = g ? i16_add(total[c], s) : s;
+                    total[c] = g ? i32x16_add(total[c], s) : s;
                     continue;
                 }
-                const f16 scale = source == FROM_PANEL ? v.scale[g] : f16_load(w->scale[2 * b + g]);
-                t[c] = g ? f16_fma(f16_of(s), scale, t[c]) : f16_mul(f16_of(s), scale);
+                const f32x16 scale = source == FROM_PANEL ? v.scale[g] : f32x16_load(w->scale[2 * b + g]);
+                t[c] = g ? f32x16_fma(f32x16_of(s), scale, t[c]) : f32x16_mul(f32x16_of(s), scale);
             }
         }
         UNROLL
@@ -74,19 +74,20 @@ INLINE void int_tile(enum source source, enum form form, const struct chunk *w, 
             if (f->halves) {
                 for (size_t g = 0; f->low && g < ACT_GROUPS; g++) {
                     const float too_much = (float)(x->shift[g] * x->times[g]);
-                    t[c] = f16_fma_all(source == FROM_PANEL ? v.low[g] : f16_load(w->low[2 * b + g]), &too_much, t[c]);
+                    t[c] = f32x16_fma_all(source == FROM_PANEL ? v.low[g] : f32x16_load(w->low[2 * b + g]), &too_much,
+                                          t[c]);
                 }
-                sum[c] = f16_fma_all(t[c], &x->d, sum[c]);
+                sum[c] = f32x16_fma_all(t[c], &x->d, sum[c]);
                 continue;
             }
-            const f16 scale = source == FROM_PANEL ? v.scale[0] : f16_load(w->scale[b]);
-            sum[c] = f16_fma(f16_mul_all(f16_of(total[c]), &x->d), scale, sum[c]);
+            const f32x16 scale = source == FROM_PANEL ? v.scale[0] : f32x16_load(w->scale[b]);
+            sum[c] = f32x16_fma(f32x16_mul_all(f32x16_of(total[c]), &x->d), scale, sum[c]);
             if (!f->low) continue;
-            sum[c] = f16_fnma_all(source == FROM_PANEL ? v.low[0] : f16_load(w->low[b]), &x->sum, sum[c]);
+            sum[c] = f32x16_fnma_all(source == FROM_PANEL ? v.low[0] : f32x16_load(w->low[b]), &x->sum, sum[c]);
         }
     }
     UNROLL
-    for (size_t c = 0; c < n_columns; c++) f16_store(sums + c * PANEL_ROWS, sum[c]);
+    for (size_t c = 0; c < n_columns; c++) f32x16_store(sums + c * PANEL_ROWS, sum[c]);
 }
 
 /* The tile that reads a chunk as CHUNK_WORDS has ordered it. */

@@ -38,8 +38,8 @@ INLINE int32x4_t sums_of_pairs(const uint8_t *rows, const int8x16_t *tokens) {
 
 /* Token c of [row][token]. */
 INLINE int32x4_t token_of(const int32x4_t *s, size_t c) { return c ? vuzp2q_s32(s[0], s[1]) : vuzp1q_s32(s[0], s[1]); }
-INLINE f16 token_of_pairs(const int32x4_t *s, size_t c) {
-    return f16_of((i16){token_of(s, c), token_of(s + 2, c), token_of(s + 4, c), token_of(s + 6, c)});
+INLINE f32x16 token_of_pairs(const int32x4_t *s, size_t c) {
+    return f32x16_of((i32x16){token_of(s, c), token_of(s + 2, c), token_of(s + 4, c), token_of(s + 6, c)});
 }
 
 /* int_tile from a chunk for two tokens; for one it is multiplied twice.  32 k take 173 instructions where sdot takes 211 to
@@ -51,14 +51,14 @@ INLINE void pair_tile(enum form form, struct chunk *w, const struct packing *pac
     const struct act_block *a = to->a, *z = a + (n_columns - 1) * to->ld;
     float *sums = to->sums;
     (void)packing;
-    f16 sum[INT_COLUMNS];
+    f32x16 sum[INT_COLUMNS];
     UNROLL
-    for (size_t c = 0; c < n_columns; c++) sum[c] = f16_load(sums + c * PANEL_ROWS);
+    for (size_t c = 0; c < n_columns; c++) sum[c] = f32x16_load(sums + c * PANEL_ROWS);
     for (size_t b = 0; b < n_blocks; b++, a++, z++) {
         ahead_ask(&w->next, true);
         const int32x2_t ups[2] = {vld1_s32(a->up), vld1_s32(z->up)};
         int32x4_t total[PANEL_ROWS / 2];
-        f16 t[INT_COLUMNS];
+        f32x16 t[INT_COLUMNS];
         UNROLL
         for (size_t g = 0; g < ACT_GROUPS; g++) {
             const int8x16_t qa = vld1q_s8(a->q + g * ACT_GROUP), qz = vld1q_s8(z->q + g * ACT_GROUP);
@@ -71,11 +71,11 @@ INLINE void pair_tile(enum form form, struct chunk *w, const struct packing *pac
                 total[r] = g && !f->halves ? vaddq_s32(total[r], s) : s;
             }
             if (!f->halves) continue;
-            const f16 scale = f16_load(w->scale[2 * b + g]);
+            const f32x16 scale = f32x16_load(w->scale[2 * b + g]);
             UNROLL
             for (size_t c = 0; c < n_columns; c++) {
-                const f16 s = token_of_pairs(total, c);
-                t[c] = g ? f16_fma(s, scale, t[c]) : f16_mul(s, scale);
+                const f32x16 s = token_of_pairs(total, c);
+                t[c] = g ? f32x16_fma(s, scale, t[c]) : f32x16_mul(s, scale);
             }
         }
         UNROLL
@@ -84,17 +84,17 @@ INLINE void pair_tile(enum form form, struct chunk *w, const struct packing *pac
             if (f->halves) {
                 for (size_t g = 0; g < ACT_GROUPS && f->low; g++) {
                     const float too_much = (float)(x->shift[g] * x->times[g]);
-                    t[c] = f16_fma_all(f16_load(w->low[2 * b + g]), &too_much, t[c]);
+                    t[c] = f32x16_fma_all(f32x16_load(w->low[2 * b + g]), &too_much, t[c]);
                 }
-                sum[c] = f16_fma_all(t[c], &x->d, sum[c]);
+                sum[c] = f32x16_fma_all(t[c], &x->d, sum[c]);
                 continue;
             }
-            sum[c] = f16_fma(f16_mul_all(token_of_pairs(total, c), &x->d), f16_load(w->scale[b]), sum[c]);
-            if (f->low) sum[c] = f16_fnma_all(f16_load(w->low[b]), &x->sum, sum[c]);
+            sum[c] = f32x16_fma(f32x16_mul_all(token_of_pairs(total, c), &x->d), f32x16_load(w->scale[b]), sum[c]);
+            if (f->low) sum[c] = f32x16_fnma_all(f32x16_load(w->low[b]), &x->sum, sum[c]);
         }
     }
     UNROLL
-    for (size_t c = 0; c < n_columns; c++) f16_store(sums + c * PANEL_ROWS, sum[c]);
+    for (size_t c = 0; c < n_columns; c++) f32x16_store(sums + c * PANEL_ROWS, sum[c]);
 }
 
 #define CHUNK_TILE pair_tile

@@ -15,12 +15,12 @@
 
 typedef struct {
     __m256 a, b;
-} f16; /* rows 0..7, 8..15 */
+} f32x16; /* rows 0..7, 8..15 */
 typedef struct {
     __m256i a, b;
 } words; /* 16 rows x 4 k: q as stored, of wide forms w; for vpdpbusd w + 128 (with low: q as stored) */
 typedef words isum;
-typedef words i16; /* sixteen integers of 32 bits: rows 0..7, 8..15 */
+typedef words i32x16; /* sixteen integers of 32 bits: rows 0..7, 8..15 */
 
 enum { INT_COLUMNS = 4, FLOAT_TILE = 6 };
 /* Tokens of a product up to which each tile unpacks words in registers. */
@@ -31,32 +31,32 @@ INLINE bool stays_packed(enum form form) { return (void)form, false; }
 #define FLOAT_WIDTHS1(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
 #define INT_WIDTHS(X) X(1) X(2) X(3) X(4)
 
-INLINE f16 f16_load(const float *p) { return (f16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
-INLINE void f16_store(float *p, f16 v) { _mm256_storeu_ps(p, v.a), _mm256_storeu_ps(p + 8, v.b); }
-INLINE f16 f16_mul(f16 a, f16 b) { return (f16){_mm256_mul_ps(a.a, b.a), _mm256_mul_ps(a.b, b.b)}; }
-INLINE f16 f16_fma(f16 a, f16 b, f16 c) {
-    return (f16){_mm256_fmadd_ps(a.a, b.a, c.a), _mm256_fmadd_ps(a.b, b.b, c.b)};
+INLINE f32x16 f32x16_load(const float *p) { return (f32x16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+INLINE void f32x16_store(float *p, f32x16 v) { _mm256_storeu_ps(p, v.a), _mm256_storeu_ps(p + 8, v.b); }
+INLINE f32x16 f32x16_mul(f32x16 a, f32x16 b) { return (f32x16){_mm256_mul_ps(a.a, b.a), _mm256_mul_ps(a.b, b.b)}; }
+INLINE f32x16 f32x16_fma(f32x16 a, f32x16 b, f32x16 c) {
+    return (f32x16){_mm256_fmadd_ps(a.a, b.a, c.a), _mm256_fmadd_ps(a.b, b.b, c.b)};
 }
 /* With one number for all lanes. */
-INLINE f16 f16_mul_all(f16 a, const float *p) {
+INLINE f32x16 f32x16_mul_all(f32x16 a, const float *p) {
     const __m256 b = _mm256_broadcast_ss(p);
-    return (f16){_mm256_mul_ps(a.a, b), _mm256_mul_ps(a.b, b)};
+    return (f32x16){_mm256_mul_ps(a.a, b), _mm256_mul_ps(a.b, b)};
 }
-INLINE f16 f16_fma_all(f16 a, const float *p, f16 c) {
+INLINE f32x16 f32x16_fma_all(f32x16 a, const float *p, f32x16 c) {
     const __m256 b = _mm256_broadcast_ss(p);
-    return (f16){_mm256_fmadd_ps(a.a, b, c.a), _mm256_fmadd_ps(a.b, b, c.b)};
+    return (f32x16){_mm256_fmadd_ps(a.a, b, c.a), _mm256_fmadd_ps(a.b, b, c.b)};
 }
-INLINE f16 f16_fnma_all(f16 a, const float *p, f16 c) {
+INLINE f32x16 f32x16_fnma_all(f32x16 a, const float *p, f32x16 c) {
     const __m256 b = _mm256_broadcast_ss(p);
-    return (f16){_mm256_fnmadd_ps(a.a, b, c.a), _mm256_fnmadd_ps(a.b, b, c.b)};
+    return (f32x16){_mm256_fnmadd_ps(a.a, b, c.a), _mm256_fnmadd_ps(a.b, b, c.b)};
 }
 
 /* Sixteen weights at one k. */
 INLINE size_t float_step(enum tensor_type type) { return type == TYPE_F32 ? 64 : 32; }
-INLINE f16 f16_widen(enum tensor_type type, const uint8_t *w) {
-    if (type == TYPE_F32) return (f16){f8_load_f32(w), f8_load_f32(w + 32)};
-    if (type == TYPE_F16) return (f16){f8_load_f16(w), f8_load_f16(w + 16)};
-    return (f16){f8_load_bf16(w), f8_load_bf16(w + 16)};
+INLINE f32x16 f32x16_widen(enum tensor_type type, const uint8_t *w) {
+    if (type == TYPE_F32) return (f32x16){f8_load_f32(w), f8_load_f32(w + 32)};
+    if (type == TYPE_F16) return (f32x16){f8_load_f16(w), f8_load_f16(w + 16)};
+    return (f32x16){f8_load_bf16(w), f8_load_bf16(w + 16)};
 }
 
 INLINE words words_load(const uint8_t *w) {
@@ -91,10 +91,10 @@ INLINE isum isum_add(enum form form, isum s, const words *w, const struct act_bl
     KEEP_ORDER(s.b);
     return s;
 }
-INLINE i16 isum_end(enum form form, isum s, const struct act_block *a, size_t g, int offset) {
+INLINE i32x16 isum_end(enum form form, isum s, const struct act_block *a, size_t g, int offset) {
     const __m256i by = _mm256_set1_epi32(a->up[g]);
     (void)form, (void)offset;
-    return (i16){_mm256_sllv_epi32(s.a, by), _mm256_sllv_epi32(s.b, by)};
+    return (i32x16){_mm256_sllv_epi32(s.a, by), _mm256_sllv_epi32(s.b, by)};
 }
 
 #else
@@ -135,7 +135,7 @@ INLINE isum isum_add(enum form form, isum s, const words *w, const struct act_bl
     return s;
 }
 /* With the first group comes what the quants of both have too much (but for a scale for 16 k). */
-INLINE i16 isum_end(enum form form, isum s, const struct act_block *a, size_t g, int offset) {
+INLINE i32x16 isum_end(enum form form, isum s, const struct act_block *a, size_t g, int offset) {
     if (in_16_bits(form) < 4) return s;
     const __m256i times = _mm256_set1_epi16(a->times[g]);
     s.a = widen_sums(s.a, times), s.b = widen_sums(s.b, times);
@@ -152,13 +152,15 @@ INLINE i16 isum_end(enum form form, isum s, const struct act_block *a, size_t g,
 
 #endif
 
-INLINE i16 i16_add(i16 a, i16 b) { return (i16){_mm256_add_epi32(a.a, b.a), _mm256_add_epi32(a.b, b.b)}; }
-INLINE f16 f16_of(i16 a) { return (f16){_mm256_cvtepi32_ps(a.a), _mm256_cvtepi32_ps(a.b)}; }
+INLINE i32x16 i32x16_add(i32x16 a, i32x16 b) {
+    return (i32x16){_mm256_add_epi32(a.a, b.a), _mm256_add_epi32(a.b, b.b)};
+}
+INLINE f32x16 f32x16_of(i32x16 a) { return (f32x16){_mm256_cvtepi32_ps(a.a), _mm256_cvtepi32_ps(a.b)}; }
 
 /* ---- unpacking a chunk ---- */
 
-INLINE f16 f16_halves(const uint8_t *p) { return (f16){f8_load_f16(p), f8_load_f16(p + 16)}; }
-INLINE f16 f16_signed_bytes(const uint8_t *p) { return (f16){f8_load_i8(p), f8_load_i8(p + 8)}; }
+INLINE f32x16 f32x16_halves(const uint8_t *p) { return (f32x16){f8_load_f16(p), f8_load_f16(p + 16)}; }
+INLINE f32x16 f32x16_signed_bytes(const uint8_t *p) { return (f32x16){f8_load_i8(p), f8_load_i8(p + 8)}; }
 
 /* Bit i of 32 as `value` in byte i. */
 INLINE __m256i plane_bit(const uint8_t *p, char value) {

@@ -8,10 +8,10 @@
 
 #include "ops/isa.h"
 
-typedef __m512 f16;    /* sixteen floats, one per row */
+typedef __m512 f32x16; /* sixteen floats, one per row */
 typedef __m512i words; /* 16 rows x 4 k of weights, as unsigned w + 128 (with low: q itself) */
 typedef __m512i isum;
-typedef __m512i i16; /* sixteen integers of 32 bits, one per row */
+typedef __m512i i32x16; /* sixteen integers of 32 bits, one per row */
 
 enum { INT_COLUMNS = 8, FLOAT_TILE = 16 };
 /* Tokens of a product up to which each tile unpacks words in registers, and the form with nothing to unpack.  Zen 4
@@ -27,17 +27,17 @@ INLINE bool stays_packed(enum form form) { return form == FORM_8; }
     X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(10, 1) X(11, 1) X(12, 1) X(13, 1) X(14, 1) X(15, 1) X(16, 1)
 #define INT_WIDTHS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
 
-INLINE f16 f16_load(const float *p) { return _mm512_loadu_ps(p); }
-INLINE void f16_store(float *p, f16 v) { _mm512_storeu_ps(p, v); }
-INLINE f16 f16_fma(f16 a, f16 b, f16 c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE f32x16 f32x16_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void f32x16_store(float *p, f32x16 v) { _mm512_storeu_ps(p, v); }
+INLINE f32x16 f32x16_fma(f32x16 a, f32x16 b, f32x16 c) { return _mm512_fmadd_ps(a, b, c); }
 /* With one number for all lanes. */
-INLINE f16 f16_mul_all(f16 a, const float *b) { return _mm512_mul_ps(a, _mm512_set1_ps(*b)); }
-INLINE f16 f16_fma_all(f16 a, const float *b, f16 c) { return _mm512_fmadd_ps(a, _mm512_set1_ps(*b), c); }
-INLINE f16 f16_fnma_all(f16 a, const float *b, f16 c) { return _mm512_fnmadd_ps(a, _mm512_set1_ps(*b), c); }
+INLINE f32x16 f32x16_mul_all(f32x16 a, const float *b) { return _mm512_mul_ps(a, _mm512_set1_ps(*b)); }
+INLINE f32x16 f32x16_fma_all(f32x16 a, const float *b, f32x16 c) { return _mm512_fmadd_ps(a, _mm512_set1_ps(*b), c); }
+INLINE f32x16 f32x16_fnma_all(f32x16 a, const float *b, f32x16 c) { return _mm512_fnmadd_ps(a, _mm512_set1_ps(*b), c); }
 
 /* Sixteen weights at one k. */
 INLINE size_t float_step(enum tensor_type type) { return type == TYPE_F32 ? 64 : 32; }
-INLINE f16 f16_widen(enum tensor_type type, const uint8_t *w) {
+INLINE f32x16 f32x16_widen(enum tensor_type type, const uint8_t *w) {
     if (type == TYPE_F32) return _mm512_loadu_ps(w);
     const __m256i h = _mm256_loadu_si256((const __m256i *)(const void *)w);
     if (type == TYPE_F16) return _mm512_cvtph_ps(h);
@@ -57,7 +57,7 @@ INLINE isum dot4(isum s, words w, const int8_t *q) {
     __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(s) : "v"(w), "m"(*(const int8_t(*)[4])(const void *)q));
     return s;
 }
-INLINE i16 i16_up(i16 a, const int32_t *up) {
+INLINE i32x16 i32x16_up(i32x16 a, const int32_t *up) {
     __asm__("vpsllvd %1%{1to16%}, %0, %0" : "+v"(a) : "m"(*up));
     return a;
 }
@@ -66,21 +66,21 @@ INLINE isum isum_add(enum form form, isum s, const words *w, const struct act_bl
     (void)form;
     return dot4(dot4(s, w[0], q), w[1], q + 4);
 }
-INLINE i16 isum_end(enum form form, isum s, const struct act_block *a, size_t g, int offset) {
-    return (void)form, (void)offset, i16_up(s, &a->up[g]);
+INLINE i32x16 isum_end(enum form form, isum s, const struct act_block *a, size_t g, int offset) {
+    return (void)form, (void)offset, i32x16_up(s, &a->up[g]);
 }
-INLINE i16 i16_add(i16 a, i16 b) { return _mm512_add_epi32(a, b); }
-INLINE f16 f16_of(i16 a) { return _mm512_cvtepi32_ps(a); }
+INLINE i32x16 i32x16_add(i32x16 a, i32x16 b) { return _mm512_add_epi32(a, b); }
+INLINE f32x16 f32x16_of(i32x16 a) { return _mm512_cvtepi32_ps(a); }
 
 /* ---- unpacking a chunk ---- */
 
-INLINE f16 f16_halves(const uint8_t *p) {
+INLINE f32x16 f32x16_halves(const uint8_t *p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
-INLINE f16 f16_signed_bytes(const uint8_t *p) {
+INLINE f32x16 f32x16_signed_bytes(const uint8_t *p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
 }
-INLINE f16 f16_mul(f16 a, f16 b) { return _mm512_mul_ps(a, b); }
+INLINE f32x16 f32x16_mul(f32x16 a, f32x16 b) { return _mm512_mul_ps(a, b); }
 
 /* The sixteen codes + 128; what is added to other quants. */
 typedef __m512i codebook;

@@ -14,13 +14,13 @@
 
 typedef struct {
     f8 a, b;
-} f16; /* rows 0..7, 8..15 */
+} f32x16; /* rows 0..7, 8..15 */
 typedef struct {
     int8x16_t a, b, c, d;
 } words; /* 16 rows x 4 k, four rows in each: w, with low q */
 typedef struct {
     int32x4_t a, b, c, d;
-} i16; /* sixteen integers of 32 bits, four rows in each */
+} i32x16; /* sixteen integers of 32 bits, four rows in each */
 
 /* Two columns of integers take 24 of 32 registers: their sums, those of a group, the total of both groups; all 32
  * without dotprod.  Three spill so much that a column takes more instructions (gcc 12: 142, not 131). */
@@ -33,40 +33,44 @@ INLINE bool stays_packed(enum form form) { return (void)form, false; }
 #define FLOAT_WIDTHS1(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
 #define INT_WIDTHS(X) X(1) X(2)
 
-INLINE f16 f16_load(const float *p) { return (f16){f8_load(p), f8_load(p + 8)}; }
-INLINE void f16_store(float *p, f16 v) { f8_store(p, v.a), f8_store(p + 8, v.b); }
-INLINE f16 f16_mul(f16 a, f16 b) { return (f16){f8_mul(a.a, b.a), f8_mul(a.b, b.b)}; }
-INLINE f16 f16_fma(f16 a, f16 b, f16 c) { return (f16){f8_fma(a.a, b.a, c.a), f8_fma(a.b, b.b, c.b)}; }
-/* With one number for all lanes. */
-INLINE f16 f16_mul_all(f16 a, const float *p) { return (f16){f8_mul(a.a, f8_set(*p)), f8_mul(a.b, f8_set(*p))}; }
-INLINE f16 f16_fma_all(f16 a, const float *p, f16 c) {
-    return (f16){f8_fma(a.a, f8_set(*p), c.a), f8_fma(a.b, f8_set(*p), c.b)};
+INLINE f32x16 f32x16_load(const float *p) { return (f32x16){f8_load(p), f8_load(p + 8)}; }
+INLINE void f32x16_store(float *p, f32x16 v) { f8_store(p, v.a), f8_store(p + 8, v.b); }
+INLINE f32x16 f32x16_mul(f32x16 a, f32x16 b) { return (f32x16){f8_mul(a.a, b.a), f8_mul(a.b, b.b)}; }
+INLINE f32x16 f32x16_fma(f32x16 a, f32x16 b, f32x16 c) {
+    return (f32x16){f8_fma(a.a, b.a, c.a), f8_fma(a.b, b.b, c.b)};
 }
-INLINE f16 f16_fnma_all(f16 a, const float *p, f16 c) {
-    return (f16){f8_fnma(a.a, f8_set(*p), c.a), f8_fnma(a.b, f8_set(*p), c.b)};
+/* With one number for all lanes. */
+INLINE f32x16 f32x16_mul_all(f32x16 a, const float *p) {
+    return (f32x16){f8_mul(a.a, f8_set(*p)), f8_mul(a.b, f8_set(*p))};
+}
+INLINE f32x16 f32x16_fma_all(f32x16 a, const float *p, f32x16 c) {
+    return (f32x16){f8_fma(a.a, f8_set(*p), c.a), f8_fma(a.b, f8_set(*p), c.b)};
+}
+INLINE f32x16 f32x16_fnma_all(f32x16 a, const float *p, f32x16 c) {
+    return (f32x16){f8_fnma(a.a, f8_set(*p), c.a), f8_fnma(a.b, f8_set(*p), c.b)};
 }
 
 /* Sixteen weights at one k. */
 INLINE size_t float_step(enum tensor_type type) { return type == TYPE_F32 ? 64 : 32; }
-INLINE f16 f16_widen(enum tensor_type type, const uint8_t *w) {
-    if (type == TYPE_F32) return (f16){f8_load_f32(w), f8_load_f32(w + 32)};
-    if (type == TYPE_F16) return (f16){f8_load_f16(w), f8_load_f16(w + 16)};
-    return (f16){f8_load_bf16(w), f8_load_bf16(w + 16)};
+INLINE f32x16 f32x16_widen(enum tensor_type type, const uint8_t *w) {
+    if (type == TYPE_F32) return (f32x16){f8_load_f32(w), f8_load_f32(w + 32)};
+    if (type == TYPE_F16) return (f32x16){f8_load_f16(w), f8_load_f16(w + 16)};
+    return (f32x16){f8_load_bf16(w), f8_load_bf16(w + 16)};
 }
 
 /* ---- integer products: weights are signed, so that act_block's shift is not wanted ----
  * The sum of group g of the activations in three steps: what it begins with, 8 k (k: the first or the second) with two words, and
  * times 2^up. */
 
-INLINE i16 i16_add(i16 a, i16 b) {
-    return (i16){vaddq_s32(a.a, b.a), vaddq_s32(a.b, b.b), vaddq_s32(a.c, b.c), vaddq_s32(a.d, b.d)};
+INLINE i32x16 i32x16_add(i32x16 a, i32x16 b) {
+    return (i32x16){vaddq_s32(a.a, b.a), vaddq_s32(a.b, b.b), vaddq_s32(a.c, b.c), vaddq_s32(a.d, b.d)};
 }
-INLINE i16 i16_up(i16 a, const int32_t *up) {
+INLINE i32x16 i32x16_up(i32x16 a, const int32_t *up) {
     const int32x4_t by = vdupq_n_s32(*up);
-    return (i16){vshlq_s32(a.a, by), vshlq_s32(a.b, by), vshlq_s32(a.c, by), vshlq_s32(a.d, by)};
+    return (i32x16){vshlq_s32(a.a, by), vshlq_s32(a.b, by), vshlq_s32(a.c, by), vshlq_s32(a.d, by)};
 }
-INLINE f16 f16_of(i16 a) {
-    return (f16){{vcvtq_f32_s32(a.a), vcvtq_f32_s32(a.b)}, {vcvtq_f32_s32(a.c), vcvtq_f32_s32(a.d)}};
+INLINE f32x16 f32x16_of(i32x16 a) {
+    return (f32x16){{vcvtq_f32_s32(a.a), vcvtq_f32_s32(a.b)}, {vcvtq_f32_s32(a.c), vcvtq_f32_s32(a.d)}};
 }
 
 INLINE int8x16_t bytes_load(const uint8_t *p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
@@ -76,7 +80,7 @@ INLINE words words_load(const uint8_t *w) {
 
 #if defined(__ARM_FEATURE_DOTPROD)
 
-typedef i16 isum;
+typedef i32x16 isum;
 
 INLINE isum isum_start(enum form form, const struct act_block *a, size_t g, int offset) {
     const int32x4_t none = vdupq_n_s32(0);
@@ -95,8 +99,8 @@ INLINE isum isum_add(enum form form, isum s, const words *w, const struct act_bl
     }
     return s;
 }
-INLINE i16 isum_end(enum form form, isum s, const struct act_block *a, size_t g, int offset) {
-    return (void)form, (void)offset, i16_up(s, &a->up[g]);
+INLINE i32x16 isum_end(enum form form, isum s, const struct act_block *a, size_t g, int offset) {
+    return (void)form, (void)offset, i32x16_up(s, &a->up[g]);
 }
 
 #else
@@ -133,18 +137,18 @@ INLINE int32x4_t sums4_end(enum form form, sums4 s) {
     if (!forms[form].wide) return vpaddlq_s16(vpaddq_s16(s.low, s.high));
     return vpaddq_s32(vreinterpretq_s32_s16(s.low), vreinterpretq_s32_s16(s.high));
 }
-INLINE i16 isum_end(enum form form, isum s, const struct act_block *a, size_t g, int offset) {
-    const i16 i = {sums4_end(form, s.a), sums4_end(form, s.b), sums4_end(form, s.c), sums4_end(form, s.d)};
+INLINE i32x16 isum_end(enum form form, isum s, const struct act_block *a, size_t g, int offset) {
+    const i32x16 i = {sums4_end(form, s.a), sums4_end(form, s.b), sums4_end(form, s.c), sums4_end(form, s.d)};
     (void)offset;
-    return i16_up(i, &a->up[g]);
+    return i32x16_up(i, &a->up[g]);
 }
 
 #endif
 
 /* ---- unpacking a chunk ---- */
 
-INLINE f16 f16_halves(const uint8_t *p) { return (f16){f8_load_f16(p), f8_load_f16(p + 16)}; }
-INLINE f16 f16_signed_bytes(const uint8_t *p) { return (f16){f8_load_i8(p), f8_load_i8(p + 8)}; }
+INLINE f32x16 f32x16_halves(const uint8_t *p) { return (f32x16){f8_load_f16(p), f8_load_f16(p + 16)}; }
+INLINE f32x16 f32x16_signed_bytes(const uint8_t *p) { return (f32x16){f8_load_i8(p), f8_load_i8(p + 8)}; }
 
 /* Bit i of 16 as `value` in byte i. */
 INLINE uint8x16_t plane_bit(const uint8_t *p, uint8_t value) {

@@ -35,7 +35,7 @@ INLINE void put_sums(const struct part *to, uint32_t row, size_t j, const float 
     const size_t rows = to->row1 - row < PANEL_ROWS ? to->row1 - row : PANEL_ROWS;
     for (size_t c = 0; c < n; c++) {
         float *y = to->y + (j + c) * to->ldy + row;
-        if (rows == PANEL_ROWS) f16_store(y, f16_load(sums + c * ld_sums));
+        if (rows == PANEL_ROWS) f32x16_store(y, f32x16_load(sums + c * ld_sums));
         else memcpy(y, sums + c * ld_sums, rows * sizeof *y);
     }
 }

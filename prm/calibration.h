@@ -15,7 +15,8 @@ struct judged {
 
 struct calibration {
     size_t n, n_true;
-    double auc;   /* chance that a true one scores above a false one, ties count half (Mann-Whitney); NaN without both kinds */
+    double
+        auc; /* probability that a true one scores above a false one, ties count half (Mann-Whitney); NaN without both kinds */
     double ece;   /* expected calibration error over 15 bins of equal mass: mean of |mean score - share true| */
     double brier; /* mean squared error */
 };

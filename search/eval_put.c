@@ -50,9 +50,9 @@ static enum status put_one(struct eval_model *m, struct put *p, struct error *e)
 
 static float logprob_of(struct eval_model *m, const float *logits, int32_t id) {
     const struct sample_params plain = {.temperature = 1, .top_p = 1};
-    struct sample_distribution law;
-    if (!sample_distribution(&plain, logits, m->n_vocab, &m->sample, &law)) return -INFINITY;
-    return (float)((double)logits[id] - law.max - log(law.total));
+    struct sample_distribution dist;
+    if (!sample_distribution(&plain, logits, m->n_vocab, &m->sample, &dist)) return -INFINITY;
+    return (float)((double)logits[id] - dist.max - log(dist.total));
 }
 
 /* One pass: as many tokens of as many puts as there is room for outputs.  *n_rows: how many. */
@@ -134,16 +134,16 @@ static uint32_t largest(const float *logits, uint32_t n, uint32_t k, int32_t *id
 
 static void fill_proposal(struct eval_model *m, struct proposal *p, const float *logits) {
     const struct sample_params plain = {.temperature = 1, .top_p = 1};
-    struct sample_distribution law;
+    struct sample_distribution dist;
     double mean = 0;
     p->n = 0, p->entropy = 0;
-    if (!sample_distribution(&plain, logits, m->n_vocab, &m->sample, &law)) return;
-    double log_total = log(law.total);
+    if (!sample_distribution(&plain, logits, m->n_vocab, &m->sample, &dist)) return;
+    double log_total = log(dist.total);
     for (uint32_t i = 0; i < m->n_vocab; i++)
-        if (law.w[i] > 0) mean += (double)law.w[i] * ((double)logits[i] - law.max);
-    p->entropy = (float)(log_total - mean / law.total);
+        if (dist.w[i] > 0) mean += (double)dist.w[i] * ((double)logits[i] - dist.max);
+    p->entropy = (float)(log_total - mean / dist.total);
     p->n = largest(logits, m->n_vocab, p->k, p->tokens);
-    for (uint32_t i = 0; i < p->n; i++) p->logprobs[i] = (float)((double)logits[p->tokens[i]] - law.max - log_total);
+    for (uint32_t i = 0; i < p->n; i++) p->logprobs[i] = (float)((double)logits[p->tokens[i]] - dist.max - log_total);
 }
 
 static enum status propose_some(struct eval_model *m, struct proposal *proposals, uint32_t n, struct error *e) {

@@ -188,7 +188,7 @@ static void do_adopt(struct world *w) {
     *b = (struct branch){.live = true};
     random_text(w, b->tokens, 0, n);
     while ((want + 1) * P < n && find_entry(w, b->tokens, want + 1)) want++;
-    uint32_t got = kv_adopt(w->kv, seq, b->tokens, n);
+    uint32_t got = kv_prefix_lookup(w->kv, seq, b->tokens, n);
     if (got != want * P) fail_msg("step %u: adopted %u of %u tokens, want %u", w->step, got, n, want * P);
     b->len = got, b->n_known = want, w->hit += got;
 }
@@ -227,7 +227,7 @@ static void do_remember(struct world *w, uint32_t seq) {
         else add_entry(w, b->tokens, i + 1);
         b->n_known = i + 1;
     }
-    kv_remember(w->kv, seq, b->tokens, n);
+    kv_prefix_insert(w->kv, seq, b->tokens, n);
 }
 
 static void random_step(struct world *w) {
@@ -323,12 +323,12 @@ static void nothing_allocates_and_failures_leave_nothing(void **state) {
     uint32_t a = kv_seq_new(kv, h), b;
     GOOD(kv_reserve(kv, &(struct kv_need){a, 2 * P + 1}, 1, &e));
     kv_advance(kv, a, 2 * P + 1);
-    kv_remember(kv, a, tokens, 2 * P + 1);
+    kv_prefix_insert(kv, a, tokens, 2 * P + 1);
     kv_drop(kv, &a);
     b = kv_seq_new(kv, h);
-    assert_int_equal(kv_adopt(kv, b, tokens, 2 * P), P); /* the last token is left to compute */
+    assert_int_equal(kv_prefix_lookup(kv, b, tokens, 2 * P), P); /* the last token is left to compute */
     kv_truncate(kv, b, 0);
-    assert_int_equal(kv_adopt(kv, b, tokens, 2 * P + 1), 2 * P);
+    assert_int_equal(kv_prefix_lookup(kv, b, tokens, 2 * P + 1), 2 * P);
     assert_int_equal(mem_fail_at(0, false), 0);
     kv_free(&kv);
 }
@@ -339,12 +339,12 @@ static void nothing_allocates_and_failures_leave_nothing(void **state) {
 static uint32_t ask(struct bench *b, const struct texts *x, int i, const char *when) {
     float *out = malloc(x->len[i] * x->n_out * sizeof *out);
     struct error e;
-    uint32_t seq = engine_seq_new(b->client), known = engine_prefix(b->client, seq, x->tokens[i], x->len[i]);
+    uint32_t seq = engine_seq_new(b->client), known = engine_prefix_lookup(b->client, seq, x->tokens[i], x->len[i]);
     assert_true(known < x->len[i] && known % P == 0);
     run_tokens(b, seq, x->tokens[i] + known, x->len[i] - known, out);
     same_floats(out, x->want[i] + known * x->n_out, (x->len[i] - known) * x->n_out, "%s, text %d from %u", when, i,
                 known);
-    engine_remember(b->client, seq, x->tokens[i], x->len[i]);
+    engine_prefix_insert(b->client, seq, x->tokens[i], x->len[i]);
     if (!engine_check(b->engine, &e)) fail_msg("%s", e.text);
     engine_drop(b->client, &seq);
     free(out);
@@ -396,7 +396,7 @@ static void equal_texts_end_in_the_same_pages(void **state) {
     uint32_t seqs[2] = {engine_seq_new(b.client), engine_seq_new(b.client)}, len = x.len[LONG] - 1;
     for (int i = 0; i < 2; i++) run_tokens(&b, seqs[i], x.tokens[LONG], len, NULL);
     assert_int_equal(engine_kv_stats(b.engine).pages_used, 2 * pages_of(len));
-    for (int i = 0; i < 2; i++) engine_remember(b.client, seqs[i], x.tokens[LONG], len);
+    for (int i = 0; i < 2; i++) engine_prefix_insert(b.client, seqs[i], x.tokens[LONG], len);
     assert_int_equal(engine_kv_stats(b.engine).pages_used, 2 * pages_of(len) - len / P);
     float *out = malloc(x.n_out * sizeof *out);
     for (int i = 0; i < 2; i++) {

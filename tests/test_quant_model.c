@@ -74,7 +74,7 @@ static double log_sum_exp(const float *x) {
     return top + log(sum);
 }
 
-/* KL(want || got) of the laws of the next token at one position, in nats. */
+/* KL(want || got) of the distributions of the next token at one position, in nats. */
 static double divergence_of(const float *got, const float *want) {
     const double g = log_sum_exp(got), w = log_sum_exp(want);
     double sum = 0;

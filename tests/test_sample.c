@@ -241,16 +241,16 @@ static void test_typical_against_sorting(void **state) {
         while (n_kept < n && sum < p) sum += list[n_kept++].p;
         qsort(list, n_kept, sizeof *list, compare_id);
         struct sample_params s = {.temperature = 1, .top_p = 1, .typical_p = (float)p};
-        struct sample_distribution law;
-        assert_true(sample_distribution(&s, logits, n, &scratch, &law));
-        if (law.n != n_kept) fail_msg("n %u, typical %g: %u kept, want %u", n, p, law.n, n_kept);
+        struct sample_distribution dist;
+        assert_true(sample_distribution(&s, logits, n, &scratch, &dist));
+        if (dist.n != n_kept) fail_msg("n %u, typical %g: %u kept, want %u", n, p, dist.n, n_kept);
         for (uint32_t i = 0; i < n_kept; i++)
-            if (law.ids[i] != list[i].id)
-                fail_msg("n %u, typical %g: kept %d at %u, want %d", n, p, law.ids[i], i, list[i].id);
+            if (dist.ids[i] != list[i].id)
+                fail_msg("n %u, typical %g: kept %d at %u, want %d", n, p, dist.ids[i], i, list[i].id);
     }
 }
 
-/* Another order is another law, and the usual one named is the usual law, bit for bit. */
+/* Another order is another distribution, and the usual one named is the usual distribution, bit for bit. */
 static void test_chains(void **state) {
     (void)state;
     const float logits[] = {logf(2), logf(8), logf(4), logf(5), logf(1)};
