@@ -216,13 +216,15 @@ static void seeds_say_the_text(void **unused) {
     for (int i = 0; i < 6; i++) pthread_create(&threads[i], NULL, ask_again, texts[i]);
     for (int i = 0; i < 6; i++) pthread_join(threads[i], NULL);
     for (int i = 0; i < 6; i++) assert_string_equal(texts[i], texts[6]);
-    int differ = 0;
-    for (int i = 0; i < 3; i++) {
-        struct reply r = post(&house, "/v1/completions", "{\"prompt\":\"crowd\",\"max_tokens\":20,\"temperature\":1}");
-        differ += strcmp(text_at(&r, "choices.0.text"), texts[6]) != 0;
+    /* Flat distributions and no early end: equal texts of different seeds are next to impossible. */
+    for (int i = 0; i < 2; i++) {
+        struct reply r = post(&house, "/v1/completions",
+                              "{\"prompt\":\"crowd\",\"max_tokens\":24,\"temperature\":3,\"top_k\":0,\"top_p\":1,"
+                              "\"min_p\":0,\"ignore_eos\":true}");
+        snprintf(texts[i], sizeof texts[i], "%s", text_at(&r, "choices.0.text"));
         reply_free(&r);
     }
-    assert_int_equal(differ, 3);
+    assert_string_not_equal(texts[0], texts[1]);
 }
 
 static void best_of_is_the_likeliest(void **unused) {
