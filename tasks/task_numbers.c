@@ -143,7 +143,10 @@ static enum status numbers_text_24(const struct task *t, const char *text, struc
 /* The first wrong line of a chain, as a reason. */
 static struct judgement wrong_step(const struct cd_problem *c, const char *chain, int n_ok,
                                    const struct cd_state *end) {
-    for (int i = 0; i < n_ok; i++) chain += strcspn(chain, "\n") + 1;
+    for (int i = 0; i < n_ok; i++) {
+        chain += strcspn(chain, "\n");
+        chain += *chain == '\n'; /* nothing follows the last step */
+    }
     int size = (int)strcspn(chain, "\n");
     if (size) return judged(false, "step %d is wrong:%.*s", n_ok + 1, size < 60 ? size : 60, chain);
     if (end->n > 1) return judged(false, "%d numbers are left, not one", end->n);

@@ -11,7 +11,7 @@
 
 #include "tests/tiny_model.h"
 
-enum { CHILD_SECONDS = 60, CHILD_ARGS = 32 };
+enum { CHILD_SECONDS = 200, CHILD_ARGS = 32 };
 
 struct child {
     pid_t pid;
