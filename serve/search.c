@@ -288,8 +288,6 @@ static void run(struct job *job) {
         if (t->voice->begin) t->voice->begin(t, &first);
     }
     enum status s = solver_run(&j->solver, &j->problem, on_event, &l, &o, &e);
-    if (s == ERR_CANCELLED)
-        o = (struct outcome){.why = WHY_CANCELLED, .verdict = VERDICT_NONE}, s = OK; /* before it began */
     if (!s && *o.trouble) s = error_set(&e, ERR_INPUT, "%s", o.trouble);
     if (!s) count(t->server, &l, &o);
     if (!s) s = tell(j, &o, &e);

@@ -429,6 +429,11 @@ enum status solver_run(const struct solver *s, const struct problem *p, event_fn
     enum status st = set_prompt(s, p, &ep, o, e);
     if (*o->trouble) o->why = WHY_ERROR;
     else if (!st) st = search(s, p, &ep, on_event, arg, o, e);
+    if (st == ERR_CANCELLED) { /* before the search had begun: nothing was found yet */
+        outcome_free(o);
+        *o = (struct outcome){.verdict = problem_verdict(p, ""), .why = WHY_CANCELLED};
+        st = OK;
+    }
     mem_free((void *)ep.prompt_tokens);
     o->ms = (double)(clock_ns() - start) / 1e6;
     if (st) outcome_free(o);
