@@ -186,7 +186,9 @@ enum status entry_open(struct entry *in, const char *line) {
     in->object = json_loadb(in->text, in->size, JSON_REJECT_DUPLICATES, &why);
     if (!in->object) return error_set(in->e, ERR_INPUT, "line %ld, column %d: %s", in->number, why.column, why.text);
     enum status s = read_id(in);
-    return s ? s : read_task(in);
+    if (!s) s = read_task(in);
+    if (s) entry_close(in);
+    return s;
 }
 
 void entry_close(struct entry *in) {
