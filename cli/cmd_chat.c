@@ -62,7 +62,7 @@ struct shown {
 static bool show(void *arg, const char *text, size_t size, bool thinking) {
     struct shown *s = arg;
     if (s->color && thinking != s->dimmed) fputs(thinking ? "\033[2m" : "\033[0m", stdout);
-    s->dimmed = thinking;
+    s->dimmed = s->color && thinking;
     fwrite(text, 1, size, stdout);
     return !fflush(stdout) && !ferror(stdout);
 }
