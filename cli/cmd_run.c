@@ -133,6 +133,7 @@ static void close_written(struct written *w) {
     writer_free(&w->writer);
     speculative_close(&w->speculative);
     session_close(&w->session);
+    grammar_constraint.free(w->text.state);
     sampling_close(&w->sampling);
     mem_free(w->text.ids), mem_free(w->file);
 }
@@ -145,7 +146,8 @@ static enum status run(struct written *w, struct error *e) {
     engine_set_limits(w->session.policy.client, 0, cancel_install());
     if (!w->o->hide_prompt) fwrite(w->prompt, 1, w->n_prompt, stdout);
     fflush(stdout);
-    if (w->o->sampling.n) s = write_some(w->writer, &t, 1, NULL, NULL, e);
+    if (w->o->sampling.n) s = sampling_begin(&w->sampling, false, &t->state, e);
+    if (!s && w->o->sampling.n) s = write_some(w->writer, &t, 1, NULL, NULL, e);
     if (!s && t->end == TEXT_DEAD)
         s = error_set(e, ERR_INPUT, "no usable distribution (NaN, or every token forbidden) for token %llu",
                       (unsigned long long)t->counter + 1);

@@ -29,7 +29,11 @@
     {"repeat-penalty", NULL, FLAG_REAL, offsetof(type, field.repeat), "1", 1e-3, 1e3, "X", "divides positive logits of recent tokens and multiplies negative ones; 1 = off"}, \
     {"presence-penalty", NULL, FLAG_REAL, offsetof(type, field.presence), "0", -1e3, 1e3, "X", "taken from the logit of each recent token; 0 = off"}, \
     {"frequency-penalty", NULL, FLAG_REAL, offsetof(type, field.frequency), "0", -1e3, 1e3, "X", "taken from it for each time that it occurred; 0 = off"}, \
-    {"logit-bias", "l", FLAG_LIST, offsetof(type, field.bias), NULL, 0, 0, "ID(+|-)X", "added to the logit of a token, -inf forbids it: 15043+1, 15043-inf; may be given several times"}
+    {"logit-bias", "l", FLAG_LIST, offsetof(type, field.bias), NULL, 0, 0, "ID(+|-)X", "added to the logit of a token, -inf forbids it: 15043+1, 15043-inf; may be given several times"}, \
+    {"grammar", NULL, FLAG_TEXT, offsetof(type, field.grammar.text), NULL, 0, 0, "GBNF", "the text follows this grammar; thinking comes before it"}, \
+    {"grammar-file", NULL, FLAG_TEXT, offsetof(type, field.grammar.file), NULL, 0, 0, "FILE", "the same from a file"}, \
+    {"json-schema", "j", FLAG_TEXT, offsetof(type, field.grammar.schema_text), NULL, 0, 0, "JSON", "the text is JSON that is valid under this schema; {} = any"}, \
+    {"json-schema-file", "jf", FLAG_TEXT, offsetof(type, field.grammar.schema_file), NULL, 0, 0, "FILE", "the same from a file"}
 
 #define SPECULATIVE_FLAGS(type, field) \
     {"model-draft", "md", FLAG_TEXT, offsetof(type, field.model), NULL, 0, 0, "FILE", "a smaller model with the same tokens: it guesses, the model verifies; same distribution, fewer passes"}, \

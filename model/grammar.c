@@ -283,6 +283,8 @@ enum status grammar_open(const char *text, size_t size, const char *name, const 
     return s;
 }
 
+const char *grammar_text(const struct grammar *g) { return g->text; }
+
 void grammar_close(struct grammar **out) {
     struct grammar *g = *out;
     *out = NULL;

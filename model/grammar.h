@@ -42,6 +42,7 @@ enum { GRAMMAR_OPS = 1 << 18, GRAMMAR_DEPTH = 200, GRAMMAR_RULES = 1 << 12, GRAM
 enum status grammar_open(const char *text, size_t size, const char *name, const struct grammar_words *words,
                          struct grammar **out, struct error *e);
 void grammar_close(struct grammar **g);
+const char *grammar_text(const struct grammar *g); /* what was read */
 
 /* A state is meant for its grammar.  0: the text follows the grammar no longer.  All functions below may be called from
  * many threads. */

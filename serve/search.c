@@ -65,13 +65,23 @@ static const struct field search_fields[] = {
     {"check",           FIELD_YES,  AT(check),           0, 0},
     {0},
 };
-/* Of the chat around it, when "search" does not say it. */
+/* Of the chat around it (in Ollama's protocol of its "options"), when "search" does not say it. */
 static const struct field chat_fields[] = {
-    {"seed",        FIELD_INT,  AT(seed),   0, 9e15},
-    {"temperature", FIELD_REAL, AT(temp),   0, 100},
+    {"seed",               FIELD_INT,  AT(seed),                0, 9e15},
+    {"temperature",        FIELD_REAL, AT(temp),                0, 100},
+    {"top_k",              FIELD_INT,  AT(top_k),               0, 1e9},
+    {"top_p",              FIELD_REAL, AT(top_p),               0, 1},
+    {"min_p",              FIELD_REAL, AT(min_p),               0, 1},
+    {"typical_p",          FIELD_REAL, AT(words.typical),       0, 1},
+    {"repeat_penalty",     FIELD_REAL, AT(words.repeat),        1e-3, 1e3},
+    {"repetition_penalty", FIELD_REAL, AT(words.repeat),        1e-3, 1e3},
+    {"repeat_last_n",      FIELD_INT,  AT(words.repeat_last_n), -1, 1e9},
+    {"presence_penalty",   FIELD_REAL, AT(words.presence),      -1e3, 1e3},
+    {"frequency_penalty",  FIELD_REAL, AT(words.frequency),     -1e3, 1e3},
+    {"ignore_eos",         FIELD_YES,  AT(words.ignore_eos),    0, 0},
     {0},
 };
-static const char *const not_with_search[] = {"response_format", "grammar", "logprobs", "logit_bias", "stop", "tools", NULL};
+static const char *const not_with_search[] = {"logprobs", "logit_bias", "tools", NULL};
 /* clang-format on */
 
 static bool is_common(const char *name) {
@@ -106,6 +116,16 @@ static void wish_free(struct search_wish *w) {
     for (int i = 0; i < SETTINGS_CAP; i++) mem_free(w->flags[i]), mem_free(w->texts[i]);
 }
 
+/* Stop strings and the grammar of the chat hold for chains. */
+static enum status read_words(const struct texts *t, struct search_wish *w, struct error *e) {
+    struct flag_list *stops = &w->o.words.stops;
+    if (t->n_stops > FLAG_LIST_CAP)
+        return error_set(e, ERR_INPUT, "\"stop\": at most %d texts are allowed with a search", FLAG_LIST_CAP);
+    for (size_t i = 0; i < t->n_stops; i++) stops->values[stops->n++] = t->stops[i];
+    w->o.words.grammar.open = t->grammar;
+    return OK;
+}
+
 static enum status read_wish(const struct texts *t, struct search_wish *w, struct error *e) {
     const json_t *wish = json_object_get(t->body, "search");
     uint64_t budget = 0;
@@ -120,6 +140,8 @@ static enum status read_wish(const struct texts *t, struct search_wish *w, struc
                        &budget))
         w->o.search = w->strategy, w->o.budget = budget ? (int64_t)budget : -1;
     enum status s = fields_read(t->body, chat_fields, w, e);
+    if (!s) s = fields_read(json_object_get(t->body, "options"), chat_fields, w, e);
+    if (!s) s = read_words(t, w, e);
     if (json_is_string(wish)) w->o.search = json_string_value(wish);
     else if (json_is_object(wish)) {
         if (!s) s = fields_read(wish, search_fields, w, e);
@@ -317,6 +339,7 @@ static enum status prepare(struct search_job *j, const json_t *messages, struct 
     if (t->wish.n > 1) return error_set(e, ERR_INPUT, "\"n\": a search gives one answer");
     if ((st = solver_setup(&j->solver, task, &j->wish.o, e))) return st;
     j->solver.common.cancel = &t->ex->stop;
+    if (t->wish.max_tokens > 0) j->solver.max_new_tokens = (uint64_t)t->wish.max_tokens;
     if ((st = solver_attach(&j->solver, s->session, e))) return st;
     if ((st = solver_parse(task, j->text, &j->problem, e))) return st;
     json_t *about = about_json(j);

@@ -10,7 +10,6 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "model/json_schema.h"
 #include "serve/search.h"
 #include "solve/constraint.h"
 
@@ -121,25 +120,20 @@ static bool read_bias(struct texts *t) {
     return true;
 }
 
-static const char any_object[] = "{\"type\": \"object\"}";
-
 static bool read_grammar(struct texts *t) {
     const struct wish *w = &t->wish;
     struct error e;
-    char *gbnf = NULL;
     enum status s = OK;
     if (!w->grammar && !w->grammar_json && !w->json_object) return true;
     if (w->grammar && (w->grammar_json || w->json_object)) {
         server_fail(t->ex, 400, NULL, "\"grammar\" and a format of JSON exclude each other");
         return false;
     }
-    if (w->grammar_json) s = json_schema_grammar(w->grammar_json, "the JSON schema", &gbnf, &e);
-    else if (w->json_object) s = json_schema_read(any_object, sizeof any_object - 1, "json_object", &gbnf, &e);
-    const char *text = gbnf ? gbnf : w->grammar;
-    if (!s)
-        s = grammar_open(text, strlen(text), gbnf ? "the JSON schema's grammar" : "\"grammar\"", t->server->words,
-                         &t->grammar, &e);
-    mem_free(gbnf);
+    const struct grammar_words *words = t->server->words;
+    json_t *any = json_pack("{s:s}", "type", "object"); /* of json_object */
+    if (w->grammar) s = grammar_open(w->grammar, strlen(w->grammar), "\"grammar\"", words, &t->grammar, &e);
+    else s = grammar_of_schema(w->grammar_json ? w->grammar_json : any, "the JSON schema", words, &t->grammar, &e);
+    json_decref(any);
     if (!s) t->rules.constraint = &grammar_constraint;
     else server_fail_status(t->ex, s == ERR_FULL ? ERR_INPUT : s, &e);
     return !s;
@@ -284,13 +278,6 @@ static json_t *plain_messages(struct texts *t, const json_t *messages) {
     return out;
 }
 
-static bool ends_with_think(const struct jinja_text *x) {
-    size_t end = x->size;
-    while (end && strchr(" \n", x->text[end - 1])) end--;
-    return end >= 7 && !memcmp(x->text + end - 7, "<think>", 7) &&
-           !x->plain[end - 1]; /* the template's, not the user's */
-}
-
 /* Ids of a conversation; the text of go_on, if any, is put behind it as plain text. */
 static enum status encode_chat(struct texts *t, json_t *given, const char *go_on, struct error *e) {
     const struct server *s = t->server;
@@ -299,7 +286,7 @@ static enum status encode_chat(struct texts *t, json_t *given, const char *go_on
     size_t n = 0, more = 0, size = strlen(go_on);
     enum status st = chat_render(s->chat, given, (int64_t)time(NULL), &x, e);
     if (!st) st = chat_encode(s->chat, &x, 0, &ids, &n, e);
-    bool thinking = !st && ends_with_think(&x);
+    bool thinking = !st && chat_ends_thinking(&x);
     jinja_text_free(&x);
     if (!st && size) st = tok_encode(s->session->tok, go_on, size, false, false, NULL, 0, &more, e);
     if (!st && more) {

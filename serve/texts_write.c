@@ -150,6 +150,7 @@ static bool end_thinking(struct choice *c, struct text *text) {
     struct error e;
     if (text->n_ids + t->n_end + 1 >= text->cap_ids) return true;
     c->split.thinking = true;
+    grammar_end_thinking(text->state);
     return text_put(text, t->end_thinking, (uint32_t)t->n_end, &e) != OK;
 }
 
@@ -208,7 +209,7 @@ static enum status make_choices(struct texts *t, struct error *e) {
                                 .stream = &c->stops};
         c->text.ids = mem_new(c->text.cap_ids, sizeof *c->text.ids);
         if (w->logprobs) c->logprobs = json_array();
-        if (t->grammar) c->text.state = grammar_begin(t->grammar, s->tok);
+        if (t->grammar) c->text.state = grammar_begin(t->grammar, s->tok, p->thinking);
         if (!c->text.ids || (w->logprobs && !c->logprobs) || (t->grammar && !c->text.state))
             return error_set(e, ERR_MEMORY, "no memory for the choices");
     }

@@ -44,12 +44,14 @@ static json_t *conversation(const struct prompter *r, const char *text) {
     return json_pack("{s:o,s:b,s:b}", "messages", messages, "add_generation_prompt", 1, "enable_thinking", 0);
 }
 
-static enum status encode_chat(const struct prompter *r, const char *text, int32_t **ids, size_t *n, struct error *e) {
+static enum status encode_chat(const struct prompter *r, const char *text, int32_t **ids, size_t *n, bool *thinking,
+                               struct error *e) {
     struct jinja_text rendered = {0};
     json_t *given = conversation(r, text);
     if (!given) return error_set(e, ERR_INPUT, "the problem or the system prompt is not UTF-8");
     enum status s = chat_render(r->chat, given, fixed_date, &rendered, e);
     if (!s) s = chat_encode(r->chat, &rendered, 0, ids, n, e);
+    *thinking = !s && chat_ends_thinking(&rendered);
     jinja_text_free(&rendered);
     json_decref(given);
     return s;
@@ -64,19 +66,21 @@ static enum status encode_plain(const struct prompter *r, const char *text, int3
 }
 
 /* Takes over the text. */
-static enum status encode(const struct prompter *r, char *text, int32_t **ids, size_t *n, struct error *e) {
-    *ids = NULL, *n = 0;
+static enum status encode(const struct prompter *r, char *text, int32_t **ids, size_t *n, bool *thinking,
+                          struct error *e) {
+    *ids = NULL, *n = 0, *thinking = false;
     if (!text) return error_set(e, ERR_MEMORY, "no memory for a prompt");
-    enum status s = r->chat ? encode_chat(r, text, ids, n, e) : encode_plain(r, text, ids, n, e);
+    enum status s = r->chat ? encode_chat(r, text, ids, n, thinking, e) : encode_plain(r, text, ids, n, e);
     mem_free(text);
     if (!s && !*n) s = error_set(e, ERR_INPUT, "the prompt is empty, and the model has no token to begin with");
     if (s) mem_free(*ids), *ids = NULL;
     return s;
 }
 
-enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n,
+enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n, bool *thinking,
                             struct error *e) {
-    return encode(r, r->raw ? mem_string(p->text) : problem_ask(p, ASK_SOLVE, "", r->chat != NULL), ids, n, e);
+    return encode(r, r->raw ? mem_string(p->text) : problem_ask(p, ASK_SOLVE, "", r->chat != NULL), ids, n, thinking,
+                  e);
 }
 
 unsigned prompter_asks(const struct prompter *r, const struct task *t) {
@@ -91,10 +95,11 @@ enum status prompter_ask(const struct prompter *r, const struct problem *p, enum
     *ids = NULL, *n = 0;
     if (!(prompter_asks(r, p->task) & 1u << ask)) return error_set(e, ERR_INPUT, "this question cannot be asked here");
     size_t size = strlen(so_far) + strlen(note) + 3;
+    bool thinking;
     char *all = mem_new(size, 1);
     if (!all) return error_set(e, ERR_MEMORY, "no memory for a prompt");
     snprintf(all, size, "%s%s%s", so_far, *note ? "\n\n" : "", note);
-    enum status s = encode(r, problem_ask(p, ask, all, true), ids, n, e);
+    enum status s = encode(r, problem_ask(p, ask, all, true), ids, n, &thinking, e);
     mem_free(all);
     return s;
 }

@@ -24,8 +24,9 @@ enum status prompter_open(struct prompter *r, const struct session *session, str
 void prompter_close(struct prompter *r);
 
 /* *ids [*n] are for mem_free.  With a template: a message of the user, the problem with the task's instruction below it.  Without:
- * the problem and the task's cue.  Raw: the problem.  Text of control tokens in it stays text, unless `special`. */
-enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n,
+ * the problem and the task's cue.  Raw: the problem.  Text of control tokens in it stays text, unless `special`.  *thinking: the
+ * template has opened <think>. */
+enum status prompter_encode(const struct prompter *r, const struct problem *p, int32_t **ids, size_t *n, bool *thinking,
                             struct error *e);
 /* The same for another question about the problem and a chain (so_far; "": none yet), with a note below the chain ("":
  * none).  ERR_INPUT: it cannot be asked. */

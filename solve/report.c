@@ -107,6 +107,10 @@ static void add_number(json_t *to, const char *name, double value, double usual)
     if (value != usual) json_object_set_new(to, name, json_real(value));
 }
 
+static void add_text(json_t *to, const char *name, const char *text) {
+    if (text) json_object_set_new(to, name, json_string(text));
+}
+
 static void add_list(json_t *to, const char *name, const struct flag_list *l) {
     json_t *values = json_array();
     for (int i = 0; i < l->n; i++) json_array_append_new(values, json_string(l->values[i]));
@@ -121,11 +125,19 @@ static void add_sampling(json_t *to, const struct sampling_options *o) {
     add_number(to, "repeat_penalty", o->repeat, 1);
     add_number(to, "presence_penalty", o->presence, 0);
     add_number(to, "frequency_penalty", o->frequency, 0);
-    if (o->samplers) json_object_set_new(to, "samplers", json_string(o->samplers));
-    if (o->sampler_seq) json_object_set_new(to, "sampler_seq", json_string(o->sampler_seq));
+    add_text(to, "samplers", o->samplers);
+    add_text(to, "sampler_seq", o->sampler_seq);
     if (o->ignore_eos) json_object_set_new(to, "ignore_eos", json_true());
     add_list(to, "logit_bias", &o->bias);
     add_list(to, "reverse_prompt", &o->stops);
+}
+
+/* Its hash: a file may hold another one tomorrow. */
+static void add_grammar(json_t *to, const struct grammar *g) {
+    const char *text = g ? grammar_text(g) : "";
+    char hash[32];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)hash_bytes(text, strlen(text)));
+    if (g) json_object_set_new(to, "grammar", json_string(hash));
 }
 
 json_t *report_settings(const struct solver *s) {
@@ -141,6 +153,7 @@ json_t *report_settings(const struct solver *s) {
     if (values) json_object_set_new(settings, "agg", json_string(prm_agg_name(s->agg)));
     add_params(settings, s);
     add_sampling(settings, &s->words);
+    add_grammar(settings, s->drawn.grammar);
     bool words = task_has_words(s->task); /* headers of results on puzzles are older than these fields */
     bool given = s->session->verifier != VERIFIER_PRM || s->session->prm.model || s->session->oracle;
     if (values && (words || s->session->verifier != VERIFIER_PRM))

@@ -84,7 +84,7 @@ enum status sampling_check(const struct sampling_options *o, struct error *e) {
     for (int i = 0; i < o->bias.n && !st; i++) st = parse_bias(o->bias.values[i], &bias, e);
     for (int i = 0; i < o->stops.n && !st; i++)
         if (!*o->stops.values[i]) st = error_set(e, ERR_INPUT, "--reverse-prompt: the text is empty");
-    return st;
+    return st ? st : grammar_source_check(&o->grammar, e);
 }
 
 /* The user's, and with --ignore-eos all end tokens, forbidden. */
@@ -107,6 +107,20 @@ static enum status set_biases(const struct sampling_options *o, uint32_t n_vocab
     return OK;
 }
 
+static enum status open_grammar(const struct grammar_source *from, struct sampling *s, struct error *e) {
+    if (!grammar_is_given(from)) return OK;
+    enum status st = from->open ? OK : grammar_words_of(s->rules.tok, &s->words, e);
+    if (!st) st = grammar_source_open(from, s->words, &s->own_grammar, e);
+    s->grammar = from->open ? from->open : s->own_grammar;
+    if (!st) s->rules.constraint = &grammar_constraint;
+    return st;
+}
+
+enum status sampling_begin(const struct sampling *s, bool thinking, void **state, struct error *e) {
+    *state = s->grammar ? grammar_begin(s->grammar, s->rules.tok, thinking) : NULL;
+    return s->grammar && !*state ? error_set(e, ERR_MEMORY, "no memory for the state of a grammar") : OK;
+}
+
 uint64_t sampling_seed(int64_t given) {
     uint64_t seed = (uint64_t)given;
     if (given >= 0) return seed;
@@ -122,6 +136,7 @@ enum status sampling_open(const struct sampling_options *o, const struct tok *to
     s->rules.tok = tok;
     enum status st = parse_order(o, &order, e);
     if (!st) st = set_biases(o, n_vocab, s, e);
+    if (!st) st = open_grammar(&o->grammar, s, e);
     if (st) return st;
     memcpy(s->chain, order.chain, sizeof s->chain);
     s->rules.sampling =
@@ -137,4 +152,8 @@ enum status sampling_open(const struct sampling_options *o, const struct tok *to
     return OK;
 }
 
-void sampling_close(struct sampling *s) { mem_free(s->bias), s->bias = NULL; }
+void sampling_close(struct sampling *s) {
+    grammar_close(&s->own_grammar);
+    grammar_words_free(&s->words);
+    mem_free(s->bias), s->bias = NULL;
+}

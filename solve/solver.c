@@ -348,6 +348,7 @@ static struct eval_params eval_params_of(const struct solver *s, const struct su
         .n_bias = s->drawn.rules.n_bias,
         .penalties = s->drawn.rules.penalties,
         .n_penalized = s->drawn.rules.n_penalized,
+        .constraint = s->drawn.rules.constraint,
         .stops = s->words.stops.values,
         .n_stops = (size_t)s->words.stops.n,
         .max_step_tokens = s->max_step_tokens,
@@ -370,20 +371,28 @@ static struct eval_params eval_params_of(const struct solver *s, const struct su
     };
 }
 
+static enum status begin_grammar(const struct solver *s, bool thinking, struct eval_params *ep, struct error *e) {
+    void *state;
+    enum status st = sampling_begin(&s->drawn, thinking, &state, e);
+    ep->constraint_state = state;
+    return st;
+}
+
 /* Room for the prompt and as many tokens as a chain can have, not for the model's whole context. */
 static enum status set_prompt(const struct solver *s, const struct problem *p, struct eval_params *ep,
                               struct outcome *o, struct error *e) {
     int32_t *ids;
     size_t n;
+    bool thinking = false;
     uint64_t depth = s->max_depth ? s->max_depth : p->max_depth ? p->max_depth : s->common.max_depth;
     uint64_t fresh = s->max_step_tokens * depth;
     if (!task_has_words(p->task)) { /* a token has a byte or more */
         uint64_t whole = strlen(p->text) + 3 + (s->ptrue ? s->ptrue->n : 0) + fresh;
         if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
         if (!ep->reader || prm_reads_policy_tokens(ep->reader)) ep->max_prm_tokens = ep->max_tokens;
-        return OK;
+        return begin_grammar(s, thinking, ep, e);
     }
-    enum status st = prompter_encode(&s->prompter, p, &ids, &n, e);
+    enum status st = prompter_encode(&s->prompter, p, &ids, &n, &thinking, e);
     if (st) return st;
     ep->prompt_tokens = ids, ep->n_prompt_tokens = n;
     size_t question = s->ptrue ? s->ptrue->n : 0;
@@ -393,7 +402,7 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
     /* Prompts about a chain hold all of it, and what the task says about it. */
     if (ep->verifier == VERIFIER_JUDGE || (s->strategy->needs & ~(CAN_ASK - 1u))) whole += fresh + 512;
     if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
-    return OK;
+    return begin_grammar(s, thinking, ep, e);
 }
 
 static enum status search(const struct solver *s, const struct problem *p, const struct eval_params *ep,
@@ -435,6 +444,7 @@ enum status solver_run(const struct solver *s, const struct problem *p, event_fn
         st = OK;
     }
     mem_free((void *)ep.prompt_tokens);
+    grammar_constraint.free((void *)ep.constraint_state);
     o->ms = (double)(clock_ns() - start) / 1e6;
     if (st) outcome_free(o);
     return st;

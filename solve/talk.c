@@ -64,6 +64,7 @@ static bool end_thinking(struct talk *t) {
     if (!t->status) t->status = text_put(&t->text, t->end_thinking, (uint32_t)t->n_end, &e);
     for (size_t i = 0; i < t->n_end; i++) know(t, t->end_thinking[i]);
     t->stream.thinking = false;
+    grammar_end_thinking(t->text.state);
     return t->text.end == TEXT_GOES_ON;
 }
 
@@ -200,10 +201,8 @@ static enum status set_text(struct talk *t, struct error *e) {
         t->known.n = 0;
         s = bytes_add(&t->known, x.text, x.size, e);
     }
-    size_t end = x.size;
-    while (end && strchr(" \n", x.text[end - 1])) end--;
     t->stream = (struct chat_stream){.write = show, .user = t};
-    t->stream.thinking = end >= 7 && !memcmp(x.text + end - 7, "<think>", 7) && !x.plain[end - 1]; /* no user's */
+    t->stream.thinking = !s && chat_ends_thinking(&x);
     jinja_text_free(&x);
     mem_free(ids);
     return s;
@@ -221,9 +220,10 @@ static enum status write_answer(struct talk *t, struct error *e) {
     struct text *x = &t->text, *texts[] = {x};
     engine_set_limits(t->session.policy.client, 0, t->turn->cancel);
     text_begin(x);
-    enum status s = OK;
-    if (t->o->sampling.n == 0) x->end = TEXT_MAX_TOKENS;
-    else if (!think_on(t)) s = write_some(t->writer, texts, 1, NULL, NULL, e);
+    enum status s = sampling_begin(&t->sampling, t->stream.thinking, &x->state, e);
+    if (!s && t->o->sampling.n == 0) x->end = TEXT_MAX_TOKENS;
+    else if (!s && !think_on(t)) s = write_some(t->writer, texts, 1, NULL, NULL, e);
+    grammar_constraint.free(x->state), x->state = NULL;
     stream_end(&t->stops);
     chat_stream_end(&t->stream);
     if (!s && t->status) s = error_set(e, t->status, "no memory for the answer");

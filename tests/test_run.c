@@ -101,6 +101,75 @@ static void wrong_words(void **state) {
     expect_refused("unknown flag --zzzz; the flags are in", MORE("--zzzz"));
 }
 
+/* ---- grammars ---- */
+
+/* Two letters of "QZab" and a line end, three times, then "ok". */
+static const char lines_of_two[] = "root ::= (pair \"\\n\"){3} \"ok\"\npair ::= [QZab] [QZab]";
+static bool is_lines_of_two(const char *text) {
+    for (int i = 0; i < 3; i++, text += 3)
+        if (strspn(text, "QZab") != 2 || text[2] != '\n') return false;
+    return !strcmp(text, "ok");
+}
+
+static void write_file(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void texts_follow_a_grammar(void **state) {
+    (void)state;
+    struct child c;
+    const char *file = tiny_path("two.gbnf"), *schema = tiny_path("schema.json");
+    write_file(file, lines_of_two);
+    write_file(schema, "{\"enum\": [\"QQQQ\", 17]}");
+    run(&c, NULL, MORE("-p", "x", "--no-perf", "--grammar", lines_of_two));
+    expect_out(&c, 0, "QQ\nQQ\nQQ\nok\n"); /* and ends by itself */
+    run(&c, NULL, MORE("-p", "x", "--no-perf", "--grammar-file", file, "-s", "3"));
+    expect_out(&c, 0, "QQ\nQQ\nQQ\nok\n");
+    run(&c, NULL, MORE("-p", "x", "--lookup", "--grammar", "root ::= \"QQ\" \"ZZ\" [Q]"));
+    expect_out(&c, 0, "QQZZQ\n");
+    run(&c, NULL, MORE("-p", "x", "-l", "34+500", "-j", "{\"type\": \"string\", \"minLength\": 2, \"maxLength\": 3}"));
+    expect_out(&c, 0, "\"QQQ\"\n");
+    run(&c, NULL, MORE("-p", "x", "-jf", schema, "-l", "34+2000"));
+    expect_out(&c, 0, "\"QQQQ\"\n");
+}
+
+/* Every branch of every search follows it, wherever a step or a fork cuts the text. */
+static void searches_follow_a_grammar(void **state) {
+    (void)state;
+    static const char *const searches[] = {"greedy", "maj", "bon", "beam", "mcts", "particle"};
+    const char *path = model("plain.gguf", chatml);
+    for (size_t i = 0; i < COUNT(searches); i++) {
+        struct child c;
+        child_run(&c, NULL,
+                  CHILD("run", "-m", path, "-t", "1", "-p", "x", "-s", "5", "--no-display-prompt", "--search",
+                        searches[i], "--verifier", "logprob", "--step-delimiter", "\\n", "--grammar", lines_of_two));
+        size_t n = strlen(c.out);
+        if (c.code) fail_msg("%s: exit code %d: %s", searches[i], c.code, c.err);
+        if (n) c.out[n - 1] = 0; /* the line end that run adds */
+        if (!is_lines_of_two(c.out)) fail_msg("%s writes \"%s\"", searches[i], c.out);
+    }
+}
+
+static void grammars_that_cannot_be_kept(void **state) {
+    (void)state;
+    struct child c;
+    const char *schema = tiny_path("wrong.json");
+    expect_refused("--grammar: line 1, column", MORE("--grammar", "root ::= ("));
+    expect_refused("--grammar: ", MORE("--grammar", "other ::= [a]"));
+    expect_refused("--json-schema: line 1", MORE("-j", "{"));
+    expect_refused("--json-schema: ", MORE("-j", "{\"type\": \"number\", \"multipleOf\": 3}"));
+    expect_refused("give one of them", MORE("-j", "{}", "--grammar", "root ::= [a]"));
+    expect_refused("give one of them", MORE("-jf", "a", "--grammar-file", "b"));
+    write_file(schema, "{\"type\": \"object\", \"minProperties\": 1}");
+    run(&c, NULL, MORE("-p", "x", "-jf", schema));
+    child_refused(&c, (const char *const[]){"--json-schema-file ", "minProperties", NULL});
+    run(&c, NULL, MORE("-p", "x", "--grammar-file", "/nothing/here"));
+    child_refused(&c, (const char *const[]){"/nothing/here", NULL});
+}
+
 static void environment(void) {
     setenv("PONDER_ARG_PREDICT", "3", 1);
     setenv("PONDER_ARG_IGNORE_EOS", "1", 1);
@@ -134,9 +203,15 @@ static void contexts_beyond_training(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_characters),           cmocka_unit_test(prompts_from_pipes),
-        cmocka_unit_test(flags_of_llama_cpp),         cmocka_unit_test(wrong_words),
-        cmocka_unit_test(flags_from_the_environment), cmocka_unit_test(contexts_beyond_training),
+        cmocka_unit_test(whole_characters),
+        cmocka_unit_test(prompts_from_pipes),
+        cmocka_unit_test(flags_of_llama_cpp),
+        cmocka_unit_test(wrong_words),
+        cmocka_unit_test(flags_from_the_environment),
+        cmocka_unit_test(contexts_beyond_training),
+        cmocka_unit_test(texts_follow_a_grammar),
+        cmocka_unit_test(searches_follow_a_grammar),
+        cmocka_unit_test(grammars_that_cannot_be_kept),
     };
     return cmocka_run_group_tests(tests, NULL, tiny_cleanup);
 }

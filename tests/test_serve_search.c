@@ -236,8 +236,8 @@ static void h05_searches_state_their_range(void **unused) {
         {"\"search\":{\"step_delimiter\":\"\"}", "empty"},
         {"\"search\":7", "the name of a strategy"},
         {"\"n\":2", "one answer"},
-        {"\"response_format\":{\"type\":\"json_object\"}", "together with a search"},
-        {"\"grammar\":\"root ::= [a]\"", "together with a search"},
+        {"\"logit_bias\":{\"1\":1}", "together with a search"},
+        {"\"presence_penalty\":1e9", "from -1000 to 1000"},
         {"\"logprobs\":true", "together with a search"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -250,6 +250,38 @@ static void h05_searches_state_their_range(void **unused) {
     refused(&house, "/v1/chat/completions", "{\"messages\":[{\"role\":\"assistant\",\"content\":\"4 7 8 8\"}]}", 400,
             "one message");
     refused(&house, "/v1/chat/completions", "{\"model\":\"game24:magic7\"," PUZZLE "}", 404, "is not served here");
+}
+
+/* A model of words: every chain of the search follows the format of the chat, and its stop strings. */
+static void searches_keep_formats(void **unused) {
+    (void)unused;
+    struct house h;
+    house_open(&h, model("plain.gguf", chatml), &(struct server_params){0});
+    for (int i = 0; i < 4; i++) {
+        static const char *const names[] = {"greedy", "maj", "maj", "maj"};
+        char body[500];
+        snprintf(body, sizeof body,
+                 "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"search\":{\"strategy\":\"%s\",\"seed\":%d},"
+                 "\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":{\"type\":\"object\","
+                 "\"properties\":{\"a\":{\"type\":\"string\",\"maxLength\":5}},\"required\":[\"a\"]}}}}",
+                 names[i], i);
+        struct reply r = post(&h, "/v1/chat/completions", body);
+        assert_int_equal(r.status, 200);
+        json_t *said = json_loads(text_at(&r, "choices.0.message.content"), 0, NULL);
+        if (!json_is_string(json_object_get(said, "a"))) fail_msg("%s: %s", names[i], r.body);
+        json_decref(said);
+        reply_free(&r);
+    }
+    struct reply r = post(&h, "/v1/chat/completions",
+                          "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"search\":\"maj\",\"seed\":1,"
+                          "\"grammar\":\"root ::= [ab]{3} \\\"STOP\\\" [ab]*\",\"stop\":[\"TOP\"]}");
+    const char *said = text_at(&r, "choices.0.message.content");
+    if (strspn(said, "ab") != 3 || strcmp(said + 3, "S")) fail_msg("it says \"%s\"", said);
+    reply_free(&r);
+    refused(&h, "/v1/chat/completions",
+            "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"search\":\"maj\",\"grammar\":\"root ::= (\"}", 400,
+            "line 1");
+    house_close(&h);
 }
 
 static void h12_names_of_searches(void **unused) {
@@ -306,6 +338,7 @@ int main(void) {
         cmocka_unit_test(followed_while_it_runs_and_answered_now),
         cmocka_unit_test(h08_a_search_ends_with_its_client),
         cmocka_unit_test(h05_searches_state_their_range),
+        cmocka_unit_test(searches_keep_formats),
         cmocka_unit_test(h12_names_of_searches),
         cmocka_unit_test(other_protocols_search_too),
     };

@@ -101,6 +101,26 @@ static void test_thinking(void **state) {
     expect_out(&c, 0, "\033[2m<think><think>\033[0m\n");
 }
 
+/* Each answer begins the grammar anew; thinking comes before it, however it ends. */
+static void test_grammar(void **state) {
+    (void)state;
+    struct child c;
+    static const char grammar[] = "root ::= \"ab\" [QZ]{2}";
+    chat(&c, NULL, model("plain.gguf", chatml), "x\ny\n/regen\n", MORE("--grammar", grammar));
+    expect_out(&c, 0, "abQQ\nabQQ\nabQQ\n");
+    const char *path = model("thinker.gguf", thinker);
+    chat(&c, NULL, path, "x\ny\n", MORE("--grammar", grammar, "--reasoning-budget", "2"));
+    expect_out(&c, 0, "QQ\n</think>\n\nabQQ\nQQ\n</think>\n\nabQQ\n");
+    chat(&c, NULL, path, "x\n", MORE("--grammar", grammar, "-l", "261+2000")); /* the model ends it itself */
+    expect_out(&c, 0, "</think>abQQ\n");
+    chat(&c, NULL, path, "x\n", MORE("--grammar", grammar, "-l", "259+3000", "-n", "5"));
+    expect_out(&c, 0, "QQQQQ\n"); /* an end token does not end what has not begun */
+    chat(&c, NULL, model("bare.gguf", bare), "<think>\n", MORE("--grammar", grammar));
+    expect_out(&c, 0, "abQQ\n"); /* a user cannot put it off */
+    chat(&c, NULL, path, "x\n", MORE("-j", "{\"const\": \"Z\"}", "--reasoning-budget", "0"));
+    expect_out(&c, 0, "\n</think>\n\n\"Z\"\n");
+}
+
 static void test_full_context(void **state) {
     (void)state;
     struct child c;
@@ -396,6 +416,7 @@ int main(void) {
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_sampling_flags),
         cmocka_unit_test(test_thinking),
+        cmocka_unit_test(test_grammar),
         cmocka_unit_test(test_full_context),
         cmocka_unit_test(test_ctrl_c),
         cmocka_unit_test(test_plain_text_of_users),

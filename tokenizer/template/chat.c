@@ -271,3 +271,9 @@ enum status chat_encode(const struct chat *c, const struct jinja_text *text, siz
     if (s) mem_free(ids.at), *out = NULL, *n_out = 0;
     return s;
 }
+
+bool chat_ends_thinking(const struct jinja_text *text) {
+    size_t end = text->size;
+    while (end && strchr(" \n", text->text[end - 1])) end--;
+    return end >= 7 && !memcmp(text->text + end - 7, "<think>", 7) && !text->plain[end - 1];
+}

@@ -50,4 +50,7 @@ enum status chat_encode(const struct chat *c, const struct jinja_text *text, siz
 /* Does a control token of the template begin at this byte? */
 bool chat_control_at(const struct chat *c, const struct jinja_text *text, size_t at);
 
+/* Does the text end within <think>, opened by the template and not by the conversation? */
+bool chat_ends_thinking(const struct jinja_text *text);
+
 #endif
