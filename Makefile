@@ -24,7 +24,7 @@ HAVE_CURL := $(shell printf '\043include <curl/curl.h>\n\043include <openssl/evp
 endif
 
 # Every .c of a room belongs to the library; files of another CPU's instruction set stay out.
-ROOMS := base ops weights weights/hub tokenizer tokenizer/template model prm search search/strategies tasks train solve serve
+ROOMS := base ops weights weights/hub tokenizer tokenizer/template model prm search search/strategies tasks train solve serve study
 SRC   := $(sort $(foreach d,$(ROOMS),$(wildcard $(d)/*.c)))
 ifneq ($(ARCH),x86_64)
 SRC   := $(filter-out %_avx2.c %_avxvnni.c %_avx512.c,$(SRC))

@@ -20,6 +20,7 @@ search/eval_write : prm model tokenizer base
 search/eval_put : prm model tokenizer base
 train       : tasks prm search model tokenizer weights ops base
 solve       : search/eval_model.h search tasks prm model tokenizer weights ops base
+study       : solve base
 serve       : solve search/eval_model.h search tasks prm model tokenizer weights ops base
 '
 files=$(git ls-files --cached --others --exclude-standard -- '*.c' '*.h' '*.S')

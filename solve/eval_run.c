@@ -1,11 +1,10 @@
 /* eval_run.c: threads that solve one problem each with plain sequential code; the engine makes them one batch.
  * Not the search and not the file: solver.c, results.c.
- * Next: cli/cmd_eval.c. */
+ * Next: eval_report.c. */
 #include "solve/eval_run.h"
 
 #include <math.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -179,37 +178,14 @@ void eval_run_free(struct eval_run *r) {
 
 /* ---- summary ---- */
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void set_times(struct summary *sum, const struct eval_run *r) {
     double *ms = mem_new(sum->n, sizeof *ms);
-    if (!ms || !sum->n) {
-        mem_free(ms);
-        return;
-    }
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < r->problems->n; i++)
+    size_t n = 0;
+    for (uint32_t i = 0; ms && i < r->problems->n; i++)
         if (r->scores[i].done) ms[n++] = r->scores[i].ms;
-    qsort(ms, n, sizeof *ms, compare_doubles);
-    sum->median_ms = (ms[(n - 1) / 2] + ms[n / 2]) / 2;
-    sum->p95_ms = ms[(size_t)ceil(0.95 * n) - 1];
+    stats_sort(ms, n);
+    if (n) sum->median_ms = stats_median(ms, n), sum->p95_ms = stats_rank(ms, n, 0.95);
     mem_free(ms);
-}
-
-/* Wilson 1927: good for shares near 0 and 1 too. */
-static void set_interval(struct summary *sum) {
-    double z = 1.959964, n = sum->n, p = sum->accuracy;
-    if (!sum->n) {
-        sum->high = 1;
-        return;
-    }
-    double middle = (p + z * z / (2 * n)) / (1 + z * z / n);
-    double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-    sum->low = sum->correct ? fmax(0, middle - half) : 0; /* exactly, where rounding would leave 1e-17 */
-    sum->high = sum->correct < sum->n ? fmin(1, middle + half) : 1;
 }
 
 struct summary eval_summary(const struct eval_run *r) {
@@ -224,7 +200,7 @@ struct summary eval_summary(const struct eval_run *r) {
             *ledger_at(&sum.cost, f) += *ledger_at(&s->cost, f);
     }
     sum.accuracy = sum.n ? (double)sum.correct / sum.n : 0;
+    sum.ci95 = stats_wilson(sum.correct, sum.n);
     set_times(&sum, r);
-    set_interval(&sum);
     return sum;
 }

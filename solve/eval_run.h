@@ -4,6 +4,7 @@
 #ifndef PONDER_EVAL_RUN_H
 #define PONDER_EVAL_RUN_H
 
+#include "base/stats.h"
 #include "solve/problems.h"
 #include "solve/results.h"
 #include "solve/solver.h"
@@ -33,7 +34,8 @@ void eval_run_free(struct eval_run *r);
 
 struct summary {
     uint32_t n, correct, by_why[WHY_ERROR + 1];
-    double accuracy, low, high; /* Wilson's 95% interval */
+    double accuracy;
+    struct interval ci95; /* Wilson's */
     double median_ms, p95_ms;
     struct ledger cost;
 };

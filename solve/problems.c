@@ -43,8 +43,8 @@ static enum status read_all(FILE *f, const char *name, const struct task *t, uin
     return s;
 }
 
-/* Results are found again by id: two problems must not share one.  Given ids come first; a line without one whose number is
- * another's id becomes "line 2". */
+/* Results are found again by id: two problems must not share one.  Given ids come first; a line without one whose
+ * number is another's id becomes "line 2". */
 static enum status take_ids(struct problems *p, bool given, struct names *ids, const char *name, struct error *e) {
     for (uint32_t i = 0; i < p->n; i++) {
         struct problem *x = &p->items[i];
@@ -99,8 +99,22 @@ enum status problems_read(const char *path, const struct task *t, uint64_t limit
         out->hash = hash_text(hash_text(out->hash, p->id), p->text);
         if (*p->reference) out->hash = hash_text(out->hash, p->reference);
     }
+    out->n_all = out->n;
     if (s) problems_free(out);
     return s;
+}
+
+enum status problems_shard(struct problems *p, const char *text, struct error *e) {
+    unsigned k, n, kept = 0;
+    char rest;
+    if (text[strspn(text, "0123456789/")] || sscanf(text, "%6u/%6u%c", &k, &n, &rest) != 2 || k < 1 || k > n)
+        return error_set(e, ERR_INPUT, "--shard: \"%.60s\" is not of the form K/N with K from 1 to N", text);
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (i % n == k - 1) p->items[kept++] = p->items[i];
+        else problem_free(&p->items[i]);
+    }
+    p->n = kept, p->shard = k, p->n_shards = n;
+    return OK;
 }
 
 void problems_free(struct problems *p) {

@@ -9,7 +9,9 @@
 struct problems {
     struct problem *items; /* [n] in the order of the file, an array of base/ds.h */
     uint32_t n;
-    uint64_t hash; /* of every id, text and known answer, in order */
+    uint32_t n_all;           /* n, before problems_shard left some out */
+    uint32_t shard, n_shards; /* 1 to n_shards; 0: these are all */
+    uint64_t hash;            /* of every id, text and known answer of all, in order */
 };
 
 /* Reads plain lines or JSONL from a file or, path "-", from standard input (empty lines and lines that begin with #
@@ -17,6 +19,9 @@ struct problems {
  * those (0: all) drawn with `seed`. */
 enum status problems_read(const char *path, const struct task *t, uint64_t limit, uint64_t sample, uint64_t seed,
                           struct problems *out, struct error *e);
+/* Keeps shard K of N, `text` being "K/N": the K-th problem and every N-th after it, so that each shard has easy and
+ * hard ones of a sorted file.  N may exceed n: then some are empty.  ERR_INPUT: one line that begins with --shard. */
+enum status problems_shard(struct problems *p, const char *text, struct error *e);
 void problems_free(struct problems *p);
 
 #endif

@@ -31,10 +31,12 @@ static enum status open_locked(struct results *r, struct error *e) {
     return io_error(r, "cannot be locked", e);
 }
 
-/* What the lines do not depend on: another run may go on with another value, and says so. */
-static const char *const surroundings[] = {"git", "host", "cpu", "kernels", "threads", "in_flight"};
+/* What the lines do not depend on: another run may go on with another value, and says so.  The descriptions follow
+ * from the hashes; older files have none. */
+static const char *const surroundings[] = {"policy", "reward_model", "git",     "host",
+                                           "cpu",    "kernels",      "threads", "in_flight"};
 
-static bool is_surrounding(const char *name) {
+bool results_surrounding(const char *name) {
     bool found = false;
     for (size_t i = 0; i < sizeof surroundings / sizeof *surroundings; i++) found |= !strcmp(name, surroundings[i]);
     return found;
@@ -60,18 +62,24 @@ static enum status differs(const struct results *r, const char *name, const json
     return ERR_INPUT;
 }
 
-static enum status check_header(struct results *r, json_t *there, const json_t *here, struct error *e) {
+enum status results_same_header(const struct results *r, json_t *there, const json_t *here, struct error *e) {
     const char *name;
     json_t *value;
-    json_object_foreach(there, name, value) if (!is_surrounding(name) &&
+    json_object_foreach(there, name, value) if (!results_surrounding(name) &&
                                                 !json_object_get(here, name)) return differs(r, name, value, NULL, e);
     json_object_foreach((json_t *)here, name, value) {
         const json_t *other = json_object_get(there, name);
-        bool free = is_surrounding(name) || !strcmp(name, "started");
+        bool free = results_surrounding(name) || !strcmp(name, "started");
         if (!free && (!other || !same_json(value, other))) return differs(r, name, other, value, e);
     }
-    r->header = json_incref(there);
     return OK;
+}
+
+/* here NULL: any will do. */
+static enum status take_header(struct results *r, json_t *there, const json_t *here, struct error *e) {
+    enum status s = here ? results_same_header(r, there, here, e) : OK;
+    if (!s) r->header = json_incref(there);
+    return s;
 }
 
 /* {"continued":{"threads":4,...}}: what was different from there on. */
@@ -104,7 +112,7 @@ static enum status take_line(struct results *r, const char *line, size_t size, l
     enum status s = OK;
     if (!json_is_object(object))
         s = error_set(e, ERR_INPUT, "%s:%ld: not a JSON object: %s", r->path, number, why.text);
-    else if (number == 1) s = check_header(r, object, header, e);
+    else if (number == 1) s = take_header(r, object, header, e);
     else if (json_object_get(object, "continued"))
         s = take_continued(r, json_object_get(object, "continued"), number, e);
     else if (!id) s = error_set(e, ERR_INPUT, "%s:%ld: a result without \"id\"", r->path, number);
@@ -168,6 +176,16 @@ enum status results_open(const char *path, const json_t *header, struct results 
     if (!s) s = read_lines(r, header, e);
     if (!s && ftruncate(r->fd, (off_t)r->size)) s = io_error(r, "a torn last line cannot be cut", e);
     if (!s) s = r->size ? note_changes(r, header, e) : results_append(r, header, e);
+    if (s) results_close(r);
+    return s;
+}
+
+enum status results_load(const char *path, struct results *r, struct error *e) {
+    *r = (struct results){.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC), .lines = json_object()};
+    enum status s = r->fd < 0 ? io_error(r, "cannot be read", e) : OK;
+    if (!s && !r->lines) s = error_set(e, ERR_MEMORY, "%s: no memory", path);
+    if (!s) s = read_lines(r, NULL, e);
+    if (!s && !r->header) s = error_set(e, ERR_INPUT, "%s: holds no results", path);
     if (s) results_close(r);
     return s;
 }

@@ -11,6 +11,7 @@
 #define PONDER_RESULTS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/status.h"
 
@@ -18,17 +19,24 @@ struct results {
     const char *path;
     int fd;
     size_t size;    /* bytes of whole lines */
-    json_t *lines;  /* those that were there, by id */
+    json_t *lines;  /* those that were there by id, in the order of the file */
     json_t *header; /* the one that was there, with what "continued" lines changed; NULL: the file is new */
 };
 
 /* Makes the file, or continues it: locks it (ERR_IO when another process has it), cuts a torn last line, and
  * compares the header (ERR_INPUT names the first field that differs).  "started" may differ, and what results do not
- * depend on: git, host, cpu, kernels, threads and in_flight, which a line of their own then records.  A file that
- * holds something else is not touched. */
+ * depend on: git, host, cpu, kernels, threads, in_flight, the models' names (their hashes may not), which a line of
+ * their own then records.  A file that holds something else is not touched. */
 enum status results_open(const char *path, const json_t *header, struct results *r, struct error *e);
 /* Adds a line and makes it durable.  After a failure (disk full) the file is as it was before the call. */
 enum status results_append(struct results *r, const json_t *line, struct error *e);
+/* Reads what a file holds, without a torn last line, and leaves it as it is; ERR_INPUT when it has no header. */
+enum status results_load(const char *path, struct results *r, struct error *e);
 void results_close(struct results *r);
+
+/* ERR_INPUT names the first field in which `there`, a header of r->path, differs from `here`, but for what may. */
+enum status results_same_header(const struct results *r, json_t *there, const json_t *here, struct error *e);
+/* May a field of a header differ in a run that goes on? */
+bool results_surrounding(const char *name);
 
 #endif

@@ -1,5 +1,4 @@
 /* test_known.c: numbers whose right value is known from elsewhere, and the edges where a rule changes.
- * where a rule changes.
  * Not the parts that use them.
  * Next: solve/eval_run.h, prm/calibration.h, model/rope.h. */
 #include <math.h>
@@ -13,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "base/stats.h"
 #include "model/kv.h"
 #include "model/rope.h"
 #include "model/sample.h"
@@ -48,8 +48,8 @@ static void test_wilson(void **state) {
         struct summary s = summary_of(scores, cases[i].n);
         assert_int_equal(s.n, cases[i].n);
         assert_int_equal(s.correct, cases[i].correct);
-        near("low", s.low, cases[i].low, 1e-6);
-        near("high", s.high, cases[i].high, 1e-6);
+        near("low", s.ci95.low, cases[i].low, 1e-6);
+        near("high", s.ci95.high, cases[i].high, 1e-6);
         free(scores);
     }
 }
@@ -73,6 +73,52 @@ static void test_times(void **state) {
         assert_int_equal(s.by_why[WHY_DONE], n / 2);
         assert_int_equal(s.cost.forks, 2 * n);
     }
+}
+
+/* -- paired comparisons -- */
+
+/* Agresti's approval ratings (150 and 86; exact2x2 of R prints 3.716e-05), and sums of binomial coefficients as fractions. */
+static void test_mcnemar(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t b, c;
+        double p;
+    } cases[] = {{86, 150, 3.715936139571e-05},
+                 {0, 0, 1},
+                 {1, 0, 1},
+                 {5, 5, 1},
+                 {3, 10, 0.09228515625},
+                 {59, 6, 4.96465032713e-12},
+                 {12, 31, 0.00540157265459},
+                 {480, 520, 0.217448293204},
+                 {0, 40, 1.81898940355e-12},
+                 {1000, 1200, 2.18170264079e-05}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        near("p", stats_mcnemar(cases[i].b, cases[i].c) / cases[i].p, 1, 1e-7);
+        near("p, turned round", stats_mcnemar(cases[i].c, cases[i].b) / cases[i].p, 1, 1e-7);
+    }
+    near("p of a million", stats_mcnemar(0, 1000000), 0, 0);
+}
+
+/* The mean of 200 numbers 0 and 1: each item is drawn once on average, and means of samples scatter as p(1 - p) / n says. */
+static void test_bootstrap(void **state) {
+    (void)state;
+    enum { N = 200, ROUNDS = 4000, RIGHT = 60 };
+    static double means[ROUNDS];
+    uint32_t item[N], again[N], drawn[N] = {0};
+    for (uint32_t r = 0; r < ROUNDS; r++) {
+        stats_resample(7, r, N, item);
+        for (uint32_t i = 0; i < N; i++) means[r] += item[i] < RIGHT ? 1.0 / N : 0, drawn[item[i]]++;
+    }
+    stats_resample(7, ROUNDS - 1, N, again);
+    assert_memory_equal(item, again, sizeof item);
+    stats_resample(8, ROUNDS - 1, N, again);
+    assert_memory_not_equal(item, again, sizeof item);
+    for (uint32_t i = 0; i < N; i++) near("draws of an item", drawn[i], ROUNDS, 6 * sqrt(ROUNDS));
+    struct interval ci = stats_percentiles(means, ROUNDS);
+    double p = (double)RIGHT / N, half = 1.96 * sqrt(p * (1 - p) / N);
+    near("low", ci.low, p - half, 0.01);
+    near("high", ci.high, p + half, 0.01);
 }
 
 /* -- calibration -- */
@@ -234,6 +280,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wilson),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_mcnemar),
+        cmocka_unit_test(test_bootstrap),
         cmocka_unit_test(test_calibration),
         cmocka_unit_test(test_yarn),
         cmocka_unit_test(test_longrope_at_its_edge),
