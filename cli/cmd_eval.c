@@ -30,8 +30,8 @@ static const struct flag flags[] = {
     {"in-flight", NULL, FLAG_INT, offsetof(struct options, in_flight), NULL, 1, 256, "W",
      "problems at a time (default: 4 a thread; 1 to measure latency)"},
     MODEL_FLAG(struct options, session),
-    PRM_FLAG(struct options, session),
-    VERIFIER_FLAG(struct options, session),
+    VALUE_FLAGS(struct options, session),
+    DRAFT_FLAG(struct options, session),
     COMPUTE_FLAGS(struct options, session),
     {0},
 };
@@ -114,7 +114,7 @@ int cmd_eval(int argc, char **argv) {
     if (code != ARGS_GO_ON) return code;
     if (a.n_rest) return args_wrong(&a, "unexpected \"%.60s\"; the problems come with --input FILE", a.rest[0]);
     if (!o.input) return args_wrong(&a, "--input is missing: a file of problems");
-    if ((code = search_setup(&a, &o.search, o.session.model, &solver)) != ARGS_GO_ON) return code;
+    if ((code = search_setup(&a, &o.search, &o.session, &solver)) != ARGS_GO_ON) return code;
     if (problems_read(o.input, solver.task, (uint64_t)o.limit, (uint64_t)o.sample, solver.seed, &problems, &e))
         return args_failed(&a, e.text);
     if (o.shard && problems_shard(&problems, o.shard, &e)) {
@@ -127,7 +127,6 @@ int cmd_eval(int argc, char **argv) {
             problems_free(&problems);
             return code;
         }
-    if (task_has_words(solver.task) && !args_given(&a, "prm")) o.session.prm = "none";
     struct eval_run run = {.solver = &solver, .problems = &problems};
     run.in_flight = in_flight(&o, &solver);
     struct session_size size = {.branches = (uint32_t)run.in_flight * solver_branches(&solver), .with_prm = true};

@@ -41,8 +41,7 @@ static const struct flag flags[] = {
     {"no-perf", NULL, FLAG_YES, AT(quiet), NULL, 0, 0, NULL, "no line about tokens and time on stderr (also --log-disable)"},
     SAMPLING_FLAGS(struct options, sampling),
     SPECULATIVE_FLAGS(struct options, speculative),
-    PRM_FLAG(struct options, session),
-    VERIFIER_FLAG(struct options, session),
+    VALUE_FLAGS(struct options, session),
     COMPUTE_FLAGS(struct options, session),
     COLOR_FLAGS,
     {0},
@@ -175,6 +174,7 @@ static int searched(const struct args *a, struct options *o) {
     struct written w = {.o = o};
     struct error e;
     struct run_search r = {&o->session, &o->search, &o->sampling, NULL, o->special, o->hide_prompt};
+    o->session.draft = o->speculative.model;
     int code = read_text(&w, &e) ? args_failed(a, e.text) : ARGS_GO_ON;
     char *text = code == ARGS_GO_ON ? mem_new(w.n_prompt + 1, 1) : NULL;
     if (text) memcpy(text, w.prompt, w.n_prompt);

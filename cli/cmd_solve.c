@@ -22,8 +22,8 @@ struct options {
 
 static const struct flag flags[] = {
     MODEL_FLAG(struct options, session),
-    PRM_FLAG(struct options, session),
-    VERIFIER_FLAG(struct options, session),
+    VALUE_FLAGS(struct options, session),
+    DRAFT_FLAG(struct options, session),
     {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE",
      "the problem, instead of words behind the flags; - = standard input"},
     {"quiet", "q", FLAG_YES, offsetof(struct options, quiet), NULL, 0, 0, NULL, "no greedy answer first, no tree"},
@@ -182,10 +182,9 @@ int cmd_solve(int argc, char **argv) {
     int code = args_parse(&a, argc, argv);
     char *text = code == ARGS_GO_ON ? read_problem(&a, &o, &code) : NULL;
     if (!text) return code;
-    code = search_setup(&a, &o.search, o.session.model, &s);
+    code = search_setup(&a, &o.search, &o.session, &s);
     if (code == ARGS_GO_ON && !task_has_words(s.task) && !args_given(&a, "task") && strpbrk(text, ">="))
         s.task = task_find("countdown");
-    if (code == ARGS_GO_ON && task_has_words(s.task) && !args_given(&a, "prm")) o.session.prm = "none";
     if (code == ARGS_GO_ON && solver_parse(s.task, text, &p, &e)) code = args_wrong(&a, "%s", e.text);
     else if (code == ARGS_GO_ON) {
         code = solve(&a, &o, &s, &p);

@@ -17,12 +17,21 @@
     {"model", "m", FLAG_TEXT, offsetof(type, field.model), "embedded", 0, 0, "FILE", "policy: a GGUF file, the folder of a model, or hf:USER/MODEL[:QUANT]"}, \
     HUB_FLAGS(type, field.model)
 
-#define PRM_FLAG(type, field) \
-    {"prm", NULL, FLAG_TEXT, offsetof(type, field.prm), "embedded", 0, 0, "FILE", "reward model, or none, or oracle (exact: cheats)"}, \
+#define PRM_FLAG(type, field) PRM_FLAG_OR(type, field, "embedded")
+#define PRM_FLAG_OR(type, field, usual) \
+    {"prm", NULL, FLAG_TEXT, offsetof(type, field.prm), usual, 0, 0, "FILE", "reward model, or none, or oracle (exact: cheats)"}, \
     {"prm-kind", NULL, FLAG_TEXT, offsetof(type, field.prm_kind), NULL, 0, 0, "NAME", "how it is asked: value, qwen, skywork, shepherd, rlhflow (default: what its file says)"}
 
 #define VERIFIER_FLAG(type, field) \
     {"verifier", NULL, FLAG_CHOICE, offsetof(type, field.verifier), NULL, 0, 0, "prm|ptrue|logprob|judge|check|none", "values: reward model, the policy's P(True), mean log-probability or judgement, checker"}
+
+/* Of a search, which chooses itself what nobody gave: solver_models. */
+#define VALUE_FLAGS(type, field) \
+    PRM_FLAG_OR(type, field, NULL), \
+    VERIFIER_FLAG(type, field)
+
+#define DRAFT_FLAG(type, field) \
+    {"model-draft", "md", FLAG_TEXT, offsetof(type, field.draft), NULL, 0, 0, "FILE", "a smaller model with the same tokens, for --search draft"}
 
 #define CACHE_FLAGS(type, field) \
     {"cache-type-k", "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "i16|f16|f32|q8_0", "numbers of the KV cache"}, \

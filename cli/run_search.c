@@ -14,14 +14,13 @@
 
 /* Flags of run that a search has no use for: better refused than passed over. */
 static int check_flags(const struct args *a) {
-    static const char *const others[] = {"lookup",    "model-draft", "draft-max",
-                                         "draft-min", "draft-p-min", "reverse-prompt"};
+    static const char *const others[] = {"lookup", "draft-max", "draft-min", "draft-p-min", "reverse-prompt"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (args_given(a, others[i])) return args_wrong(a, "--%s: not together with --search", others[i]);
     return ARGS_GO_ON;
 }
 
-static int setup(const struct args *a, const struct run_search *r, struct solver *s) {
+static int setup(const struct args *a, const struct run_search *r, struct session_options *models, struct solver *s) {
     const struct sampling_options *o = r->sampling;
     uint64_t seed = sampling_seed(o->seed);
     r->search->seed = (int64_t)seed;
@@ -29,7 +28,7 @@ static int setup(const struct args *a, const struct run_search *r, struct solver
     r->search->words = *o;
     r->search->top_k = o->top_k < 0 ? 0 : o->top_k, r->search->top_p = o->top_p, r->search->min_p = o->min_p;
     if (args_given(a, "temp")) r->search->temp = o->temp; /* so that it is refused where nobody uses it */
-    int code = search_setup(a, r->search, r->session->model, s);
+    int code = search_setup(a, r->search, models, s);
     if (code != ARGS_GO_ON) return code;
     s->prompter.special = r->special;
     s->max_new_tokens = o->n > 0 ? (uint64_t)o->n : 0;
@@ -69,10 +68,9 @@ int run_search(const struct args *a, const struct run_search *r) {
     struct session session;
     struct error e;
     int code = check_flags(a);
-    if (code == ARGS_GO_ON) code = setup(a, r, &solver);
-    if (code != ARGS_GO_ON) return code;
     struct session_options o = *r->session;
-    if (!args_given(a, "prm")) o.prm = "none";
+    if (code == ARGS_GO_ON) code = setup(a, r, &o, &solver);
+    if (code != ARGS_GO_ON) return code;
     struct session_size size = {.branches = solver_branches(&solver), .with_prm = true};
     enum status s = session_open(&o, &size, &session, &e);
     if (!s) session_remark("run", &session);

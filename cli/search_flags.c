@@ -77,13 +77,14 @@ const char *search_flag_given(const struct args *a) {
     return NULL;
 }
 
-int search_setup(const struct args *a, const struct search_options *o, const char *model, struct solver *s) {
+int search_setup(const struct args *a, const struct search_options *o, struct session_options *models,
+                 struct solver *s) {
     struct error e;
     const struct task *task = o->task ? task_find(o->task) : NULL;
     if (o->task && !task) return args_wrong(a, "--task: \"%.60s\" is none of %s", o->task, task_names);
-    if (!task && solver_task_of(model, &task, &e)) return args_failed(a, e.text);
+    if (!task && solver_task_of(models->model, &task, &e)) return args_failed(a, e.text);
     for (int i = 0; i < o->words.stops.n; i++) input_unescape((char *)o->words.stops.values[i]); /* they get shorter */
-    if (solver_setup(s, task, o, &e)) return args_wrong(a, "%s", e.text);
+    if (solver_setup(s, task, o, &e) || solver_models(s, models, &e)) return args_wrong(a, "%s", e.text);
     s->common.cancel = cancel_install();
     return ARGS_GO_ON;
 }

@@ -17,8 +17,8 @@ const struct flag *strategy_flags(void);
 /* The first flag of a search on the command line; NULL: none. */
 const char *search_flag_given(const struct args *a);
 
-/* Reads o into s, with the task that it names or that goes with the model, and looks at Ctrl-C from now on.  ARGS_GO_ON, or the
- * exit code after one line on stderr. */
-int search_setup(const struct args *a, const struct search_options *o, const char *model, struct solver *s);
+/* Reads o into s, with the task that it names or that goes with the model, and chooses the models that nobody gave; looks at Ctrl-C
+ * from now on.  ARGS_GO_ON, or the exit code after one line on stderr. */
+int search_setup(const struct args *a, const struct search_options *o, struct session_options *models, struct solver *s);
 
 #endif

@@ -61,7 +61,7 @@ static enum status check_params(const struct strategy *s, const struct search *o
         if (p->kind != PARAM_CHOICE && p->kind != PARAM_YES && !(v >= p->low && v <= p->high))
             return error_set(e, ERR_INPUT, "%s: %g, allowed are %s", p->flag, v, param_range(p, range, sizeof range));
     }
-    const char *lack = evaluator_lacks(on->ev, s->needs);
+    const char *lack = evaluator_lacks(on->ev, strategy_needs(s, params));
     if (lack) return error_set(e, ERR_INPUT, "--search %s needs %s", s->name, lack);
     return OK;
 }
@@ -69,10 +69,11 @@ static enum status check_params(const struct strategy *s, const struct search *o
 static enum status new_scratch(struct run *r, struct error *e) {
     r->tries = mem_new(r->cap, sizeof *r->tries);
     r->steps = mem_new(r->cap, sizeof *r->steps);
+    r->puts = mem_new(r->cap, sizeof *r->puts);
     r->scored = mem_new(r->cap, sizeof *r->scored);
     r->branches = mem_new(r->cap, sizeof *r->branches);
     r->values = mem_new(r->cap, sizeof *r->values);
-    if (r->tries && r->steps && r->scored && r->branches && r->values) return OK;
+    if (r->tries && r->steps && r->puts && r->scored && r->branches && r->values) return OK;
     return error_set(e, ERR_MEMORY, "no memory for search batches of %u steps", r->cap);
 }
 
@@ -91,6 +92,7 @@ static void hand_limits(struct run *r) {
 static void free_scratch(struct run *r) {
     mem_free(r->tries);
     mem_free(r->steps);
+    mem_free(r->puts);
     mem_free(r->scored);
     mem_free(r->branches);
     mem_free(r->values);
@@ -164,6 +166,10 @@ enum status run_part(struct run *r, const struct strategy *s, const void *params
     enum status st = search_run(s, &on, params, res, r->e);
     hand_limits(r);
     return st;
+}
+
+void run_note(struct run *r, const char *name, double value) {
+    if (r->res->n_notes < MOST_NOTES) r->res->notes[r->res->n_notes++] = (struct note){name, value};
 }
 
 void run_stop(struct run *r, enum why_stopped why) {

@@ -76,6 +76,7 @@ struct eval_model {
     struct written *written;         /* [max_batch] steps under way, and */
     struct text **texts_now;         /* [max_batch] their texts */
     int32_t *own;                    /* [max_batch, max_tokens] tokens of those */
+    struct put *rated;               /* [max_batch] drafted ones that the policy reads */
     struct judge_chain *judged;      /* [max_batch] */
     struct sample_scratch sample;
     char *text; /* [text_cap] of one chain */
@@ -122,6 +123,8 @@ enum status eval_extend(void *self, struct step *steps, size_t n, struct error *
 /* Scratch of eval_extend, once the writers are there. */
 enum status write_alloc(struct eval_model *m, struct error *e);
 void write_free(struct eval_model *m);
+/* The log-probabilities of what was added since branch_mark to those that want it, in as many passes as it takes. */
+enum status put_rate(struct eval_model *m, struct put *puts, size_t n, struct error *e);
 enum status eval_put(void *self, struct put *puts, size_t n, struct error *e);
 enum status eval_propose(void *self, struct proposal *proposals, size_t n, struct error *e);
 /* One more token; *end: what it does to its step. */

@@ -82,6 +82,14 @@ static enum status rate_some(struct eval_model *m, struct put *puts, size_t n, u
     return s;
 }
 
+enum status put_rate(struct eval_model *m, struct put *puts, size_t n, struct error *e) {
+    enum status s = OK;
+    for (uint32_t rows = n != 0; rows && !s;)
+        s = limits_reached(&m->limits, &m->ledger) ? error_set(e, ERR_CANCELLED, "stopped before tokens were rated")
+                                                   : rate_some(m, puts, n, &rows, e);
+    return s;
+}
+
 /* What was put, as a reader sees it: without what ended its last step. */
 static enum status set_added(struct eval_model *m, struct put *p, struct error *e) {
     const struct branch *b = branch_of(m, p->branch);
@@ -99,9 +107,7 @@ enum status eval_put(void *self, struct put *puts, size_t n, struct error *e) {
         branch_set_busy(m, puts[i].branch, true);
     }
     for (size_t i = 0; i < n && !s; i++) s = put_one(m, &puts[i], e);
-    for (uint32_t rows = 1; rows && !s;)
-        s = limits_reached(&m->limits, &m->ledger) ? error_set(e, ERR_CANCELLED, "stopped before tokens were put")
-                                                   : rate_some(m, puts, n, &rows, e);
+    if (!s) s = put_rate(m, puts, n, e);
     for (size_t i = 0; i < n && !s; i++) s = set_added(m, &puts[i], e);
     for (size_t i = 0; i < n; i++) {
         branch_set_busy(m, puts[i].branch, false);

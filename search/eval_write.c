@@ -190,6 +190,7 @@ enum status write_alloc(struct eval_model *m, struct error *e) {
     const struct eval_params *p = &m->p;
     if (!(m->written = mem_new(p->max_batch, sizeof *m->written)) ||
         !(m->texts_now = mem_new(p->max_batch, sizeof *m->texts_now)) ||
+        !(m->rated = mem_new(p->max_batch, sizeof *m->rated)) ||
         !(m->own = mem_new((size_t)p->max_batch * p->max_tokens, sizeof *m->own)))
         return error_set(e, ERR_MEMORY, "no memory for %u texts of %u tokens", p->max_batch, p->max_tokens);
     enum status s = OK;
@@ -201,7 +202,7 @@ enum status write_alloc(struct eval_model *m, struct error *e) {
 
 void write_free(struct eval_model *m) {
     for (int w = 0; w < N_WRITERS; w++) writer_free(&m->loops[w]);
-    mem_free(m->written), mem_free(m->texts_now), mem_free(m->own);
+    mem_free(m->written), mem_free(m->texts_now), mem_free(m->own), mem_free(m->rated);
 }
 
 static bool limits_of_run(void *arg) {
@@ -256,6 +257,21 @@ static void undo_steps(struct eval_model *m, struct step *steps, size_t n) {
     }
 }
 
+/* The policy reads drafted steps: their log-probability is its own.  At a limit they are cut: nobody knows it. */
+static enum status rate_drafts(struct eval_model *m, struct step *steps, uint32_t n, struct error *e) {
+    uint32_t n_puts = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (steps[i].draft && steps[i].rate && steps[i].n_tokens)
+            m->rated[n_puts++] = (struct put){.branch = steps[i].branch, .rate = true};
+    enum status s = put_rate(m, m->rated, n_puts, e);
+    for (uint32_t i = 0, k = 0; i < n && k < n_puts; i++) {
+        if (!steps[i].draft || !steps[i].rate || !steps[i].n_tokens) continue;
+        steps[i].logprob = m->rated[k++].logprob;
+        if (s == ERR_CANCELLED) steps[i].end = STEP_TRUNCATED;
+    }
+    return s == ERR_CANCELLED ? OK : s;
+}
+
 static enum status extend_some(struct eval_model *m, struct step *steps, uint32_t n, struct error *e) {
     uint32_t n_active = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -268,6 +284,7 @@ static enum status extend_some(struct eval_model *m, struct step *steps, uint32_
     }
     enum status s = write_by(m, POLICY, steps, n_active, e);
     if (!s) s = write_by(m, DRAFT, steps, n_active, e);
+    if (!s) s = rate_drafts(m, steps, n, e);
     for (uint32_t i = 0; i < n && !s; i++) s = set_text(m, &steps[i], e);
     if (s) undo_steps(m, steps, n);
     note_costs(m);

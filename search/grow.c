@@ -9,8 +9,10 @@
 
 void run_plan(struct run *r, uint32_t parent, bool take) {
     assert(r->n_tries < r->cap && r->t->n + r->n_tries < r->t->cap);
-    r->tries[r->n_tries++] = (struct try){
-        .parent = parent, .child_index = r->t->nodes[parent].tries++, .take = take && parent && !r->on.keep};
+    r->tries[r->n_tries++] = (struct try){.parent = parent,
+                                          .child_index = r->t->nodes[parent].tries++,
+                                          .take = take && parent && !r->on.keep && !r->draft,
+                                          .draft = r->draft};
 }
 
 void run_unplan(struct run *r, uint32_t i) {
@@ -102,6 +104,21 @@ static void add(struct run *r, struct try *try, struct step *step) {
     if (try->fresh) run_emit(r, EVENT_MADE, try->child);
 }
 
+/* The steps of a batch, on their branches: written, or given. */
+static enum status make_steps(struct run *r, const struct try *tries, uint32_t n) {
+    const struct evaluator *ev = r->ev;
+    const struct put *given = &tries->given;
+    if (!given->tokens && !given->from && !given->text) return ev->extend(ev->self, r->steps, n, r->e);
+    for (uint32_t i = 0; i < n; i++) r->puts[i] = tries[i].given, r->puts[i].branch = r->steps[i].branch;
+    enum status s = ev->put(ev->self, r->puts, n, r->e);
+    for (uint32_t i = 0; i < n && !s; i++) {
+        struct step *step = &r->steps[i];
+        step->text = r->puts[i].added, step->n_tokens = r->puts[i].n_tokens, step->end = r->puts[i].end;
+        step->logprob = tries[i].given.rate ? r->puts[i].logprob : tries[i].given.logprob;
+    }
+    return s;
+}
+
 static enum status grow_call(struct run *r, uint32_t first, uint32_t n) {
     const struct evaluator *ev = r->ev;
     const uint64_t forks = ev->ledger->forks, shared = ev->ledger->shared_tokens;
@@ -110,13 +127,16 @@ static enum status grow_call(struct run *r, uint32_t first, uint32_t n) {
     for (i = 0; i < n && !s; i++) {
         const struct try *try = &r->tries[first + i];
         const struct node *parent = &r->t->nodes[try->parent];
-        r->steps[i] = (struct step){
-            .key = rng_fold(parent->key, try->child_index), .temperature = r->temperature, .max_tokens = r->max_tokens};
+        r->steps[i] = (struct step){.key = rng_fold(parent->key, try->child_index),
+                                    .temperature = r->temperature,
+                                    .max_tokens = try->max_tokens ? try->max_tokens : r->max_tokens,
+                                    .draft = try->draft,
+                                    .rate = try->draft && r->rate};
         if (try->branch) r->steps[i].branch = try->branch;
         else if (try->take) r->steps[i].branch = parent->branch;
         else s = ev->fork(ev->self, parent->branch, &r->steps[i].branch, r->e);
     }
-    if (!s) s = ev->extend(ev->self, r->steps, n, r->e);
+    if (!s) s = make_steps(r, r->tries + first, n);
     if (s) ev->ledger->forks = forks, ev->ledger->shared_tokens = shared; /* what is not done costs nothing */
     while (s && i-- > 0)
         if (!r->tries[first + i].take && !r->tries[first + i].branch && r->steps[i].branch)

@@ -35,11 +35,12 @@ struct step {
     bool to_end;         /* in: go on with further steps until the chain ends (rollouts) */
     uint32_t max_steps;  /* in: with to_end, of this call; 0: as many as it takes */
     bool draft;          /* in: the draft model writes; needs CAN_DRAFT */
+    bool rate;           /* in: with draft: the policy reads the step, in one pass, and logprob is its own */
     const char *text;    /* out: what this call added, without what ended the last step; NUL-terminated, owned by the
                             evaluator until its close.  The parts of an open step are joined with nothing between */
     uint32_t n_tokens;   /* out: tokens that this call added, separator or end token included */
     uint32_t n_steps;    /* out: steps that came to an end in this call */
-    float logprob;       /* out: sum of log p(token) at temperature 1, by the model that wrote */
+    float logprob;       /* out: sum of log p(token) at temperature 1, by the model that wrote, unless rate */
     enum step_end end;   /* out */
 };
 
@@ -210,6 +211,7 @@ enum node_flag {
     NODE_BUSY = 128,   /* in the call under way: not to be evicted */
     NODE_SCORED = 256, /* value is there */
     NODE_PART = 512,   /* ends inside a step: its text goes on without anything between */
+    NODE_DRAFTED = 1024, /* the draft model wrote it */
 };
 struct node {
     /* constant after creation */
@@ -263,12 +265,21 @@ typedef void event_fn(void *arg, const struct event *event);
  * mean probability of the chain's tokens, or of those of its least likely step. */
 enum pick { PICK_BEST, PICK_WEIGHTED, PICK_MAJORITY, PICK_VISITS, PICK_CONFIDENT, PICK_LOWEST };
 
+/* What a strategy has to say of its run: how many steps were drafted, how many chains were rejected ... */
+struct note {
+    const char *name; /* constant text */
+    double value;
+};
+enum { MOST_NOTES = 4 };
+
 struct search_result {
     uint32_t node; /* finished node whose chain is the answer; 0 = none finished */
     float value;   /* its value, or its share of the votes */
     enum why_stopped why;
     uint32_t n_finished; /* finished chains seen */
     enum pick pick;      /* how the answer was picked */
+    struct note notes[MOST_NOTES];
+    uint32_t n_notes;
 };
 
 /* All finished chains with one canonical answer. */

@@ -11,6 +11,12 @@ struct try {
     uint32_t parent, child_index;
     bool take;        /* the child takes over the parent's branch instead of forking it: the parent is done with */
     branch_id branch; /* where the step is made, instead of on a fork of the parent's; 0: there.  Taken over */
+    bool draft;       /* the draft model writes it */
+    uint32_t slot;    /* of a wave: whose step it is */
+    uint32_t max_tokens; /* of this call, instead of the run's; 0: that */
+    /* Nobody writes: its tokens, text or `from` are put there, all tries of a batch or none.  Its branch is set by
+     * run_grow; unless it is rated, its log-probability is what stands here. */
+    struct put given;
     bool fresh;       /* out: false when the step equals an earlier one of this parent */
     uint32_t child;   /* out: the node; 0 = not made */
 };
@@ -59,11 +65,14 @@ struct run {
     float temperature;     /* default common->temperature */
     uint32_t max_depth;    /* default common->max_depth */
     uint32_t max_tokens;   /* of one call for a step, which then ends inside it; default 0: all of the step */
+    bool draft;            /* the draft model writes: steps planned from now on */
+    bool rate;             /* drafted steps have the policy's log-probability */
     bool keep_finished;    /* complete chains keep their branches; the strategy drops them */
     /* the batch */
     struct try *tries;        /* [cap] */
     uint32_t n_tries, n_made; /* made: the first ones; fewer than n_tries only when the KV is full */
     struct step *steps;       /* [cap] */
+    struct put *puts;         /* [cap] */
     uint32_t *scored;         /* [cap] nodes for the next score call */
     uint32_t n_scored;
     branch_id *branches; /* [cap] */
@@ -83,6 +92,8 @@ bool run_make_room(void *run);
 void run_look(struct run *r);
 /* Ends the run for this reason; the first call wins. */
 void run_stop(struct run *r, enum why_stopped why);
+/* For people and results: a number that is the strategy's own.  The first MOST_NOTES stay. */
+void run_note(struct run *r, const char *name, double value);
 /* No limit but cancel: strategies then use their default number of simulations. */
 bool budget_is_open(const struct budget *b);
 void run_emit(const struct run *r, enum event_kind kind, uint32_t node);
@@ -93,7 +104,7 @@ enum status run_part(struct run *r, const struct strategy *s, const void *params
 uint32_t room_for_chains(const struct search_params *common, uint64_t n);
 
 /* Adds a try below `parent` to the batch.  take: see struct try; the root's branch is never taken, and none where nodes keep
- * theirs. */
+ * theirs.  A drafted step leaves it there: the policy may have to write instead. */
 void run_plan(struct run *r, uint32_t parent, bool take);
 /* Takes back try i and all later ones (they must be unmade). */
 void run_unplan(struct run *r, uint32_t i);
@@ -138,6 +149,7 @@ struct wave {
     uint32_t n, cap;
     uint32_t *next, *from; /* [2 cap] in the order of the slots they come from */
     uint32_t n_next;
+    bool hold; /* set by the strategy: an open tip with a share of 0 waits, it is not given up */
 };
 /* Takes the parameters over, looks at a first chain when there is a limit, and makes room for as many tips, and steps of a round, as
  * the user or the limit says, else `fallback`: a multiple of `unit`, at least one.  To be closed on failure too. */
@@ -150,11 +162,34 @@ bool wave_is_open(const struct run *r, const struct wave *w);
 /* Makes share[i] steps below each tip.  An open tip with a share of 0 is given up, and so are steps that were cut or are
  * dead.  r->stopped: not all were made. */
 enum status wave_grow(struct run *r, struct wave *w);
+/* Every tip is written to its end, one step a round; cut and dead ones are left out. */
+enum status wave_finish(struct run *r, struct wave *w);
 /* The chain is given up. */
 void wave_prune(struct run *r, uint32_t u);
 /* By value, of equal ones the first in the tree. */
 bool wave_ranks_before(const struct tree *t, uint32_t a, uint32_t b);
 void wave_sort(const struct run *r, struct wave *w);
+
+/* The likeliest continuations by one token of up to `width` nodes, compared by the log-probability of the whole chain (likely.c). */
+struct continuation {
+    uint32_t parent;
+    int32_t token;
+    float logprob;
+    double sum; /* of the whole chain */
+};
+struct likely {
+    struct continuation *items; /* [n <= cap] likeliest first */
+    uint32_t n, cap;            /* cap: 2 width, enough even where half of them end their texts */
+    struct proposal *asked;     /* [width] */
+    int32_t *tokens;            /* [width, cap] */
+    float *logprobs;            /* [width, cap] */
+};
+enum status likely_open(struct run *r, struct likely *l, uint32_t width); /* to be closed on failure too */
+void likely_close(struct likely *l);
+/* Stops the run when the policy cannot be asked any more; then there are none. */
+enum status likely_find(struct run *r, struct likely *l, const uint32_t *nodes, uint32_t n);
+/* The batch: n of them from `first` on. */
+void likely_plan(struct run *r, const struct likely *l, uint32_t first, uint32_t n);
 
 /* The tree. */
 /* A new last child of `parent`, or, when merge, the twin with the same text and end.  The caller left room. */

@@ -11,7 +11,9 @@
 
 /* In the order of `ponder strategies`. */
 #define STRATEGIES                                                                                                     \
-    X(greedy) X(bon) X(weighted) X(maj) X(beam) X(dvts) X(rebase) X(particle) X(gibbs) X(reject) X(mcts) X(tokenbeam) X(refine)
+    X(greedy)                                                                                                          \
+    X(bon) X(weighted) X(maj) X(beam) X(dvts) X(rebase) X(particle) X(gibbs) X(reject) X(draft) X(mcts) X(tokenbeam)   \
+        X(refine)
 
 #define X(name) extern const struct strategy strategy_##name;
 STRATEGIES
@@ -36,6 +38,10 @@ const char *strategy_names(char *text, size_t cap) {
     *text = 0;
     for (const struct strategy *const *s = strategy_table; *s; s++) add_name(text, cap, (*s)->name);
     return text;
+}
+
+unsigned strategy_needs(const struct strategy *s, const void *params) {
+    return s->needs | (s->needs_too ? s->needs_too(params) : 0);
 }
 
 void strategy_defaults(const struct strategy *s, bool words, struct params *p) {
@@ -136,9 +142,11 @@ enum status strategy_set(const struct strategy *s, const struct settings *from, 
     for (int i = 0; i < from->n; i++) {
         const char *flag = from->items[i].flag;
         const struct param *p = strategy_param(s, flag, strlen(flag));
+        if (!p && !*strategy_owners(flag, owners, sizeof owners))
+            return error_set(e, ERR_INPUT, "--%.60s: no strategy has a parameter of this name", flag);
         if (!p)
             return error_set(e, ERR_INPUT, "--%s: --search %s does not use it; those that do: %s", flag, s->name,
-                             strategy_owners(flag, owners, sizeof owners));
+                             owners);
         enum status st = param_set(p, to, from->items[i].text, e);
         if (st) return st;
     }

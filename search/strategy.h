@@ -38,6 +38,7 @@ struct strategy {
     const char *name, *summary, *source;
     const char *unit;               /* what --budget counts */
     unsigned needs;                 /* set of enum capability: without them it is refused */
+    unsigned (*needs_too)(const void *params); /* what these parameters need beside; NULL: nothing */
     unsigned without;               /* set of enum without */
     uint32_t simulations[2];        /* default of --budget: for puzzles, for problems in words */
     const struct param *params;     /* ends in a row without flag; NULL: none */
@@ -58,6 +59,8 @@ struct params {
     alignas(double) unsigned char bytes[STRATEGY_PARAMS];
 };
 
+/* All that it needs with these parameters. */
+unsigned strategy_needs(const struct strategy *s, const void *params);
 void strategy_defaults(const struct strategy *s, bool words, struct params *p);
 /* The row's parameter of this name (the first `size` bytes of flag); NULL: it has none. */
 const struct param *strategy_param(const struct strategy *s, const char *flag, size_t size);

@@ -104,7 +104,7 @@ uint32_t tree_add(struct tree *t, const struct try *try, const struct step *step
         .branch = step->branch,
         .multiplicity = 1,
     };
-    n->flags = tree_end_flag(step->end, n->depth, max_depth);
+    n->flags = tree_end_flag(step->end, n->depth, max_depth) | (step->draft ? NODE_DRAFTED : 0);
     if (parent->last_child) t->nodes[parent->last_child].next_sibling = u;
     else parent->first_child = u;
     parent->last_child = u;

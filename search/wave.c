@@ -1,6 +1,8 @@
 /* wave.c: a population of chains that is extended round by round: what beam, dvts, rebase, particle and others have in common.
  * Not a choice: which chains go on, and how often, is the strategy's.
  * Next: search/strategies/beam.c. */
+#include <string.h>
+
 #include "base/mem.h"
 #include "search/search_internal.h"
 
@@ -52,11 +54,10 @@ static enum status flush(struct run *r, struct wave *w) {
     enum status s = run_grow(r);
     if (r->n_made < r->n_tries) run_stop(r, WHY_KV_FULL);
     if (!s) s = run_settle(r);
-    for (uint32_t i = 0, slot = 0; i < r->n_made && !s; i++) {
+    for (uint32_t i = 0; i < r->n_made && !s; i++) {
         const struct try *try = &r->tries[i];
         bool lost = r->t->nodes[try->child].flags & (NODE_TRUNCATED | NODE_DEAD);
-        while (w->tips[slot] != try->parent) slot++;
-        if (try->fresh && !lost) add_next(w, try->child, slot);
+        if (try->fresh && !lost) add_next(w, try->child, try->slot);
         r->ev->ledger->simulations++;
     }
     r->n_tries = 0;
@@ -77,13 +78,14 @@ enum status wave_grow(struct run *r, struct wave *w) {
     uint32_t room = run_room(r, r->cap);
     w->n_next = 0;
     for (uint32_t i = 0; i < w->n && room; i++) {
-        if (r->t->nodes[w->tips[i]].flags & NODE_TERMINAL) {
+        if ((r->t->nodes[w->tips[i]].flags & NODE_TERMINAL) || (w->hold && !w->share[i])) {
             add_next(w, w->tips[i], i);
             continue;
         }
         if (!w->share[i] && !r->on.keep) wave_prune(r, w->tips[i]);
         for (uint32_t j = 0; j < w->share[i] && room; j++) {
             run_plan(r, w->tips[i], j + 1 == w->share[i]);
+            r->tries[r->n_tries - 1].slot = i;
             if (r->n_tries < room) continue;
             if ((s = flush(r, w))) return s;
             room = run_go(r) ? run_room(r, r->cap) : 0;
@@ -91,6 +93,16 @@ enum status wave_grow(struct run *r, struct wave *w) {
     }
     s = flush(r, w);
     sort_by_slot(w);
+    return s;
+}
+
+enum status wave_finish(struct run *r, struct wave *w) {
+    enum status s = OK;
+    while (!s && wave_is_open(r, w) && run_go(r)) {
+        for (uint32_t i = 0; i < w->n; i++) w->share[i] = 1;
+        s = wave_grow(r, w);
+        memcpy(w->tips, w->next, (w->n = w->n_next) * sizeof *w->tips);
+    }
     return s;
 }
 

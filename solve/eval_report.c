@@ -67,15 +67,17 @@ static void add_surroundings(json_t *h, const struct eval_run *r, const char *co
 
 enum status eval_header(const struct eval_run *r, const struct session_options *o, const char *commit, json_t **out,
                         struct error *e) {
-    uint64_t policy, prm;
+    uint64_t policy, prm, draft;
     const struct session *session = r->solver->session;
     const struct problems *p = r->problems;
     enum status s = session_hash(o->model, "policy", &policy, e);
     if (!s && session->prm.model) s = session_hash(o->prm, "prm", &prm, e);
+    if (!s && session->draft.model) s = session_hash(o->draft, "policy", &draft, e);
     if (s) return s;
     json_t *h = json_pack("{s:s,s:i}", "format", "ponder-results", "version", 1);
     json_object_set_new(h, "model", hex(policy));
     json_object_set_new(h, "prm", session->prm.model ? hex(prm) : json_string(session->oracle ? "oracle" : "none"));
+    if (session->draft.model) json_object_set_new(h, "draft", hex(draft));
     json_object_set_new(h, "input", hex(p->hash));
     json_object_set_new(h, "problems", json_integer(p->n_all));
     if (p->n_shards) json_object_set_new(h, "shard", json_sprintf("%u/%u", p->shard, p->n_shards));

@@ -73,6 +73,8 @@ json_t *report_outcome(const struct problem *p, const struct outcome *o) {
     json_object_set_new(object, "why", json_string(why_name(o->why)));
     json_object_set_new(object, "finished", json_integer(o->n_finished));
     if (o->n_votes) json_object_set_new(object, "votes", votes_json(o));
+    for (uint32_t i = 0; i < o->n_notes; i++)
+        json_object_set_new(object, o->notes[i].name, json_real(o->notes[i].value));
     if (*o->trouble) json_object_set_new(object, "trouble", json_string(o->trouble));
     const char *text = o->text ? o->text : o->unfinished; /* a cut chain is something to look at, if no answer */
     if (task_has_words(p->task) && text) json_object_set_new(object, "text", json_string(text));
@@ -142,7 +144,7 @@ static void add_grammar(json_t *to, const struct grammar *g) {
 
 json_t *report_settings(const struct solver *s) {
     const struct search_params *p = &s->common;
-    bool values = s->strategy->needs & CAN_VALUE;
+    bool values = strategy_needs(s->strategy, s->params.bytes) & CAN_VALUE;
     json_t *settings =
         json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:i}", "task", s->task->name, "search", s->strategy->name, "budget",
                   (json_int_t)p->budget.simulations, "max_tokens", (json_int_t)p->budget.tokens, "max_flops",

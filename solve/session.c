@@ -155,11 +155,11 @@ static uint64_t most_pages(const struct session_options *o, const struct model_c
     return ((uint64_t)o->kv_mb << 20) / page_bytes(c, type);
 }
 
-/* --ctx-size: a number, all that the models have, or a usual length that fits.  A reward model reads what the policy writes,
- * so that the shorter context of both holds. */
+/* --ctx-size: a number, all that the models have, or a usual length that fits.  The other models read what the policy
+ * writes, so that the shortest context holds. */
 static enum status choose_ctx(const struct session_options *o, const struct session_size *size, struct session *s,
                               struct error *e) {
-    const struct loaded *both[] = {&s->policy, &s->prm};
+    const struct loaded *all[] = {&s->policy, &s->prm, &s->draft};
     uint64_t usual = size->usual_ctx ? size->usual_ctx : SESSION_CTX;
     enum kv_type type = size->kv_type;
     enum status st = session_cache_type(o, &type, e);
@@ -169,8 +169,9 @@ static enum status choose_ctx(const struct session_options *o, const struct sess
         remark(s, "--ctx-size %lld: the model was trained for %u tokens, what comes after them may be nonsense",
                (long long)o->ctx, trained);
     s->ctx = o->ctx > 0 ? (uint32_t)o->ctx : UINT32_MAX;
-    for (int i = 0; i < 2 && both[i]->model; i++) {
-        const struct model_config *c = &both[i]->model->config;
+    for (int i = 0; i < 3; i++) {
+        if (!all[i]->model) continue;
+        const struct model_config *c = &all[i]->model->config;
         uint64_t fits = most_pages(o, c, type) * KV_PAGE;
         if (o->ctx < 0 && fits && fits < usual) usual = fits;
         if (c->n_ctx < s->ctx && (o->ctx <= 0 || i)) s->ctx = c->n_ctx;
@@ -224,6 +225,19 @@ enum status session_same_tokens(const struct tok *tok, struct gguf *file, bool *
     }
     tok_close(&other);
     return OK;
+}
+
+enum status session_open_draft(const char *name, const struct session *session, struct loaded *l, struct error *e) {
+    bool same;
+    enum status st = session_open_model(name, "policy", &l->model, e);
+    if (st) return st;
+    const struct gguf *file = l->model->file;
+    if (!l->model->lm_head)
+        return error_set(e, ERR_INPUT, "%s: a reward model, which predicts no tokens; --model-draft wants a policy",
+                         gguf_name(file));
+    if ((st = session_same_tokens(session->tok, l->model->file, &same, e)) || same) return st;
+    return error_set(e, ERR_INPUT, "--model-draft %s: it has other tokens than %s; both must have one vocabulary",
+                     gguf_name(file), gguf_name(session->policy.model->file));
 }
 
 /* A reward model that reads the policy's token ids: both must mean the same. */
@@ -283,10 +297,12 @@ enum status session_open(const struct session_options *o, const struct session_s
     if (st) return st;
     if ((st = tok_open(s->policy.model->file, &s->tok, e)) || (st = check_policy(s, size, e))) return st;
     if (size->with_prm && s->verifier == VERIFIER_PRM && (st = open_prm(o, s, e))) return st;
+    if (o->draft && (st = session_open_draft(o->draft, s, &s->draft, e))) return st;
     if ((st = choose_ctx(o, size, s, e))) return st;
     if ((st = team_new(s->threads, &s->team, e))) return st;
     if ((st = new_engine(o, size, s, &s->policy, e))) return st;
     if (s->prm.model && (st = new_engine(o, size, s, &s->prm, e))) return st;
+    if (s->draft.model && (st = new_engine(o, size, s, &s->draft, e))) return st;
     if (o->mlock) lock_memory(s);
     return OK;
 }
@@ -300,6 +316,7 @@ static void close_loaded(struct loaded *l) {
 void session_close(struct session *s) {
     close_loaded(&s->policy);
     close_loaded(&s->prm);
+    close_loaded(&s->draft);
     prm_reader_close(&s->reader);
     if (s->tok) tok_close(&s->tok);
     if (s->team) team_free(&s->team);

@@ -10,6 +10,7 @@
 
 struct session_options {
     const char *model, *prm, *prm_kind;
+    const char *draft;    /* NULL: no draft model */
     const char *verifier; /* NULL: prm */
     int64_t threads, ctx, kv_mb;
     int64_t batch, ubatch; /* the smaller one is the rows of a pass; 0: as the flags' defaults */
@@ -31,6 +32,7 @@ struct session {
     uint32_t ctx; /* tokens of one branch */
     struct team *team;
     struct loaded policy, prm; /* prm.model NULL: none, or the oracle */
+    struct loaded draft;       /* model NULL: none */
     bool oracle;
     struct tok *tok;
     enum verifier verifier;
@@ -63,6 +65,9 @@ const char *session_cache_name(enum kv_type type);
  * weights/embedded.h's table mean themselves. */
 enum status session_open_file(const char *name, const char *role, struct gguf **out, struct error *e);
 enum status session_open_model(const char *name, const char *role, struct model **out, struct error *e);
+
+/* A model that writes what session's policy reads: the same vocabulary, or ERR_INPUT.  Its engine is the caller's. */
+enum status session_open_draft(const char *name, const struct session *session, struct loaded *l, struct error *e);
 
 /* Do the ids of a model file mean what those of tok mean? */
 enum status session_same_tokens(const struct tok *tok, struct gguf *file, bool *same, struct error *e);

@@ -74,6 +74,8 @@ static void set_budget(struct solver *s, const struct search_options *o) {
     b->ns = o->max_ms > 0 ? (uint64_t)o->max_ms * 1000000u : 0;
 }
 
+static unsigned needs(const struct solver *s) { return strategy_needs(s->strategy, s->params.bytes); }
+
 static enum status not_used(const struct solver *s, const char *flag, struct error *e) {
     return error_set(e, ERR_INPUT, "--%s: --search %s does not use it", flag, s->strategy->name);
 }
@@ -81,7 +83,6 @@ static enum status not_used(const struct solver *s, const char *flag, struct err
 static enum status set_search(struct solver *s, const struct search_options *o, struct error *e) {
     if (o->temp > 0 && (s->strategy->without & WITHOUT_TEMPERATURE)) return not_used(s, "temp", e); /* 0 is true */
     if (o->budget > 1 && (s->strategy->without & WITHOUT_BUDGET)) return not_used(s, "budget", e);  /* 1 is true */
-    if (o->agg && !(s->strategy->needs & CAN_VALUE)) return not_used(s, "agg", e);
     if (o->temp >= 0) s->common.temperature = (float)o->temp;
     if ((s->agg_given = o->agg != NULL)) prm_agg_from_name(o->agg, &s->agg);
     if (o->top_k >= 0) s->sampling.top_k = (uint32_t)o->top_k;
@@ -90,7 +91,18 @@ static enum status set_search(struct solver *s, const struct search_options *o, 
     if (o->max_depth > 0) s->max_depth = (uint32_t)o->max_depth;
     if (o->max_step_tokens > 0) s->max_step_tokens = (uint32_t)o->max_step_tokens;
     set_budget(s, o);
-    return strategy_set(s->strategy, &o->settings, &s->params, e);
+    enum status st = strategy_set(s->strategy, &o->settings, &s->params, e);
+    return st || !o->agg || (needs(s) & CAN_VALUE) ? st : not_used(s, "agg", e);
+}
+
+enum status solver_models(const struct solver *s, struct session_options *o, struct error *e) {
+    bool values = needs(s) & CAN_VALUE;
+    if (!values && o->prm && strcmp(o->prm, "none")) return not_used(s, "prm", e); /* none is true */
+    if (!values && o->prm_kind) return not_used(s, "prm-kind", e);
+    if (!values && o->verifier && strcmp(o->verifier, "none")) return not_used(s, "verifier", e);
+    if (o->draft && !(needs(s) & CAN_DRAFT)) return not_used(s, "model-draft", e);
+    if (!o->prm) o->prm = values && !task_has_words(s->task) ? "embedded" : "none";
+    return OK;
 }
 
 /* Results hold them, and JSON holds UTF-8 only. */
@@ -138,20 +150,44 @@ static enum status open_drawn(struct solver *s, struct error *e) {
     return sampling_open(&o, s->session->tok, engine_n_out(s->session->policy.engine), &s->drawn, e);
 }
 
+/* What the evaluator will be able to do, as far as it does not depend on the problem. */
+static unsigned abilities(const struct solver *s) {
+    const struct session *n = s->session;
+    bool own = n->verifier != VERIFIER_PRM && n->verifier != VERIFIER_NONE;
+    unsigned can = CAN_ANSWER | CAN_PUT | CAN_PROPOSE | prompter_asks(&s->prompter, s->task) * CAN_ASK;
+    if (n->prm.model || n->oracle || own) can |= CAN_VALUE;
+    if (n->draft.model) can |= CAN_DRAFT;
+    if (s->check || n->verifier == VERIFIER_CHECK) can |= CAN_CHECK;
+    if (s->task->state) can |= CAN_STATE;
+    return can;
+}
+
+/* Said before anything runs. */
+static enum status check_needs(const struct solver *s, struct error *e) {
+    const unsigned can = abilities(s);
+    const struct evaluator would = {.can = can};
+    const char *lack = evaluator_lacks(&would, needs(s)), *name = s->strategy->name;
+    if (!lack) return OK;
+    if (needs(s) & ~can & CAN_VALUE)
+        return error_set(e, ERR_INPUT,
+                         "--search %s needs a reward model: give --prm FILE, --verifier ptrue or logprob, or use "
+                         "--search greedy or maj",
+                         name);
+    if (needs(s) & ~can & CAN_CHECK) return error_set(e, ERR_INPUT, "--search %s needs %s: give --check", name, lack);
+    if (needs(s) & ~can & CAN_DRAFT)
+        return error_set(e, ERR_INPUT, "--search %s needs %s: give --model-draft FILE", name, lack);
+    return error_set(e, ERR_INPUT, "--search %s needs %s: --task %s has none%s", name, lack, s->task->name,
+                     task_has_words(s->task) ? " for a model without chat template, or with --raw" : "");
+}
+
 enum status solver_attach(struct solver *s, const struct session *session, struct error *e) {
     s->session = session;
     s->one_token = is_one_token(session->tok, s->delimiter);
     if (!s->agg_given) s->agg = session->prm.model ? session->prm_info.agg : AGG_LAST;
     if (session->oracle && !s->task->oracle)
         return error_set(e, ERR_INPUT, "--prm oracle: nobody knows it for --task %s", s->task->name);
-    bool own = session->verifier != VERIFIER_PRM && session->verifier != VERIFIER_NONE;
-    if ((s->strategy->needs & CAN_VALUE) && !session->prm.model && !session->oracle && !own)
-        return error_set(
-            e, ERR_INPUT,
-            "--search %s needs a reward model: give --prm FILE, --verifier ptrue or logprob, or use --search "
-            "greedy or maj",
-            s->strategy->name);
     enum status st = s->task->style->prose ? prompter_open(&s->prompter, session, e) : OK;
+    if (!st) st = check_needs(s, e);
     if (!st) st = open_drawn(s, e);
     if (!st && session->verifier == VERIFIER_PTRUE) st = ptrue_open(session->tok, s->prompter.chat, &s->ptrue, e);
     return st;
@@ -307,6 +343,8 @@ static enum status finish(const struct solver *s, const struct problem *p, const
     o->value = res->value;
     o->why = res->why;
     o->n_finished = res->n_finished;
+    o->n_notes = res->n_notes;
+    memcpy(o->notes, res->notes, sizeof o->notes);
     o->signature = search_signature(t, res);
     uint32_t rest = o->finished ? 0 : search_unfinished(t);
     if (rest && !(o->unfinished = chain_text(t, rest, s->delimiter)))
@@ -333,10 +371,11 @@ void outcome_free(struct outcome *o) {
 static struct eval_params eval_params_of(const struct solver *s, const struct subject *x) {
     const struct session *n = s->session;
     const struct problem *p = x->problem;
-    bool values = s->strategy->needs & CAN_VALUE; /* or the prompt would be read by a reward model for nothing */
+    bool values = needs(s) & CAN_VALUE; /* or the prompt would be read by a reward model for nothing */
     bool knows = problem_verdict(p, "") != VERDICT_NONE;
     return (struct eval_params){
         .policy = n->policy.engine,
+        .draft = needs(s) & CAN_DRAFT ? n->draft.engine : NULL,
         .verifier = values || n->verifier == VERIFIER_PRM ? n->verifier : VERIFIER_NONE,
         .reader = n->reader,
         .ptrue = s->ptrue,
@@ -400,7 +439,7 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
         snprintf(o->trouble, sizeof o->trouble, "the prompt has %zu tokens, the context %u (-c)", n, ep->max_tokens);
     uint64_t whole = n + question + (s->max_new_tokens && s->max_new_tokens < fresh ? s->max_new_tokens : fresh);
     /* Prompts about a chain hold all of it, and what the task says about it. */
-    if (ep->verifier == VERIFIER_JUDGE || (s->strategy->needs & ~(CAN_ASK - 1u))) whole += fresh + 512;
+    if (ep->verifier == VERIFIER_JUDGE || (needs(s) & ~(CAN_ASK - 1u))) whole += fresh + 512;
     if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
     return begin_grammar(s, thinking, ep, e);
 }

@@ -59,9 +59,12 @@ void solver_init(struct solver *s, const struct task *task, const struct strateg
 enum status solver_task_of(const char *model, const struct task **task, struct error *e);
 /* The defaults, and over them what the user said, before there is a session.  ERR_INPUT: one line that begins with the flag. */
 enum status solver_setup(struct solver *s, const struct task *task, const struct search_options *o, struct error *e);
+/* The models that the search works with: those that nobody gave in o are chosen (the reward model inside the binary for puzzles,
+ * where the strategy wants values).  ERR_INPUT: one was given that the strategy does not use; the line begins with the flag. */
+enum status solver_models(const struct solver *s, struct session_options *o, struct error *e);
 /* Once the session is open: takes it, the rules of drawing tokens, the model's chat template, the question of P(True), and the
- * reward model's own aggregation unless --agg was given.  ERR_INPUT when the strategy needs values and nothing gives them, or
- * when the model has no token of --logit-bias.  s must not move from here on. */
+ * reward model's own aggregation unless --agg was given.  ERR_INPUT when the strategy needs what the session does not have (values, a
+ * draft model, a checker, a prompt), or when the model has no token of --logit-bias.  s must not move from here on. */
 enum status solver_attach(struct solver *s, const struct session *session, struct error *e);
 void solver_close(struct solver *s);
 /* How much one search takes, and branches that it can have alive, those of questions about them included. */
@@ -88,6 +91,8 @@ struct outcome {
     uint32_t n_finished;
     struct vote votes[MOST_VOTES]; /* [min(n_votes, MOST_VOTES)] when the answer was voted for, the leader first */
     uint32_t n_votes;              /* different answers */
+    struct note notes[MOST_NOTES]; /* [n_notes] the strategy's own numbers */
+    uint32_t n_notes;
     struct ledger cost;
     double ms;
     uint64_t signature;

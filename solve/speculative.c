@@ -4,17 +4,9 @@
 #include "solve/speculative.h"
 
 static enum status open_draft(const char *name, const struct session *session, struct loaded *l, struct error *e) {
-    enum status st = session_open_model(name, "policy", &l->model, e);
+    enum status st = session_open_draft(name, session, l, e);
     if (st) return st;
     const struct model *m = l->model;
-    bool same;
-    if (!m->lm_head)
-        return error_set(e, ERR_INPUT, "%s: a reward model, which predicts no tokens; --model-draft wants a policy",
-                         gguf_name(m->file));
-    if ((st = session_same_tokens(session->tok, m->file, &same, e))) return st;
-    if (!same)
-        return error_set(e, ERR_INPUT, "--model-draft %s: it has other tokens than %s; both must have one vocabulary",
-                         gguf_name(m->file), gguf_name(session->policy.model->file));
     /* A shorter context only ends the guessing. */
     uint32_t ctx = m->config.n_ctx < session->ctx ? m->config.n_ctx : session->ctx;
     struct engine_params p = {

@@ -70,6 +70,9 @@ t_flags_of_other_strategies_are_refused() {
         refuses 2 '--temp: --search greedy does not use it' "$ponder" solve --search greedy --temp 1 "4 7 8 8" &&
         refuses 2 '--budget: --search greedy does not use it' "$ponder" solve --search greedy --budget 4 "4 7 8 8" &&
         refuses 2 '--agg: --search maj does not use it' "$ponder" solve --agg min --search maj "4 7 8 8" &&
+        refuses 2 '--prm: --search maj does not use it' "$ponder" solve --prm embedded --search maj "4 7 8 8" &&
+        refuses 2 '--verifier: --search greedy does not use it' "$ponder" eval -i puzzles.txt --verifier ptrue --search greedy &&
+        refuses 2 '--model-draft: --search bon does not use it' "$ponder" solve -md embedded --search bon "4 7 8 8" &&
         refuses 2 '--stop-value: --search maj does not use it' "$ponder" solve --stop-value 0.5 --search maj "4 7 8 8" &&
         refuses 2 '--c-puct: --search beam does not use it; those that do: mcts' "$ponder" eval -i puzzles.txt --c-puct 1 --search beam &&
         refuses 2 '--c-puct: "-1" is not a number from 0 to' "$ponder" solve --c-puct -1 "4 7 8 8" &&
@@ -129,6 +132,16 @@ t_models_inside_have_names() {
 }
 t_another_target_is_countdown() { "$ponder" -q "${small[@]}" --json "2 3 7 -> 42" >out 2>err; has out '"task":"countdown"'; }
 t_a_search_needs_its_reward_model() { refuses 1 'needs a reward model' "$ponder" -q --prm none "4 7 8 8"; }
+t_a_search_says_what_it_lacks() {
+    refuses 1 '--search draft needs a draft model: give --model-draft FILE' "$ponder" -q --search draft "4 7 8 8" &&
+        refuses 1 '--search refine needs a prompt to revise: --task game24 has none' "$ponder" -q --search refine "4 7 8 8"
+}
+t_a_draft_model_writes_steps() {
+    "$ponder" -q --search draft --budget 4 -md game24-policy-small --accept-from 0.3 --json "4 7 8 8" >out 2>err || return 1
+    [ "$(jq '.draft_steps > 0' out)" = true ] && has out '"policy_steps":' || { cat out; return 1; }
+    "$ponder" -q --search draft --budget 4 -md game24-policy-small --accept likelihood --prm none --json "4 7 8 8" >out 2>err &&
+        has out '"prm_tokens":0' && refuses 1 'nothing.gguf: cannot open' "$ponder" -q --search draft -md nothing.gguf "4 7 8 8"
+}
 t_a_binary_without_a_file_says_which() {
     mkdir -p folder
     : >nothing.gguf

@@ -91,7 +91,7 @@ t_models_of_others_are_given_words() {
     expect 1 "$ponder" solve -m t.gguf -q --json -t 1 --raw --max-step-tokens 8 "x" && has out '"prompt":"raw"' && has out '"answer":null,"correct":null' || return 1
     refuses 1 'no chat template' "$ponder" solve -m t.gguf -q -sys "Be brief." "x" &&
         refuses 1 'no-such.gguf' "$ponder" solve -m no-such.gguf "x" &&
-        refuses 1 'nobody knows it for --task math' solve --task math --prm oracle "$prompt"
+        refuses 1 'nobody knows it for --task math' solve --task math --search bon --prm oracle "$prompt"
 }
 t_eval_of_gsm8k() {
     expect 0 eval_q --json -o r.jsonl -t 1 || return 1
@@ -154,7 +154,7 @@ t_run_search() {
     expect 0 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -s 3 --samplers 'top_k;temperature' --typical 0.9 || return 1
     refuses 2 '--budget: needs --search' "$ponder" run -p x --budget 3 &&
         refuses 2 '--lookup: not together with --search' "$ponder" run -p x --search maj --lookup &&
-        refuses 2 '--model-draft: not together with --search' "$ponder" run -p x --search maj -md game24-policy-small &&
+        refuses 2 '--model-draft: --search maj does not use it' "$ponder" run -p x --search maj -md game24-policy-small &&
         refuses 2 '--reverse-prompt: not together with --search' "$ponder" run -p x --search maj -r 5 &&
         refuses 2 '"nope" is none of greedy' "$ponder" run -p x --search nope
 }

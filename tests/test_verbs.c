@@ -300,6 +300,9 @@ static void drafted_steps_and_their_likelihood(void **state) {
             assert_true(s[0].end == t.end && s[0].n_tokens == t.n_tokens);
             same_floats(&s[0].logprob, &t.logprob, 1, "chain %d, step %d: log-probability of the draft", i, depth);
             if (i % 3 == 0) w.ev.evict(w.ev.self, drafted), w.ev.evict(w.ev.self, target);
+            struct step rated = step_of(forked(target), key);
+            rated.draft = rated.rate = true; /* the same step, with the log-probability that putting it gives */
+            GOOD(w.ev.extend(w.ev.self, &rated, 1, &e));
             struct put p = {.branch = target, .from = drafted, .rate = true};
             GOOD(w.ev.put(w.ev.self, &p, 1, &e));
             uint32_t n;
@@ -309,7 +312,10 @@ static void drafted_steps_and_their_likelihood(void **state) {
             for (uint32_t k = n - p.n_tokens; k < n; k++) want += log_softmax(logits + (k - 1) * VOCAB, ids[k]);
             if (!(fabs((double)p.logprob - want) < 1e-4))
                 fail_msg("chain %d: %g, expected %g", i, (double)p.logprob, want);
-            dropped(&drafted), dropped(&s[1].branch);
+            assert_string_equal(rated.text, s[0].text);
+            assert_true(rated.end == s[0].end);
+            same_floats(&rated.logprob, &p.logprob, 1, "chain %d, step %d: log-probability of the policy", i, depth);
+            dropped(&drafted), dropped(&s[1].branch), dropped(&rated.branch);
             if ((n_over += is_over(t.end), is_over(t.end))) break;
         }
         dropped(&target), alone.drop(alone.self, &b);

@@ -216,7 +216,7 @@ static int32_t toy_next(const struct toy *y, const struct toy_branch *b, const s
     if (b->open) return toy_end(&y->world, b->digits) == STEP_FINISHED ? TOY_END : TOY_SEPARATOR;
     uint64_t key = st->to_end ? rng_fold(st->key, b->len) : st->key;
     uint32_t d = toy_digit_salted(&y->world, b->digits, key, st->temperature, salt);
-    *logprob = (float)log(toy_p_salted(&y->world, b->digits, d, salt));
+    *logprob = (float)log(toy_p_salted(&y->world, b->digits, d, st->rate ? b->salt : salt));
     return (int32_t)d;
 }
 

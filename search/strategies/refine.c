@@ -2,7 +2,6 @@
  * a critique of the policy's, the checker's reason, or neither.  The best of all attempts is the answer, never simply the last.
  * Not a longer chain: a revision is a new text on another prompt, which shows the attempt.
  * Next: mcts.c, which can come back to a step it left. */
-#include "base/mem.h"
 #include "base/rng.h"
 #include "search/search_internal.h"
 
@@ -13,24 +12,6 @@ struct refine_params {
 };
 
 enum { ATTEMPTS = 8, CRITIQUE_TOKENS = 256 };
-
-/* Attempts under way, all written to their ends in lockstep. */
-static enum status write_out(struct run *r, uint32_t *tips, uint32_t n) {
-    enum status s = OK;
-    for (bool open = true; open && !s && run_go(r);) {
-        open = false;
-        for (uint32_t i = 0; i < n && run_room(r, 1 + r->n_tries) > r->n_tries; i++)
-            if (!(r->t->nodes[tips[i]].flags & NODE_TERMINAL)) run_plan(r, tips[i], true), open = true;
-        if (!open || (s = run_grow(r))) break;
-        if (r->n_made < r->n_tries) run_stop(r, WHY_KV_FULL);
-        for (uint32_t k = 0, i = 0; k < r->n_made; k++) {
-            while (tips[i] != r->tries[k].parent) i++;
-            tips[i] = r->tries[k].child;
-        }
-        s = run_settle(r);
-    }
-    return s;
-}
 
 static enum status write_critique(struct run *r, uint32_t u, const char **note) {
     struct asking a = {.ask = ASK_CRITIQUE, .about = r->t->nodes[u].branch};
@@ -44,12 +25,12 @@ static enum status write_critique(struct run *r, uint32_t u, const char **note) 
     return s;
 }
 
-/* The revision of attempt *tip begins: its first step hangs on the prompt's node, since its text stands alone. */
-static enum status begin_revision(struct run *r, const struct refine_params *p, uint32_t tip) {
-    struct asking a = {.ask = ASK_REVISE, .about = r->t->nodes[tip].branch};
+/* The revision of attempt u begins: its first step hangs on the prompt's node, since its text stands alone. */
+static enum status begin_revision(struct run *r, const struct refine_params *p, uint32_t u) {
+    struct asking a = {.ask = ASK_REVISE, .about = r->t->nodes[u].branch};
     enum status s = OK;
     if (r->ev->check) a.note = r->ev->check(r->ev->self, a.about).reason;
-    if (p->critique) s = write_critique(r, tip, &a.note);
+    if (p->critique) s = write_critique(r, u, &a.note);
     if (!s) s = r->ev->begin(r->ev->self, &a, 1, r->e);
     if (s) return s;
     run_plan(r, 0, false);
@@ -57,49 +38,58 @@ static enum status begin_revision(struct run *r, const struct refine_params *p, 
     return OK;
 }
 
+/* answers[u]: what the attempt answered that step u, the first of another one, is a revision of. */
+static uint64_t answer_before(const struct run *r, const uint64_t *answers, uint32_t u) {
+    while (r->t->nodes[u].parent) u = r->t->nodes[u].parent;
+    return answers[u];
+}
+
 /* One round: every attempt that came to its end, and not to the answer of the one before it, is revised. */
-static enum status revise(struct run *r, const struct refine_params *p, uint32_t *tips, uint64_t *answers,
-                          uint32_t *n) {
-    uint32_t n_old = *n;
+static enum status revise(struct run *r, const struct refine_params *p, struct wave *w, uint64_t *answers) {
     enum status s = OK;
-    *n = 0;
-    for (uint32_t i = 0; i < n_old; i++) {
-        struct node *x = &r->t->nodes[tips[i]];
-        bool again = (x->flags & NODE_FINISHED) && (x->answer != answers[i] || !x->answer) && !s &&
-                     run_room(r, 1 + r->n_tries) > r->n_tries;
-        if (again && !(s = begin_revision(r, p, tips[i]))) answers[(*n)++] = x->answer;
-        tree_drop(r->t, r->ev, tips[i]);
+    for (uint32_t i = 0; i < w->n; i++) {
+        const struct node *x = &r->t->nodes[w->tips[i]];
+        bool again = (x->flags & NODE_FINISHED) && (!x->answer || x->answer != answer_before(r, answers, w->tips[i]));
+        if (again && !s && run_room(r, 1 + r->n_tries) > r->n_tries) {
+            w->from[r->n_tries] = w->tips[i];
+            s = begin_revision(r, p, w->tips[i]);
+        }
+        tree_drop(r->t, r->ev, w->tips[i]);
     }
     if (s == ERR_FULL || s == ERR_CANCELLED) run_stop(r, s == ERR_FULL ? WHY_KV_FULL : WHY_CANCELLED), s = OK;
     enum status grown = run_grow(r);
     if (r->n_made < r->n_tries) run_stop(r, WHY_KV_FULL);
     for (uint32_t i = r->n_made; i < r->n_tries; i++) r->ev->drop(r->ev->self, &r->tries[i].branch);
-    for (uint32_t i = 0; i < r->n_made; i++) tips[i] = r->tries[i].child;
-    *n = r->n_made;
+    for (w->n = 0; w->n < r->n_made; w->n++) {
+        w->tips[w->n] = r->tries[w->n].child;
+        answers[w->tips[w->n]] = r->t->nodes[w->from[w->n]].answer;
+    }
     if (!s) s = grown;
     return s ? s : run_settle(r);
 }
 
 static enum status refine_run(struct run *r, const void *params) {
     const struct refine_params *p = params;
+    struct wave w = {0};
+    uint64_t *answers = tree_column(r->t, "refine", sizeof *answers);
+    enum status s = wave_open(r, &w, &p->usual, ATTEMPTS, 1);
     uint64_t wide = run_width(r, ATTEMPTS) / (1 + p->rounds);
-    uint32_t n = wide < 1 ? 1 : wide < r->cap ? (uint32_t)wide : r->cap, all = n;
-    uint32_t *tips = mem_new(n, sizeof *tips);
-    uint64_t *answers = mem_new(n, sizeof *answers); /* of the attempt before */
-    r->pick = p->usual.pick, r->stop_value = p->usual.stop_value, r->keep_finished = true;
+    w.n = wide < 1 ? 1 : wide < r->cap ? (uint32_t)wide : r->cap; /* all at the prompt: tips are 0 */
+    if (w.n > w.cap) w.n = w.cap;
+    r->keep_finished = true;
     if (r->score == SCORE_ALL) r->score = SCORE_FINISHED;
-    enum status s = tips && answers ? OK : error_set(r->e, ERR_MEMORY, "no memory for %u attempts", n);
-    const char *lack = p->critique ? evaluator_lacks(r->ev, CAN_ASK << ASK_CRITIQUE) : NULL;
-    if (lack) s = error_set(r->e, ERR_INPUT, "--critique yes needs %s", lack);
-    if (!s) s = write_out(r, tips, n);
-    for (uint32_t round = 0; round < p->rounds && n && !s && run_go(r); round++) {
-        if (!(s = revise(r, p, tips, answers, &n)) && !r->stopped) s = write_out(r, tips, n);
-    }
+    if (!s && !answers) s = error_set(r->e, ERR_MEMORY, "no memory for the answers of %u nodes", r->t->cap);
+    if (!s) s = wave_finish(r, &w);
+    for (uint32_t round = 0; round < p->rounds && w.n && !s && run_go(r); round++)
+        if (!(s = revise(r, p, &w, answers)) && !r->stopped) s = wave_finish(r, &w);
     for (uint32_t u = 1; u < r->t->n; u++)
         if (r->t->nodes[u].flags & NODE_TERMINAL) tree_drop(r->t, r->ev, u);
-    r->ev->ledger->simulations += all;
-    mem_free(tips), mem_free(answers);
+    wave_close(&w);
     return s;
+}
+
+static unsigned refine_needs(const void *params) {
+    return ((const struct refine_params *)params)->critique ? CAN_ASK << ASK_CRITIQUE : 0;
 }
 
 static struct search_room refine_room(const struct search_params *common, const void *params) {
@@ -122,6 +112,7 @@ const struct strategy strategy_refine = {
     .source = "Madaan et al. 2023, arXiv 2303.17651; Snell et al. 2024, arXiv 2408.03314",
     .unit = "attempts, revisions included",
     .needs = CAN_ASK << ASK_REVISE | CAN_ANSWER,
+    .needs_too = refine_needs,
     .simulations = {8, 8},
     .params = refine_params,
     .defaults = &defaults,

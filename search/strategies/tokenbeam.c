@@ -5,7 +5,6 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
 #include "search/search_internal.h"
 
 struct tokenbeam_params {
@@ -13,79 +12,33 @@ struct tokenbeam_params {
     float length_penalty;   /* alpha */
 };
 
-/* One continuation of a beam. */
-struct candidate {
-    uint32_t parent;
-    int32_t token;
-    float logprob;
-    double sum; /* of the whole text */
-};
-
 struct tokenbeam {
     struct run *r;
     const struct tokenbeam_params *p;
-    uint32_t *beams, *next, n; /* [B] open nodes */
-    struct candidate *likely;  /* [2 B] the best continuations, likeliest first */
-    uint32_t n_likely;
-    struct proposal *asked; /* [B] */
-    int32_t *tokens;        /* [B, 2 B] */
-    float *logprobs;
+    uint32_t *beams, *next, n, n_next; /* [B] open nodes */
+    struct likely likely;              /* what may follow them */
 };
 
 static double score(const struct tokenbeam *b, double sum, uint32_t tokens) {
     return sum / pow(tokens, (double)b->p->length_penalty);
 }
 
-/* Ties keep the order of beams and tokens. */
-static void add_likely(struct tokenbeam *b, struct candidate c) {
-    uint32_t j = b->n_likely, cap = 2 * b->p->width;
-    for (; j && c.sum > b->likely[j - 1].sum; j--)
-        if (j < cap) b->likely[j] = b->likely[j - 1];
-    if (j == cap) return;
-    b->likely[j] = c;
-    if (b->n_likely < cap) b->n_likely++;
-}
-
-/* What the policy would write behind each beam: 2 B tokens are enough, because at most B of them end their text. */
-static enum status propose(struct tokenbeam *b) {
+/* n of the likeliest continuations, from `first` on, as nodes; complete ones have their score as value. */
+static enum status put(struct tokenbeam *b, uint32_t first, uint32_t n) {
     struct run *r = b->r;
-    uint32_t k = 2 * b->p->width;
-    for (uint32_t i = 0; i < b->n; i++)
-        b->asked[i] = (struct proposal){.branch = r->t->nodes[b->beams[i]].branch,
-                                        .k = k,
-                                        .tokens = b->tokens + (size_t)i * k,
-                                        .logprobs = b->logprobs + (size_t)i * k};
-    enum status s = r->ev->propose(r->ev->self, b->asked, b->n, r->e);
-    b->n_likely = 0;
-    for (uint32_t i = 0; i < b->n && !s; i++)
-        for (uint32_t j = 0; j < b->asked[i].n; j++)
-            add_likely(b, (struct candidate){b->beams[i], b->asked[i].tokens[j], b->asked[i].logprobs[j],
-                                             tree_logprob(r->t, b->beams[i]) + (double)b->asked[i].logprobs[j]});
-    return s;
-}
-
-/* The continuation as a node of the tree; a complete one has its score as value. */
-static enum status put(struct tokenbeam *b, const struct candidate *c, uint32_t *node) {
-    struct run *r = b->r;
-    struct node *parent = &r->t->nodes[c->parent];
-    struct step step = {.key = rng_fold(parent->key, parent->tries), .n_tokens = 1, .logprob = c->logprob};
-    enum status s = r->ev->fork(r->ev->self, parent->branch, &step.branch, r->e);
-    if (s) return s;
-    struct put put = {.branch = step.branch, .tokens = &c->token, .n_tokens = 1};
-    if ((s = r->ev->put(r->ev->self, &put, 1, r->e))) {
-        r->ev->drop(r->ev->self, &step.branch);
-        return s;
+    likely_plan(r, &b->likely, first, n);
+    enum status s = run_grow(r);
+    if (r->n_made < r->n_tries) run_stop(r, WHY_KV_FULL);
+    for (uint32_t i = 0; i < r->n_made; i++) {
+        uint32_t u = r->tries[i].child;
+        struct node *x = &r->t->nodes[u];
+        bool whole = !(x->flags & (NODE_TERMINAL | NODE_PART));
+        if (whole && tree_steps(r->t, u) >= r->common->max_depth) x->flags |= NODE_TRUNCATED;
+        if (x->flags & NODE_FINISHED) run_set_value(r, u, (float)exp(score(b, b->likely.items[first + i].sum, x->depth)));
+        if (!(x->flags & NODE_TERMINAL)) b->next[b->n_next++] = u;
     }
-    step.text = put.added, step.end = put.end;
-    if (step.end == STEP_SEPARATOR && tree_steps(r->t, c->parent) + 1 >= r->max_depth) step.end = STEP_TRUNCATED;
-    r->tries[0] = (struct try){.parent = c->parent, .child_index = parent->tries++, .fresh = true};
-    *node = r->tries[0].child = tree_add(r->t, &r->tries[0], &step, b->p->length);
-    struct node *n = &r->t->nodes[*node];
-    r->n_tries = r->n_made = 1, r->n_steps++;
-    r->ev->ledger->generated_tokens++;
-    run_emit(r, EVENT_MADE, *node);
-    if (n->flags & NODE_FINISHED) run_set_value(r, *node, (float)exp(score(b, c->sum, n->depth)));
-    return run_settle(r);
+    r->ev->ledger->generated_tokens += r->n_made;
+    return s ? s : run_settle(r);
 }
 
 /* Could an open beam still pass the B best complete texts?  A text's log-probability only falls, its length helps at most so much. */
@@ -102,38 +55,31 @@ static bool may_improve(const struct tokenbeam *b) {
     return better < b->p->width;
 }
 
+/* B continuations that go on, and those before them that end. */
 static enum status advance(struct tokenbeam *b) {
     struct run *r = b->r;
-    uint32_t n = 0, *old = b->beams;
-    enum status s = propose(b);
-    for (uint32_t i = 0; i < b->n_likely && n < b->p->width && !s && !r->stopped && run_room(r, 1); i++) {
-        uint32_t node;
-        if (!(s = put(b, &b->likely[i], &node)) && !(r->t->nodes[node].flags & NODE_TERMINAL)) b->next[n++] = node;
-        run_look(r);
+    uint32_t *old = b->beams, n = 0;
+    enum status s = likely_find(r, &b->likely, old, b->n);
+    b->n_next = 0;
+    for (uint32_t i = 0; i < b->likely.n && b->n_next < b->p->width && !s && run_go(r); i += n) {
+        uint32_t places = b->p->width - b->n_next, rest = b->likely.n - i;
+        if (!(n = run_room(r, places < rest ? places : rest))) break;
+        s = put(b, i, n);
     }
-    for (uint32_t i = 0; i < b->n; i++)
-        if (old[i]) tree_drop(r->t, r->ev, old[i]);
-    b->beams = b->next, b->next = old, b->n = n;
+    for (uint32_t i = 0; i < b->n; i++) tree_drop(r->t, r->ev, old[i]);
+    b->beams = b->next, b->next = old, b->n = b->n_next;
     return s;
 }
 
 static enum status tokenbeam_run(struct run *r, const void *params) {
     struct tokenbeam b = {.r = r, .p = params, .n = 1};
-    size_t width = b.p->width;
-    r->score = SCORE_NONE;
-    b.beams = mem_new(width, sizeof *b.beams), b.next = mem_new(width, sizeof *b.next);
-    b.asked = mem_new(width, sizeof *b.asked);
-    b.likely = mem_new(2 * width + 1, sizeof *b.likely);
-    b.tokens = mem_new(2 * width * width, sizeof *b.tokens),
-    b.logprobs = mem_new(2 * width * width, sizeof *b.logprobs);
-    enum status s = OK;
-    if (!b.beams || !b.next || !b.asked || !b.likely || !b.tokens || !b.logprobs)
-        s = error_set(r->e, ERR_MEMORY, "no memory for %u beams of tokens", b.p->width);
+    r->score = SCORE_NONE, r->max_depth = b.p->length;
+    enum status s = likely_open(r, &b.likely, b.p->width);
+    b.beams = mem_new(b.p->width, sizeof *b.beams), b.next = mem_new(b.p->width, sizeof *b.next);
+    if (!s && (!b.beams || !b.next)) s = error_set(r->e, ERR_MEMORY, "no memory for %u beams", b.p->width);
     while (!s && b.n && run_go(r) && may_improve(&b)) s = advance(&b);
-    if (s == ERR_FULL) run_stop(r, WHY_KV_FULL), s = OK;
-    if (s == ERR_CANCELLED) run_stop(r, WHY_CANCELLED), s = OK;
-    mem_free(b.beams), mem_free(b.next), mem_free(b.asked), mem_free(b.likely), mem_free(b.tokens),
-        mem_free(b.logprobs);
+    likely_close(&b.likely);
+    mem_free(b.beams), mem_free(b.next);
     return s;
 }
 
