@@ -12,7 +12,8 @@ void run_plan(struct run *r, uint32_t parent, bool take) {
     r->tries[r->n_tries++] = (struct try){.parent = parent,
                                           .child_index = r->t->nodes[parent].tries++,
                                           .take = take && parent && !r->on.keep && !r->draft,
-                                          .draft = r->draft};
+                                          .draft = r->draft,
+                                          .temperature = r->temperature};
 }
 
 void run_unplan(struct run *r, uint32_t i) {
@@ -50,6 +51,8 @@ static bool evict_one(struct run *r) {
     r->t->nodes[worst].flags |= NODE_EVICTED;
     return true;
 }
+
+bool run_retry(struct run *r, enum status s) { return s == ERR_FULL && evict_one(r); }
 
 /* A batch call on items [first, first + n), all or nothing, and the node that item i works on. */
 struct batch_call {
@@ -91,7 +94,8 @@ static enum status call_with_room(struct run *r, const struct batch_call *b, uin
 static void add(struct run *r, struct try *try, struct step *step) {
     struct node *parent = &r->t->nodes[try->parent];
     const char *text = step->text ? step->text : "";
-    uint32_t ends = tree_end_flag(step->end, parent->depth + 1, r->max_depth);
+    uint32_t steps = tree_steps(r->t, try->parent) + (step->to_end ? step->n_steps : step->end != STEP_OPEN);
+    uint32_t ends = tree_end_flag(step->end, steps, r->max_depth);
     parent->flags &= ~(uint32_t)NODE_EVICTED;
     if (try->take) parent->branch = 0;
     uint32_t twin = r->merge ? tree_twin(r->t, try->parent, text, ends) : 0;
@@ -100,7 +104,7 @@ static void add(struct run *r, struct try *try, struct step *step) {
         r->t->nodes[twin].multiplicity++;
     }
     try->fresh = !twin;
-    try->child = twin ? twin : tree_add(r->t, try, step, r->max_depth);
+    try->child = twin ? twin : tree_add(r->t, try, step, ends);
     if (try->fresh) run_emit(r, EVENT_MADE, try->child);
 }
 
@@ -128,10 +132,12 @@ static enum status grow_call(struct run *r, uint32_t first, uint32_t n) {
         const struct try *try = &r->tries[first + i];
         const struct node *parent = &r->t->nodes[try->parent];
         r->steps[i] = (struct step){.key = rng_fold(parent->key, try->child_index),
-                                    .temperature = r->temperature,
+                                    .temperature = try->temperature,
                                     .max_tokens = try->max_tokens ? try->max_tokens : r->max_tokens,
                                     .draft = try->draft,
-                                    .rate = try->draft && r->rate};
+                                    .rate = try->draft && r->rate,
+                                    .to_end = r->to_end,
+                                    .max_steps = r->to_end ? r->max_depth - tree_steps(r->t, try->parent) : 0};
         if (try->branch) r->steps[i].branch = try->branch;
         else if (try->take) r->steps[i].branch = parent->branch;
         else s = ev->fork(ev->self, parent->branch, &r->steps[i].branch, r->e);

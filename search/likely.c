@@ -35,7 +35,9 @@ enum status likely_find(struct run *r, struct likely *l, const uint32_t *nodes, 
                                         .k = l->cap,
                                         .tokens = l->tokens + (size_t)i * l->cap,
                                         .logprobs = l->logprobs + (size_t)i * l->cap};
-    enum status s = r->ev->propose(r->ev->self, l->asked, n, r->e);
+    enum status s;
+    do s = r->ev->propose(r->ev->self, l->asked, n, r->e);
+    while (run_retry(r, s));
     l->n = 0;
     for (uint32_t i = 0; i < n && !s; i++)
         for (uint32_t j = 0; j < l->asked[i].n; j++)

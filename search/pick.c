@@ -58,9 +58,21 @@ uint32_t search_unfinished(const struct tree *t) {
     return best;
 }
 
+/* First steps below which a chain is complete. */
+static uint32_t count_firsts(const struct tree *t) {
+    uint32_t n = 0;
+    for (uint32_t u = t->nodes[0].first_child; u; u = t->nodes[u].next_sibling) {
+        uint32_t v = u;
+        while (v && v != t->nodes[u].next_sibling && !(t->nodes[v].flags & NODE_FINISHED)) v = tree_next(t, v);
+        n += v && v != t->nodes[u].next_sibling;
+    }
+    return n;
+}
+
 enum status pick_answer(const struct tree *t, enum pick pick, struct search_result *res, struct error *e) {
     bool solved = false;
     res->node = res->n_finished = 0;
+    res->n_firsts = count_firsts(t);
     res->value = 0;
     res->pick = PICK_BEST;
     for (uint32_t u = 1; u < t->n; u++) {

@@ -220,6 +220,7 @@ struct node {
     const char *text;
     float logprob;
     uint32_t n_tokens;
+    uint32_t n_steps; /* that came to an end in it: 1, unless steps are made in parts, or several in one node */
     /* links, written when a child is added */
     uint32_t first_child, last_child, next_sibling, n_children;
     /* evaluation */
@@ -277,6 +278,7 @@ struct search_result {
     float value;   /* its value, or its share of the votes */
     enum why_stopped why;
     uint32_t n_finished; /* finished chains seen */
+    uint32_t n_firsts;   /* different first steps that they begin with: 1 = all have one ancestor */
     enum pick pick;      /* how the answer was picked */
     struct note notes[MOST_NOTES];
     uint32_t n_notes;

@@ -11,6 +11,7 @@ struct try {
     uint32_t parent, child_index;
     bool take;        /* the child takes over the parent's branch instead of forking it: the parent is done with */
     branch_id branch; /* where the step is made, instead of on a fork of the parent's; 0: there.  Taken over */
+    float temperature; /* the run's, unless the strategy says another */
     bool draft;       /* the draft model writes it */
     uint32_t slot;    /* of a wave: whose step it is */
     uint32_t max_tokens; /* of this call, instead of the run's; 0: that */
@@ -63,8 +64,9 @@ struct run {
     float stop_value;      /* default NEVER */
     bool merge;            /* equal steps of one parent become one node */
     float temperature;     /* default common->temperature */
-    uint32_t max_depth;    /* default common->max_depth */
-    uint32_t max_tokens;   /* of one call for a step, which then ends inside it; default 0: all of the step */
+    uint32_t max_depth;    /* in steps; default common->max_depth */
+    uint32_t max_tokens;   /* of one node, whose step then ends inside it; default 0: all of the step */
+    bool to_end;           /* a node goes on through the ends of steps, to max_tokens or to the chain's end */
     bool draft;            /* the draft model writes: steps planned from now on */
     bool rate;             /* drafted steps have the policy's log-probability */
     bool keep_finished;    /* complete chains keep their branches; the strategy drops them */
@@ -88,6 +90,8 @@ struct run {
 bool run_go(struct run *r);
 /* Evicts the least promising branch that is not in the call under way; false: there is none.  For struct limits. */
 bool run_make_room(void *run);
+/* s is ERR_FULL, and a branch was evicted: the call may be made again. */
+bool run_retry(struct run *r, enum status s);
 /* The same look at limits and cancel, within a batch: the evaluator may have cut its steps. */
 void run_look(struct run *r);
 /* Ends the run for this reason; the first call wins. */
@@ -150,6 +154,8 @@ struct wave {
     uint32_t *next, *from; /* [2 cap] in the order of the slots they come from */
     uint32_t n_next;
     bool hold; /* set by the strategy: an open tip with a share of 0 waits, it is not given up */
+    const uint32_t *ahead; /* [nodes] a column: the node after this one on a way ahead, 0: none; NULL: no ways */
+    uint64_t *states;      /* [nodes] a column: keys of what nodes have reached; NULL: nobody asks */
 };
 /* Takes the parameters over, looks at a first chain when there is a limit, and makes room for as many tips, and steps of a round, as
  * the user or the limit says, else `fallback`: a multiple of `unit`, at least one.  To be closed on failure too. */
@@ -159,16 +165,18 @@ struct search_room wave_room(const struct search_params *common, const struct us
 void wave_close(struct wave *w);
 /* Is there a chain that is not complete? */
 bool wave_is_open(const struct run *r, const struct wave *w);
-/* Makes share[i] steps below each tip.  An open tip with a share of 0 is given up, and so are steps that were cut or are
- * dead.  r->stopped: not all were made. */
+/* Makes share[i] steps below each tip.  An open tip without a step below it is given up, and so are steps that were cut
+ * or are dead.  r->stopped: not all were made. */
 enum status wave_grow(struct run *r, struct wave *w);
 /* Every tip is written to its end, one step a round; cut and dead ones are left out. */
 enum status wave_finish(struct run *r, struct wave *w);
 /* The chain is given up. */
 void wave_prune(struct run *r, uint32_t u);
-/* By value, of equal ones the first in the tree. */
-bool wave_ranks_before(const struct tree *t, uint32_t a, uint32_t b);
+/* By value at the end of the way ahead, of equal ones the first in the tree. */
 void wave_sort(const struct run *r, struct wave *w);
+/* Has a tip reached what u has reached?  Only where the wave has states, and the evaluator knows them. */
+bool wave_is_double(const struct run *r, const struct wave *w, uint32_t u);
+uint32_t wave_end(const struct wave *w, uint32_t u); /* of the way ahead of u; u itself when there is none */
 
 /* The likeliest continuations by one token of up to `width` nodes, compared by the log-probability of the whole chain (likely.c). */
 struct continuation {
@@ -192,8 +200,9 @@ enum status likely_find(struct run *r, struct likely *l, const uint32_t *nodes, 
 void likely_plan(struct run *r, const struct likely *l, uint32_t first, uint32_t n);
 
 /* The tree. */
-/* A new last child of `parent`, or, when merge, the twin with the same text and end.  The caller left room. */
-uint32_t tree_add(struct tree *t, const struct try *try, const struct step *step, uint32_t max_depth);
+/* A new last child of the try's parent; ends: how, from tree_end_flag.  The caller left room. */
+uint32_t tree_add(struct tree *t, const struct try *try, const struct step *step, uint32_t ends);
+/* The child with the same text and end; 0: none. */
 uint32_t tree_twin(const struct tree *t, uint32_t parent, const char *text, uint32_t ends);
 uint32_t tree_end_flag(enum step_end end, uint32_t depth, uint32_t max_depth);
 /* Pre-order walk; 0 after the last node.  The order does not depend on how batches were composed. */
@@ -206,7 +215,7 @@ bool tree_part(const struct tree *t, uint32_t *a, uint32_t *b);
 double tree_logprob(const struct tree *t, uint32_t u);
 /* Mean of the backed-up values where there are visits, else the value. */
 double node_mean(const struct tree *t, uint32_t u);
-/* Complete steps from the prompt to u: its depth, unless steps were made in parts. */
+/* Complete steps from the prompt to u: its depth, unless nodes are parts of steps or hold several. */
 uint32_t tree_steps(const struct tree *t, uint32_t u);
 bool tree_has_finished(const struct tree *t);
 void tree_drop(struct tree *t, const struct evaluator *ev, uint32_t u);

@@ -63,7 +63,7 @@ void tree_drop(struct tree *t, const struct evaluator *ev, uint32_t u) {
 
 uint32_t tree_steps(const struct tree *t, uint32_t u) {
     uint32_t n = 0;
-    for (; u; u = t->nodes[u].parent) n += !(t->nodes[u].flags & NODE_PART);
+    for (; u; u = t->nodes[u].parent) n += t->nodes[u].n_steps;
     return n;
 }
 
@@ -90,7 +90,7 @@ uint32_t tree_twin(const struct tree *t, uint32_t parent, const char *text, uint
     return 0;
 }
 
-uint32_t tree_add(struct tree *t, const struct try *try, const struct step *step, uint32_t max_depth) {
+uint32_t tree_add(struct tree *t, const struct try *try, const struct step *step, uint32_t ends) {
     uint32_t u = t->n++;
     struct node *parent = &t->nodes[try->parent], *n = &t->nodes[u];
     *n = (struct node){
@@ -101,10 +101,11 @@ uint32_t tree_add(struct tree *t, const struct try *try, const struct step *step
         .text = step->text ? step->text : "",
         .logprob = step->logprob,
         .n_tokens = step->n_tokens,
+        .n_steps = step->to_end ? step->n_steps : step->end != STEP_OPEN,
+        .flags = ends | (step->draft ? NODE_DRAFTED : 0),
         .branch = step->branch,
         .multiplicity = 1,
     };
-    n->flags = tree_end_flag(step->end, n->depth, max_depth) | (step->draft ? NODE_DRAFTED : 0);
     if (parent->last_child) t->nodes[parent->last_child].next_sibling = u;
     else parent->first_child = u;
     parent->last_child = u;

@@ -73,6 +73,12 @@ static void sort_by_slot(struct wave *w) {
     }
 }
 
+/* A tip that no step is wanted below any more: the chain ends there, unless one was made by looking ahead. */
+static void give_up(struct run *r, uint32_t u) {
+    if (r->t->nodes[u].n_children) tree_drop(r->t, r->ev, u);
+    else wave_prune(r, u);
+}
+
 enum status wave_grow(struct run *r, struct wave *w) {
     enum status s = OK;
     uint32_t room = run_room(r, r->cap);
@@ -82,7 +88,7 @@ enum status wave_grow(struct run *r, struct wave *w) {
             add_next(w, w->tips[i], i);
             continue;
         }
-        if (!w->share[i] && !r->on.keep) wave_prune(r, w->tips[i]);
+        if (!w->share[i] && !r->on.keep) give_up(r, w->tips[i]);
         for (uint32_t j = 0; j < w->share[i] && room; j++) {
             run_plan(r, w->tips[i], j + 1 == w->share[i]);
             r->tries[r->n_tries - 1].slot = i;
@@ -106,16 +112,29 @@ enum status wave_finish(struct run *r, struct wave *w) {
     return s;
 }
 
-bool wave_ranks_before(const struct tree *t, uint32_t a, uint32_t b) {
-    if (t->nodes[a].value != t->nodes[b].value) return t->nodes[a].value > t->nodes[b].value;
-    return tree_path_compare(t, a, b) < 0;
+uint32_t wave_end(const struct wave *w, uint32_t u) {
+    while (w->ahead && w->ahead[u]) u = w->ahead[u];
+    return u;
+}
+
+bool wave_is_double(const struct run *r, const struct wave *w, uint32_t u) {
+    if (!w->states || !r->ev->state || !r->t->nodes[u].branch) return false;
+    w->states[u] = r->ev->state(r->ev->self, r->t->nodes[u].branch);
+    for (uint32_t i = 0; i < w->n && w->states[u]; i++)
+        if (w->states[w->tips[i]] == w->states[u]) return true;
+    return false;
+}
+
+static bool ranks_before(const struct tree *t, const struct wave *w, uint32_t a, uint32_t b) {
+    float x = t->nodes[wave_end(w, a)].value, y = t->nodes[wave_end(w, b)].value;
+    return x != y ? x > y : tree_path_compare(t, a, b) < 0;
 }
 
 /* Insertion by rank: populations are small, and equal inputs keep their order. */
 void wave_sort(const struct run *r, struct wave *w) {
     for (uint32_t i = 1; i < w->n_next; i++) {
         uint32_t u = w->next[i], from = w->from[i], j = i;
-        for (; j && wave_ranks_before(r->t, u, w->next[j - 1]); j--)
+        for (; j && ranks_before(r->t, w, u, w->next[j - 1]); j--)
             w->next[j] = w->next[j - 1], w->from[j] = w->from[j - 1];
         w->next[j] = u, w->from[j] = from;
     }

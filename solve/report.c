@@ -72,6 +72,7 @@ json_t *report_outcome(const struct problem *p, const struct outcome *o) {
     json_object_set_new(object, "value", json_real((double)o->value));
     json_object_set_new(object, "why", json_string(why_name(o->why)));
     json_object_set_new(object, "finished", json_integer(o->n_finished));
+    json_object_set_new(object, "first_steps", json_integer(o->n_firsts));
     if (o->n_votes) json_object_set_new(object, "votes", votes_json(o));
     for (uint32_t i = 0; i < o->n_notes; i++)
         json_object_set_new(object, o->notes[i].name, json_real(o->notes[i].value));

@@ -221,15 +221,20 @@ enum status solver_parse(const struct task *t, const char *text, struct problem 
 
 /* ---- the picked chain ---- */
 
-/* Does the text of a step hold what ended it?  It does where a token went on behind it.  What it begins with ended nothing. */
-static bool holds_end(const char *step, const char *delimiter) {
+/* Does the text of n steps hold what ended the last one?  It does where a token went on behind it.  What a step begins
+ * with ended nothing. */
+static bool holds_end(const char *text, uint32_t n, const char *delimiter) {
     size_t n_d = strlen(delimiter);
-    for (const char *before = NULL; before != step;) {
-        before = step;
-        step += strspn(step, " \t\r\n");
-        if (!strncmp(step, delimiter, n_d)) step += n_d;
+    for (; n; n--) {
+        for (const char *before = NULL; before != text;) {
+            before = text;
+            text += strspn(text, " \t\r\n");
+            if (!strncmp(text, delimiter, n_d)) text += n_d;
+        }
+        if (!(text = strstr(text, delimiter))) return false;
+        text += n_d;
     }
-    return strstr(step, delimiter) != NULL;
+    return true;
 }
 
 /* Steps with what ended them. */
@@ -241,7 +246,8 @@ static char *chain_text(const struct tree *t, uint32_t node, const char *delimit
     size_t end = size - 1; /* from the last step back */
     for (uint32_t u = node; u; u = t->nodes[u].parent) {
         const char *step = t->nodes[u].text;
-        bool joined = u == node || (t->nodes[u].flags & NODE_PART) || holds_end(step, delimiter);
+        bool joined =
+            u == node || (t->nodes[u].flags & NODE_PART) || holds_end(step, t->nodes[u].n_steps, delimiter);
         size_t n = strlen(step), gap = joined ? 0 : n_d;
         memcpy(text + end - gap, delimiter, gap);
         memcpy(text + end - gap - n, step, n);
@@ -342,7 +348,7 @@ static enum status finish(const struct solver *s, const struct problem *p, const
     o->finished = res->node != 0;
     o->value = res->value;
     o->why = res->why;
-    o->n_finished = res->n_finished;
+    o->n_finished = res->n_finished, o->n_firsts = res->n_firsts;
     o->n_notes = res->n_notes;
     memcpy(o->notes, res->notes, sizeof o->notes);
     o->signature = search_signature(t, res);

@@ -88,7 +88,7 @@ struct outcome {
     char trouble[160];    /* why it could not be tried: the prompt is too long.  "": it was */
     float value;
     enum why_stopped why;
-    uint32_t n_finished;
+    uint32_t n_finished, n_firsts; /* complete chains; different first steps of theirs */
     struct vote votes[MOST_VOTES]; /* [min(n_votes, MOST_VOTES)] when the answer was voted for, the leader first */
     uint32_t n_votes;              /* different answers */
     struct note notes[MOST_NOTES]; /* [n_notes] the strategy's own numbers */

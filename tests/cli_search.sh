@@ -59,6 +59,30 @@ t_a_crowd_with_hardly_any_kv_memory_finds_the_same() {
     done
     [ "$replayed" -gt 1000 ] || { say "pages were not scarce: $replayed tokens replayed"; return 1; }
 }
+# Whatever the table of strategies holds: one tree on 1, 2 and 3 threads, alone and in a crowd, with much KV memory and
+# with little.
+t_every_row_is_the_same_tree_on_any_threads_and_in_a_crowd() {
+    local name how ran=0
+    printf '%s\n' '4 7 8 8' '1 2 4 7' >puzzles.txt
+    "$ponder" strategies --json >rows 2>err || return 1
+    for name in $(jq -r '.[].name' rows); do
+        budget=(--budget 6)
+        jq -e --arg name "$name" '.[] | select(.name == $name).uses_budget' rows >uses || budget=()
+        for how in '64 1 1' '1 2 3' '2 3 2'; do
+            set -- $how
+            "$ponder" eval -i puzzles.txt --search "$name" "${budget[@]}" --kv-mb "$1" -t "$2" --in-flight "$3" \
+                -o now.jsonl >out 2>err || {
+                has err needs || return 1 # the models inside cannot do it, and it is said
+                continue 2
+            }
+            timeless now.jsonl >b && rm now.jsonl
+            [ "$1" = 64 ] && cp b a
+            same a b || { say "--search $name, kv, threads, in flight: $how"; return 1; }
+        done
+        ran=$((ran + 1))
+    done
+    [ "$ran" -ge 15 ] || { say "only $ran rows could run"; return 1; }
+}
 t_steps_end_by_the_delimiter() {
     solve --task math -q --json --search greedy "$prompt" >one 2>err
     solve --task math -q --json --search greedy --step-delimiter ' ;' "$prompt" >two 2>err

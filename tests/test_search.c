@@ -102,84 +102,6 @@ static void best_of_16_is_the_beginning_of_best_of_64(void **state) {
     }
 }
 
-/* Beam ---------------------------------------------------------------------------------------------------------- */
-
-struct beam {
-    struct chain chain;
-    uint64_t key;
-    uint32_t tries, path[TOY_MAX_DEPTH], depth;
-};
-
-static int beam_order(const void *x, const void *y) {
-    const struct beam *a = x, *b = y;
-    if (a->chain.value != b->chain.value) return a->chain.value > b->chain.value ? -1 : 1;
-    for (uint32_t i = 0; i < a->depth && i < b->depth; i++)
-        if (a->path[i] != b->path[i]) return a->path[i] < b->path[i] ? -1 : 1;
-    return 0;
-}
-
-/* The final best chain of a beam search on plain lists of strings; "" when none. */
-static struct chain naive_beam(const struct toy_world *w, uint64_t seed, uint32_t n, uint32_t keep) {
-    static struct beam slots[256], next[512];
-    struct chain best = {0};
-    uint32_t n_slots = 1;
-    slots[0] = (struct beam){.key = seed};
-    for (bool open = true; open;) {
-        uint32_t m = 0;
-        open = false;
-        for (uint32_t i = 0; i < n_slots; i++) {
-            if (slots[i].chain.end == STEP_FINISHED) {
-                next[m++] = slots[i];
-                continue;
-            }
-            uint32_t first = m;
-            for (uint32_t j = 0; j < n / n_slots + (i < n % n_slots); j++) {
-                struct beam b = slots[i];
-                uint32_t twin = m;
-                b.key = rng_fold(slots[i].key, j);
-                b.path[b.depth++] = j;
-                naive_step(w, &b.chain, b.key, 1, 16);
-                b.chain.multiplicity = 1;
-                for (uint32_t k = first; k < m; k++)
-                    if (!strcmp(next[k].chain.digits, b.chain.digits)) twin = k;
-                if (b.chain.end == STEP_DEAD || b.chain.end == STEP_TRUNCATED) continue;
-                if (twin < m) next[twin].chain.multiplicity++;
-                else next[m++] = b;
-            }
-        }
-        for (uint32_t i = 0; i < m; i++)
-            if (next[i].chain.end == STEP_FINISHED && (!*best.digits || naive_better(&next[i].chain, &best)))
-                best = next[i].chain;
-        qsort(next, m, sizeof *next, beam_order);
-        n_slots = m < keep ? m : keep;
-        for (uint32_t i = 0; i < n_slots; i++) open |= (slots[i] = next[i]).chain.end == STEP_SEPARATOR;
-    }
-    return best;
-}
-
-static void beam_is_the_naive_beam(void **state) {
-    static const uint32_t widths[][2] = {{1, 1}, {4, 1}, {4, 4}, {7, 3}, {16, 4}, {60, 7}};
-    (void)state;
-    for (int i = 0; i < N_WORLDS; i++)
-        for (int k = 0; k < 6; k++)
-            for (uint64_t seed = 1; seed <= 6; seed++) {
-                struct chain c = naive_beam(&worlds[i], seed, widths[k][0], widths[k][1]);
-                fx_open("beam", &worlds[i]);
-                fx.common.seed = seed;
-                fx.common.budget.simulations = widths[k][0];
-                fx_set("beam-width", widths[k][1]);
-                fx_set("batch", 5);
-                fx_run();
-                assert_int_equal(fx.status, OK);
-                assert_int_equal(fx.res.why, WHY_DONE);
-                if (strcmp(fx.digits, c.digits))
-                    fail_msg("beam %u/%u, world %d, seed %lu: chain %s, naive %s", widths[k][0], widths[k][1], i,
-                             (unsigned long)seed, fx.digits, c.digits);
-                assert_true(fx.res.value == c.value);
-                fx_close();
-            }
-}
-
 /* MCTS ---------------------------------------------------------------------------------------------------------- */
 
 /* The same search on a flat list of prefixes, children found by comparing strings. */
@@ -572,7 +494,6 @@ int main(void) {
         cmocka_unit_test(greedy_is_the_likeliest_chain),
         cmocka_unit_test(sampling_picks_what_the_definition_says),
         cmocka_unit_test(best_of_16_is_the_beginning_of_best_of_64),
-        cmocka_unit_test(beam_is_the_naive_beam),
         cmocka_unit_test(mcts_is_the_naive_mcts),
         cmocka_unit_test(mcts_visits_two_arms_as_computed_by_hand),
         cmocka_unit_test(mcts_widens_by_its_formula),

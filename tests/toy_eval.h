@@ -65,15 +65,18 @@ static uint64_t toy_hash(const struct toy_world *w, const char *digits, uint64_t
 /* The draft model's is another one. */
 enum { TOY_DRAFT_SALT = 77 };
 
-static double toy_p_salted(const struct toy_world *w, const char *digits, uint32_t d, uint64_t salt) {
+/* Of all digits. */
+static void toy_distribution(const struct toy_world *w, const char *digits, uint64_t salt, double p[10]) {
     uint64_t h = toy_hash(w, digits, 1 + salt);
-    double total = 0, mine = 0;
-    for (uint32_t i = 0; i < w->width; i++) {
-        double weight = 1 + rng_below(h, i, 8);
-        total += weight;
-        if (i == d) mine = weight;
-    }
-    return mine / total;
+    double total = 0;
+    for (uint32_t i = 0; i < w->width; i++) total += p[i] = 1 + rng_below(h, i, 8);
+    for (uint32_t i = 0; i < w->width; i++) p[i] /= total;
+}
+
+static double toy_p_salted(const struct toy_world *w, const char *digits, uint32_t d, uint64_t salt) {
+    double p[10];
+    toy_distribution(w, digits, salt, p);
+    return p[d];
 }
 
 __attribute__((unused)) static double toy_p(const struct toy_world *w, const char *digits, uint32_t d) {
@@ -84,12 +87,14 @@ __attribute__((unused)) static double toy_p(const struct toy_world *w, const cha
 static uint32_t toy_digit_salted(const struct toy_world *w, const char *digits, uint64_t key, float temperature,
                                  uint64_t salt) {
     uint32_t best = 0;
+    double p[10];
+    toy_distribution(w, digits, salt, p);
     for (uint32_t d = 1; d < w->width; d++)
-        if (toy_p_salted(w, digits, d, salt) > toy_p_salted(w, digits, best, salt)) best = d;
+        if (p[d] > p[best]) best = d;
     if (temperature == 0) return best;
     double u = rng_uniform(key, 0);
     for (uint32_t d = 0; d < w->width; d++)
-        if ((u -= toy_p_salted(w, digits, d, salt)) < 0) return d;
+        if ((u -= p[d]) < 0) return d;
     return w->width - 1;
 }
 

@@ -54,18 +54,22 @@ __attribute__((unused)) static void fx_set(const char *flag, double value) {
     else *(uint32_t *)(void *)field = (uint32_t)value;
 }
 
-/* Digits of the chain that ends in node u. */
+/* Digits of the chain that ends in node u, whatever stands between them. */
 static void fx_digits(uint32_t u, char *digits) {
-    digits[fx.tree.nodes[u].depth] = 0;
-    for (; u; u = fx.tree.nodes[u].parent) digits[fx.tree.nodes[u].depth - 1] = fx.tree.nodes[u].text[0];
+    char text[4 * TOY_MAX_DEPTH];
+    size_t n = 0;
+    search_chain_text(&fx.tree, u, text, sizeof text);
+    for (const char *c = text; *c; c++)
+        if (*c >= '0' && *c <= '9') digits[n++] = *c;
+    digits[n] = 0;
 }
 
 static void fx_on_event(void *arg, const struct event *event) {
     struct error e;
     (void)arg;
     fx.n_events[event->kind]++;
-    /* The pairwise test of branches is quadratic: all of it for small trees, every 64th event for large ones. */
-    if ((event->tree->n < 64 || fx.n_events[event->kind] % 64 == 0) && !search_check(event->tree, &e))
+    /* The pairwise test of branches is quadratic: now and then, for large trees seldom. */
+    if (fx.n_events[event->kind] % (event->tree->n < 64 ? 8 : 64) == 0 && !search_check(event->tree, &e))
         fail_msg("%s, event %d number %u: %s", fx.strategy, event->kind, fx.n_events[event->kind], e.text);
     assert_ptr_equal(event->tree, &fx.tree);
     assert_ptr_equal(event->ledger, &fx.toy.ledger);

@@ -59,7 +59,8 @@ static void note_lost(struct run *r, const float *lost) {
 }
 
 static enum status reject(struct reject *x, uint32_t u) {
-    enum status s = x->p->look_up ? look_up(x->r, u, &x->lost[u]) : OK;
+    run_look(x->r);
+    enum status s = x->p->look_up && !x->r->stopped ? look_up(x->r, u, &x->lost[u]) : OK;
     wave_prune(x->r, u);
     x->n_rejected++;
     return s;

@@ -32,8 +32,8 @@ static enum status put(struct tokenbeam *b, uint32_t first, uint32_t n) {
     for (uint32_t i = 0; i < r->n_made; i++) {
         uint32_t u = r->tries[i].child;
         struct node *x = &r->t->nodes[u];
-        bool whole = !(x->flags & (NODE_TERMINAL | NODE_PART));
-        if (whole && tree_steps(r->t, u) >= r->common->max_depth) x->flags |= NODE_TRUNCATED;
+        bool longest = x->depth >= b->p->length && !(x->flags & NODE_TERMINAL);
+        if (longest) x->flags = (x->flags & ~(uint32_t)NODE_PART) | NODE_TRUNCATED;
         if (x->flags & NODE_FINISHED) run_set_value(r, u, (float)exp(score(b, b->likely.items[first + i].sum, x->depth)));
         if (!(x->flags & NODE_TERMINAL)) b->next[b->n_next++] = u;
     }
@@ -73,7 +73,7 @@ static enum status advance(struct tokenbeam *b) {
 
 static enum status tokenbeam_run(struct run *r, const void *params) {
     struct tokenbeam b = {.r = r, .p = params, .n = 1};
-    r->score = SCORE_NONE, r->max_depth = b.p->length;
+    r->score = SCORE_NONE;
     enum status s = likely_open(r, &b.likely, b.p->width);
     b.beams = mem_new(b.p->width, sizeof *b.beams), b.next = mem_new(b.p->width, sizeof *b.next);
     if (!s && (!b.beams || !b.next)) s = error_set(r->e, ERR_MEMORY, "no memory for %u beams", b.p->width);
