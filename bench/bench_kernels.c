@@ -75,7 +75,7 @@ void product_run(const struct product *p, uint32_t first, uint32_t end, uint32_t
 
 /* Pages of random keys and values, made as a forward pass makes them. */
 static enum status fill_pages(struct attention *a, enum kv_type type, struct error *e) {
-    const struct kv_shape shape = {1, 1, a->head_dim, type};
+    const struct kv_shape shape = {.n_layer = 1, .n_head_kv = 1, .head_dim = a->head_dim, .type = type};
     enum status s = kv_new(shape, a->n_cells / KV_PAGE, 1, a->n_cells, &a->kv, e);
     if (s) return s;
     float k[HEAD_DIM_MAX], v[HEAD_DIM_MAX];

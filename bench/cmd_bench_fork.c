@@ -42,9 +42,8 @@ struct forking {
 };
 
 static enum status open_forking(struct forking *f, const struct model_config *c, uint32_t n, struct error *e) {
-    struct kv_shape shape = {c->n_layer, c->n_head_kv, c->head_dim, KV_I16};
     *f = (struct forking){0};
-    enum status s = kv_new(shape, n / KV_PAGE + 2 + 2 * COPIES, LIVE + 1, n + KV_PAGE, &f->kv, e);
+    enum status s = kv_new(engine_kv_shape(c, KV_I16), n / KV_PAGE + 2 + 2 * COPIES, LIVE + 1, n + KV_PAGE, &f->kv, e);
     if (s) return s;
     struct kv_holder *h = kv_holder_new(f->kv);
     if (!h) return error_set(e, ERR_MEMORY, "no memory for a holder of pages");

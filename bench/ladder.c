@@ -302,7 +302,7 @@ static void product_free(struct product *p, struct probe_memory memory[3]) {
 /* K and V of all cells in pages of a type. */
 static enum status pages_new(struct cells *a, enum kv_type type, struct kv **out, struct error *e) {
     const uint32_t n = (uint32_t)a->n_cells;
-    enum status s = kv_new((struct kv_shape){1, KV_HEADS, HEAD_DIM, type}, n / KV_PAGE, 1, n, out, e);
+    enum status s = kv_new((struct kv_shape){.n_layer = 1, .n_head_kv = KV_HEADS, .head_dim = HEAD_DIM, .type = type}, n / KV_PAGE, 1, n, out, e);
     if (s) return s;
     struct kv_holder *h = kv_holder_new(*out);
     if (!h) return error_set(e, ERR_MEMORY, "no memory for a holder of pages");

@@ -167,7 +167,7 @@ static void read_part(const struct pass *p, const struct attention_plan *plan, u
     size_t hd = c->head_dim, base = mine->head * (size_t)plan->group * hd, ml = mine->head * plan->stride;
     float *m = plan->m + ml, *l = plan->l + ml, *o = p->heads + base;
     struct attend_args a = {.q = p->qkv + base,
-                            .page_bytes = kv_page_bytes(p->kv),
+                            .page_bytes = kv_stride(p->kv, layer),
                             .k = kv_k(p->kv, 0, layer, mine->head),
                             .v = kv_v(p->kv, 0, layer, mine->head),
                             .head_dim = hd,

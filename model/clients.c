@@ -2,7 +2,8 @@
  * Not the passes: schedule.c.  Not the pages themselves: kv.c.
  * Next: schedule.c.
  *
- * N pages; client c holds h(c) of them (pages that two clients share count for both) and was promised m(c) = min_pages.
+ * N pages of room (kv.h: window layers hold less than all); client c holds h(c) of it (pages that two clients share
+ * count for both) and was promised m(c) = min_pages.
  *
  *   admission   the sum of all m is at most N
  *   surplus     the sum of max(0, h - m) over all clients is at most N - the sum of all m
@@ -52,32 +53,30 @@ enum status engine_given_up(const struct client *c, struct error *e) {
 
 /* ---- pages ---- */
 
-static uint32_t taken(const struct client *c) { return kv_held(c->holder) + c->n_promised; }
+static int64_t taken(const struct client *c) { return (int64_t)(kv_held(c->holder) + c->promised); }
+static int64_t promise(const struct client *c) { return (int64_t)c->min_room; }
 
 /* N - sum of m - the surplus: what anybody may still take above its promise. */
 static int64_t surplus_left(const struct engine *en) {
-    int64_t left = en->params.n_pages;
-    for (const struct client *c = en->clients; c; c = c->next)
-        left -= taken(c) > c->params.min_pages ? taken(c) : c->params.min_pages;
+    int64_t left = (int64_t)kv_room(en->kv);
+    for (const struct client *c = en->clients; c; c = c->next) left -= taken(c) > promise(c) ? taken(c) : promise(c);
     return left;
 }
 
-/* Pages that c may take now: what it lacks of its promise, and of the surplus what the next one to be admitted leaves.
+/* Room that c may take now: what it lacks of its promise, and of the surplus what the next one to be admitted leaves.
  * */
-static int64_t pages_open(const struct client *c) {
+static int64_t room_open(const struct client *c) {
     const struct client *next = c->engine->applying;
-    const int64_t below = (int64_t)c->params.min_pages - taken(c);
-    const int64_t surplus = surplus_left(c->engine) - (next ? next->params.min_pages : 0);
+    const int64_t below = promise(c) - taken(c), surplus = surplus_left(c->engine) - (next ? promise(next) : 0);
     return (below > 0 ? below : 0) + (surplus > 0 ? surplus : 0);
 }
 
-/* Pages of c that somebody who waits for admission lacks. */
-static uint32_t pages_owed(const struct client *c) {
+/* Room of c that somebody who waits for admission lacks. */
+static int64_t room_owed(const struct client *c) {
     const struct engine *en = c->engine;
-    if (!en->applying || taken(c) <= c->params.min_pages) return 0;
-    const int64_t lacking = en->applying->params.min_pages - surplus_left(en);
-    const uint32_t surplus = taken(c) - c->params.min_pages;
-    return lacking <= 0 ? 0 : lacking < surplus ? (uint32_t)lacking : surplus;
+    if (!en->applying || taken(c) <= promise(c)) return 0;
+    const int64_t lacking = promise(en->applying) - surplus_left(en), surplus = taken(c) - promise(c);
+    return lacking <= 0 ? 0 : lacking < surplus ? lacking : surplus;
 }
 
 /* Some other client has pages and goes on by itself: in a call, or it was in one not long ago. */
@@ -88,8 +87,8 @@ static bool others_move(const struct client *c) {
     return false;
 }
 
-static uint64_t pages_needed(struct engine *en, const struct request *r, size_t *n_sequences) {
-    uint64_t pages = 0;
+static int64_t room_needed(struct engine *en, const struct request *r, size_t *n_sequences) {
+    uint64_t room = 0;
     *n_sequences = 0;
     for (size_t i = 0, n; i < r->n_spans;
          i += n) { /* by portions of the scratch: forks of one page count too often then */
@@ -97,9 +96,9 @@ static uint64_t pages_needed(struct engine *en, const struct request *r, size_t 
             en->needs[n] = (struct kv_need){r->spans[i + n].seq, r->spans[i + n].n_tokens};
             *n_sequences += r->spans[i + n].n_tokens > 0;
         }
-        pages += kv_pages_needed(en->kv, en->needs, n);
+        room += kv_room_needed(en->kv, en->needs, n, en->params.max_rows);
     }
-    return pages;
+    return (int64_t)room;
 }
 
 static enum status check_context(const struct engine *en, const struct request *r, struct error *e) {
@@ -111,11 +110,16 @@ static enum status check_context(const struct engine *en, const struct request *
     return OK;
 }
 
-/* Asks the client for pages that it can do without; false: there are none. */
-static bool reclaim(struct client *c, uint64_t n) {
+static uint32_t whole_pages(const struct engine *en, int64_t room) {
+    const int64_t page = kv_page_room(en->kv), n = (room + page - 1) / page;
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+/* Asks the client for room that it can do without; false: there is none. */
+static bool reclaim(struct client *c, int64_t room) {
     if (!c->params.reclaim) return false;
     pthread_mutex_unlock(&c->engine->lock);
-    uint32_t got = c->params.reclaim(c->params.arg, n < UINT32_MAX ? (uint32_t)n : UINT32_MAX);
+    uint32_t got = c->params.reclaim(c->params.arg, whole_pages(c->engine, room));
     pthread_mutex_lock(&c->engine->lock);
     return got > 0;
 }
@@ -124,19 +128,18 @@ enum status clients_make_room(struct request *r, struct error *e) {
     struct client *c = r->client;
     struct engine *en = c->engine;
     enum status s = check_context(en, r, e);
-    for (uint32_t owed; !s && (owed = pages_owed(c)) && reclaim(c, owed);) {}
+    for (int64_t owed; !s && (owed = room_owed(c)) && reclaim(c, owed);) {}
     while (!s && !(s = engine_given_up(c, e))) {
         size_t n_sequences;
-        uint64_t need = pages_needed(en, r, &n_sequences);
-        const int64_t open = pages_open(c);
-        if ((int64_t)need <= open) {
-            c->n_promised += r->n_promised = (uint32_t)need;
+        const int64_t need = room_needed(en, r, &n_sequences), open = room_open(c);
+        if (need <= open) {
+            c->promised += r->promised = (uint64_t)need;
             return OK;
         }
-        if (reclaim(c, need - (uint64_t)open)) continue;
+        if (reclaim(c, need - open)) continue;
         if (n_sequences > 1 || !others_move(c))
-            return error_set(e, ERR_FULL, "KV cache: %llu pages needed, %lld of %u are to be had",
-                             (unsigned long long)need, (long long)open, en->params.n_pages);
+            return error_set(e, ERR_FULL, "KV cache: %u pages needed, %lld of %u are to be had", whole_pages(en, need),
+                             (long long)(open / kv_page_room(en->kv)), en->params.n_pages);
         c->n_waiting++;
         clients_wait(en, &en->changed, LOOK_NS);
         c->n_waiting--;
@@ -167,7 +170,7 @@ static enum status admit(struct client *c, struct error *e) {
     pthread_mutex_lock(&en->lock);
     c->number = en->n_arrivals++;
     put_in(&en->applying, c);
-    while (c->params.min_pages && (en->applying != c || surplus_left(en) < c->params.min_pages)) {
+    while (c->min_room && (en->applying != c || surplus_left(en) < promise(c))) {
         if ((s = engine_given_up(c, e))) break;
         clients_wait(en, &en->changed, LOOK_NS);
     }
@@ -184,7 +187,8 @@ enum status engine_client_new(struct engine *en, const struct client_params *p, 
     if (!c) return error_set(e, ERR_MEMORY, "no memory for a client of the engine");
     c->engine = en;
     if (p) c->params = *p;
-    if (c->params.min_pages > en->params.n_pages) c->params.min_pages = en->params.n_pages;
+    c->min_room = (uint64_t)c->params.min_pages * kv_page_room(en->kv);
+    if (c->min_room > kv_room(en->kv)) c->min_room = kv_room(en->kv);
     pthread_mutex_lock(&en->lock);
     c->holder = kv_holder_new(en->kv);
     pthread_mutex_unlock(&en->lock);
@@ -257,11 +261,19 @@ void engine_drop(struct client *c, uint32_t *seq) {
     pthread_mutex_unlock(&c->engine->lock);
 }
 
-void engine_truncate(struct client *c, uint32_t seq, uint32_t len) {
+uint32_t client_truncate(struct client *c, uint32_t seq, uint32_t len) {
+    struct kv *kv = c->engine->kv;
+    const uint64_t room = kv_room_to_cut(kv, seq, len);
+    if (room && (room > INT64_MAX || (int64_t)room > room_open(c))) len = 0;
+    return kv_truncate(kv, seq, len);
+}
+
+uint32_t engine_truncate(struct client *c, uint32_t seq, uint32_t len) {
     pthread_mutex_lock(&c->engine->lock);
-    kv_truncate(c->engine->kv, seq, len);
+    len = client_truncate(c, seq, len);
     tell_waiting(c->engine);
     pthread_mutex_unlock(&c->engine->lock);
+    return len;
 }
 
 uint32_t engine_len(struct client *c, uint32_t seq) {
@@ -275,8 +287,10 @@ uint32_t engine_len(struct client *c, uint32_t seq) {
 
 /* As much of it as the client may hold. */
 static uint32_t adopt(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n) {
-    const int64_t most = pages_open(c) * KV_PAGE + 1;
-    return kv_prefix_lookup(c->engine->kv, seq, tokens, n < most ? n : (uint32_t)most);
+    const struct kv *kv = c->engine->kv;
+    const int64_t open = room_open(c);
+    while (n > 1 && (int64_t)kv_room_of(kv, (n - 1) / KV_PAGE, 0) > open) n -= n > KV_PAGE ? KV_PAGE : n - 1;
+    return kv_prefix_lookup(c->engine->kv, seq, tokens, n);
 }
 
 uint32_t engine_prefix_lookup(struct client *c, uint32_t seq, const int32_t *tokens, uint32_t n) {

@@ -17,6 +17,15 @@ static bool alloc_int8(struct pass *p, const struct model_config *c, size_t n) {
            (p->ff8 = mem_new(n * row8_ld(c->n_ff), sizeof *p->ff8));
 }
 
+struct kv_shape engine_kv_shape(const struct model_config *c, enum kv_type type) {
+    return (struct kv_shape){.n_layer = c->n_layer,
+                             .n_head_kv = c->n_head_kv,
+                             .head_dim = c->head_dim,
+                             .type = type,
+                             .window = c->window,
+                             .local = c->local};
+}
+
 /* The sum of what alloc_pass, alloc_rope and kv_new take, small change apart; test_memory.c compares. */
 struct engine_memory engine_memory(const struct model *m, const struct engine_params *p) {
     const struct model_config *c = &m->config;
@@ -25,10 +34,10 @@ struct engine_memory engine_memory(const struct model *m, const struct engine_pa
     size_t row8 =
         model_wants_int8(m, p->exact) ? row8_ld(c->n_embd) + row8_ld(heads) + row8_ld(c->n_ff) : 0; /* blocks */
     size_t angles = (size_t)p->max_tokens * c->rope_dim * (m->n_local ? 2 : 1);
-    return (struct engine_memory){
-        .kv = p->n_pages * kv_shape_bytes((struct kv_shape){c->n_layer, c->n_head_kv, c->head_dim, p->kv_type}),
-        .buffers = (p->max_rows * row + angles) * sizeof(float) + p->max_rows * row8 * sizeof(struct act_block) +
-                   attention_bytes(m, p->max_rows, p->max_tokens)};
+    return (struct engine_memory){.kv = p->n_pages * kv_shape_bytes(engine_kv_shape(c, p->kv_type)),
+                                  .buffers = (p->max_rows * row + angles) * sizeof(float) +
+                                             p->max_rows * row8 * sizeof(struct act_block) +
+                                             attention_bytes(m, p->max_rows, p->max_tokens)};
 }
 
 static bool alloc_pass(struct engine *en) {
@@ -42,6 +51,7 @@ static bool alloc_pass(struct engine *en) {
            (p->delta = mem_new(n * c->n_embd, sizeof(float))) && (p->segments = mem_new(n, sizeof *p->segments)) &&
            (p->outputs = mem_new(n, sizeof *p->outputs)) && (!en->model->int8 || alloc_int8(p, c, n)) &&
            (en->tokens = mem_new(n, sizeof *en->tokens)) && (en->needs = mem_new(n, sizeof *en->needs)) &&
+           (en->owners = mem_new(n, sizeof *en->owners)) &&
            attention_alloc(&p->attention, en->model, en->params.max_rows, en->params.max_tokens);
 }
 
@@ -74,8 +84,7 @@ enum status engine_new(struct model *m, struct team *team, const struct engine_p
     pthread_cond_init(&en->changed, &monotonic);
     pthread_cond_init(&en->returned, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    struct kv_shape shape = {c->n_layer, c->n_head_kv, c->head_dim, p->kv_type};
-    enum status s = kv_new(shape, p->n_pages, p->n_seqs, p->max_tokens, &en->kv, e);
+    enum status s = kv_new(engine_kv_shape(c, p->kv_type), p->n_pages, p->n_seqs, p->max_tokens, &en->kv, e);
     if (!s) s = model_pack(m, team, p->exact, e);
     if (!s && (!alloc_pass(en) || !alloc_rope(en)))
         s = error_set(e, ERR_MEMORY, "no memory for passes of %u rows", p->max_rows);
@@ -97,7 +106,7 @@ void engine_free(struct engine **enp) {
     mem_free(p->x), mem_free(p->norm), mem_free(p->qkv), mem_free(p->heads), mem_free(p->ff), mem_free(p->delta);
     mem_free(p->norm8), mem_free(p->heads8), mem_free(p->ff8);
     attention_free(&p->attention);
-    mem_free(p->segments), mem_free(p->outputs), mem_free(en->tokens), mem_free(en->needs);
+    mem_free(p->segments), mem_free(p->outputs), mem_free(en->tokens), mem_free(en->needs), mem_free(en->owners);
     for (int i = 0; i < ROPE_OFF; i++) mem_free(en->rope[i]);
     kv_free(&en->kv);
     pthread_cond_destroy(&en->changed), pthread_cond_destroy(&en->returned);
@@ -116,15 +125,19 @@ struct kv_stats engine_kv_stats(struct engine *en) {
     return s;
 }
 
-uint64_t engine_kv_bytes_peak(struct engine *en) {
-    return (uint64_t)engine_kv_stats(en).pages_peak * kv_page_bytes(en->kv);
-}
+uint64_t engine_kv_bytes_peak(struct engine *en) { return engine_kv_stats(en).bytes_peak; }
+
+uint32_t engine_pages(const struct engine *en) { return en->params.n_pages; }
 
 uint32_t engine_pages_free(struct engine *en) {
     pthread_mutex_lock(&en->lock);
     uint32_t n = kv_pages_free(en->kv);
     pthread_mutex_unlock(&en->lock);
     return n;
+}
+
+uint32_t engine_pages_for(const struct engine *en, uint32_t n_tokens) {
+    return kv_shape_pages(engine_kv_shape(&en->model->config, en->params.kv_type), n_tokens, en->params.max_rows);
 }
 
 uint64_t engine_pass_ns(struct engine *en) {

@@ -10,7 +10,7 @@
 #include "model/model.h"
 
 struct engine_params {
-    uint32_t n_pages;     /* KV pages */
+    uint32_t n_pages;     /* room for KV, in pages: engine_pages_for says how many a text needs */
     uint32_t n_seqs;      /* live branches */
     uint32_t max_tokens;  /* context of one branch */
     uint32_t max_rows;    /* rows of one pass; longer requests are cut into several passes */
@@ -20,6 +20,9 @@ struct engine_params {
 };
 
 struct engine;
+
+/* The KV cache of a model. */
+struct kv_shape engine_kv_shape(const struct model_config *c, enum kv_type type);
 
 /* What engine_new takes, in bytes.  KV memory is touched page by page as sequences grow, all else at once. */
 struct engine_memory {
@@ -71,7 +74,8 @@ enum status engine_given_up(const struct client *c, struct error *e);
 uint32_t engine_seq_new(struct client *c);
 uint32_t engine_fork(struct client *c, uint32_t seq);
 void engine_drop(struct client *c, uint32_t *seq);
-void engine_truncate(struct client *c, uint32_t seq, uint32_t len);
+/* Returns the length, as kv_truncate does; 0 also when the client may not hold what window layers see there. */
+uint32_t engine_truncate(struct client *c, uint32_t seq, uint32_t len);
 uint32_t engine_len(struct client *c, uint32_t seq);
 /* kv_prefix_lookup: on an empty sequence, tokens of n that need no computation, at most n - 1; and kv_prefix_insert, after they were
  * run. */
@@ -80,7 +84,11 @@ void engine_prefix_insert(struct client *c, uint32_t seq, const int32_t *tokens,
 
 struct kv_stats engine_kv_stats(struct engine *en);
 uint64_t engine_kv_bytes_peak(struct engine *en); /* largest KV memory in use so far */
+uint32_t engine_pages(const struct engine *en);   /* all */
 uint32_t engine_pages_free(struct engine *en);
+/* Pages whose room a text of n tokens needs at most, while it is read and when it stands there: n / KV_PAGE, or with
+ * window layers fewer. */
+uint32_t engine_pages_for(const struct engine *en, uint32_t n_tokens);
 uint64_t engine_pass_ns(struct engine *en);            /* how long the last pass took */
 bool engine_check(struct engine *en, struct error *e); /* kv_check */
 
@@ -95,7 +103,7 @@ struct span {
 };
 /* Blocks until the outputs are there.  Each sequence at most once per call and in one call at a time.  ERR_FULL (no KV
  * pages left, context passed), ERR_INPUT (an id out of range), ERR_CANCELLED (the client's deadline or flag, looked at
- * between passes): nothing was done.  *pages_copied (may be NULL) grows by the copies on write that this call caused.
+ * between passes): nothing was done; but a sequence may be empty after ERR_CANCELLED, as after engine_truncate.  *pages_copied (may be NULL) grows by the copies on write that this call caused.
  * Bitwise promise: the outputs of a row depend on its own tokens only. */
 enum status engine_run(struct client *c, const struct span *spans, size_t n, uint64_t *pages_copied, struct error *e);
 

@@ -13,12 +13,13 @@
 struct client {
     /* constant after engine_client_new */
     struct engine *engine;
-    struct client_params params; /* min_pages at most n_pages; limits change by engine_set_limits only */
+    struct client_params params; /* limits change by engine_set_limits only */
+    uint64_t min_room;           /* of params.min_pages, at most all */
     struct kv_holder *holder;
     uint64_t number; /* in order of arrival */
     /* guarded by the engine's lock */
     struct client *next;  /* in the list of the admitted, or of those who wait for it */
-    uint32_t n_promised;  /* pages for rows of calls under way that are not taken yet */
+    uint64_t promised;    /* room for rows of calls under way that is not taken yet */
     uint32_t n_calls;     /* under way */
     uint64_t left_ns;     /* when the last one was over */
     uint64_t decoded_ns;  /* when a pass last took short spans of it; 0: never */
@@ -31,7 +32,7 @@ struct request {
     struct client *client;
     const struct span *spans;
     size_t n_spans;
-    uint32_t n_promised; /* its part of the client's */
+    uint64_t promised; /* its part of the client's */
     uint64_t number, pages_copied;
     /* Spans that are short are taken whole, in order; then the long ones, in pieces: */
     size_t next_short, next_long; /* the first that is not in a pass yet; n_spans: none is left */
@@ -63,6 +64,7 @@ struct engine {
     pthread_mutex_t lock;
     struct kv *kv;
     struct kv_need *needs;             /* [max_rows] scratch */
+    struct request **owners;           /* [max_rows] whose the segments of the pass are */
     struct client *clients, *applying; /* admitted; waiting for it, in the order of admission */
     struct request *first, **last;     /* calls whose rows are not all computed, in order of arrival */
     struct text *texts;                /* being read */
@@ -76,9 +78,10 @@ struct engine {
 
 /* clients.c: */
 void clients_wait(struct engine *en, pthread_cond_t *cond, uint64_t ns); /* for a change, at most so long */
-/* Reserves, on paper, pages for all rows of a request; status, and r->n_promised.  Lets go of the lock and takes it
+/* Reserves, on paper, room for all rows of a request; status, and r->promised.  Lets go of the lock and takes it
  * again. */
 enum status clients_make_room(struct request *r, struct error *e);
 void client_came_back(struct client *c);
+uint32_t client_truncate(struct client *c, uint32_t seq, uint32_t len); /* engine_truncate, under the lock */
 
 #endif

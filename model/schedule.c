@@ -56,14 +56,16 @@ static bool is_complete(const struct request *r) { return r->next_short == r->n_
 static void add_piece(struct engine *en, struct request *r, const struct span *s, uint32_t at, uint32_t n) {
     struct pass *p = &en->pass;
     struct client *c = r->client;
-    const uint32_t held = kv_held(c->holder), skipped = s->n_tokens - s->n_out; /* tokens without output */
-    const uint64_t copied = kv_stats(en->kv).pages_copied;
+    const uint32_t skipped = s->n_tokens - s->n_out; /* tokens without output */
+    const uint64_t held = kv_held(c->holder), copied = kv_stats(en->kv).pages_copied;
     const size_t n_out = en->model->head.rows;
     enum status st = kv_reserve(en->kv, &(struct kv_need){s->seq, n}, 1, NULL);
     assert(st == OK), (void)st;
-    const uint32_t more = kv_held(c->holder) - held, part = more < r->n_promised ? more : r->n_promised;
-    r->n_promised -= part, c->n_promised -= part;
+    const uint64_t now = kv_held(c->holder), more = now > held ? now - held : 0,
+                   part = more < r->promised ? more : r->promised;
+    r->promised -= part, c->promised -= part;
     r->pages_copied += kv_stats(en->kv).pages_copied - copied;
+    en->owners[p->n_segments] = r;
     p->segments[p->n_segments++] = (struct segment){s->seq, p->n_rows, n, kv_len(en->kv, s->seq)};
     memcpy(en->tokens + p->n_rows, s->tokens + at, n * sizeof *s->tokens);
     for (uint32_t i = at > skipped ? at : skipped; i < at + n; i++)
@@ -151,7 +153,7 @@ static void compose(struct engine *en) {
 static void finish(struct engine *en, struct request **at, enum status s) {
     struct request *r = *at;
     if (!(*at = r->next)) en->last = at;
-    r->client->n_promised -= r->n_promised;
+    r->client->promised -= r->promised;
     r->status = s, r->done = true;
     if (!s && r->decodes) r->client->n_returning++, en->n_returning++;
     pthread_cond_signal(&r->wake); /* its owner may return as soon as the lock is free */
@@ -163,7 +165,7 @@ static void undo(struct engine *en, const struct request *r) {
         const struct span *s = &r->spans[i];
         uint32_t added = is_short(en, s) ? (i < r->next_short ? s->n_tokens : 0) : i < r->next_long ? s->n_tokens : 0;
         if (i == r->next_long) added = r->at;
-        kv_truncate(en->kv, s->seq, kv_len(en->kv, s->seq) - added);
+        client_truncate(r->client, s->seq, kv_len(en->kv, s->seq) - added);
     }
 }
 
@@ -207,8 +209,10 @@ static void lead(struct engine *en) {
         en->pass_ns = end - start, en->pass_end_ns = end;
         learn_rate(en, end - start);
     }
-    for (uint32_t i = 0; i < en->pass.n_segments; i++)
-        kv_advance(en->kv, en->pass.segments[i].seq, en->pass.segments[i].n);
+    for (uint32_t i = 0; i < en->pass.n_segments; i++) {
+        const uint64_t room = kv_advance(en->kv, en->pass.segments[i].seq, en->pass.segments[i].n);
+        en->owners[i]->promised += room, en->owners[i]->client->promised += room; /* for its next piece */
+    }
     for (struct request **at = &en->first; *at;)
         if (is_complete(*at)) finish(en, at, OK);
         else at = &(*at)->next;

@@ -177,8 +177,7 @@ static enum status take_token(struct text *t, int32_t id, float logprob, struct 
 /* KV beyond token n of a text goes. */
 static void cut_kv(struct writer *w, struct text *t, uint32_t n) {
     if (t->n_read <= n) return;
-    engine_truncate(w->client, t->seq, n);
-    t->n_read = n;
+    t->n_read = engine_truncate(w->client, t->seq, n);
 }
 
 void text_cut(struct writer *w, struct text *t, uint32_t n_ids) {
@@ -297,8 +296,10 @@ enum status write_pass(struct writer *w, struct text *const *texts, size_t n, ui
     s = plan_pass(w, n, e);
     if (!s) s = engine_run(w->client, w->spans, n, pages_copied, e);
     if (s) {
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+            texts[i]->n_read = engine_len(w->client, texts[i]->seq);
             if (texts[i]->speculator) speculate_cut(texts[i]->speculator, text_length(texts[i]));
+        }
         return s;
     }
     for (size_t i = 0; i < n; i++) count_read(w, texts[i], &w->spans[i]);

@@ -68,6 +68,9 @@ static enum status read_steps(struct prm_judge *j, const struct judge_chain *whi
                                     .out = j->outputs + (size_t)i * j->j.p.max_tokens * j->n_out};
     }
     enum status s = engine_run(en, j->spans, n, &j->j.cost.pages_copied, e);
+    for (uint32_t i = 0; i < n && s; i++)
+        if (j->chains[which[i].slot].seq)
+            j->chains[which[i].slot].n_read = engine_len(en, j->chains[which[i].slot].seq);
     for (uint32_t i = 0; i < n && !s; i++) {
         struct chain *c = &j->chains[which[i].slot];
         int32_t *ids = j->ids + (size_t)i * j->j.p.max_tokens;

@@ -103,8 +103,7 @@ void branch_undo(struct eval_model *m, struct branch *b) {
     for (int w = 0; w < N_WRITERS; w++) {
         b->kv[w].n_paid = old->n_paid[w];
         if (!b->kv[w].seq || b->kv[w].n_read < old->len) continue;
-        engine_truncate(m->writers[w], b->kv[w].seq, old->len - 1);
-        b->kv[w].n_read = old->len - 1;
+        b->kv[w].n_read = engine_truncate(m->writers[w], b->kv[w].seq, old->len - 1);
     }
 }
 
@@ -117,8 +116,7 @@ enum status pass_add(struct eval_model *m, struct branch *b, int writer, uint32_
     if (!kv->seq && !(kv->seq = engine_seq_new(en))) return error_set(e, ERR_FULL, "all KV sequences are in use");
     if (kv->n_paid > to - n_out) kv->n_paid = to - n_out;
     if (kv->n_read > to - n_out) {
-        kv->n_read = to - n_out;
-        engine_truncate(en, kv->seq, kv->n_read);
+        kv->n_read = engine_truncate(en, kv->seq, to - n_out);
     }
     trail_read(m->pool, b->tokens, kv->n_read, ids);
     *span = (struct span){kv->seq, to - kv->n_read, n_out, ids, out};
@@ -128,14 +126,14 @@ enum status pass_add(struct eval_model *m, struct branch *b, int writer, uint32_
 enum status pass_run(struct eval_model *m, int writer, struct branch *const *branches, uint32_t n, struct error *e) {
     struct client *en = m->writers[writer];
     enum status s = engine_run(en, m->spans, n, &m->ledger.pages_copied, e);
-    for (uint32_t i = 0; i < n && !s; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         struct held_kv *kv = &branches[i]->kv[writer];
         uint32_t to = kv->n_read + m->spans[i].n_tokens;
-        if (to > kv->n_paid) {
+        if (!s && to > kv->n_paid) {
             m->ledger.policy_flops += judge_flops(engine_of(en), kv->n_paid, to, m->spans[i].n_out);
             kv->n_paid = to;
         }
-        kv->n_read = to;
+        kv->n_read = s ? engine_len(en, kv->seq) : to;
     }
     return s;
 }

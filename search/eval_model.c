@@ -208,15 +208,14 @@ static uint32_t give_back(void *arg, uint32_t n_pages) {
     return m->limits.make_room && m->limits.make_room(m->limits.arg);
 }
 
-static uint32_t pages_of(size_t n_tokens) { return (uint32_t)((n_tokens + KV_PAGE - 1) / KV_PAGE); }
-
 /* Pages for the smallest thing that a search does: one chain as long as it can be, beside the prompt that stays; a page
  * that both began is copied.  The judge may ask on a fork, or write a text of its own. */
-static uint32_t smallest(const struct eval_model *m, size_t n_prompt, size_t n_chain) {
+static uint32_t smallest(const struct eval_model *m, const struct engine *en, size_t n_prompt, uint32_t n_chain) {
     const struct eval_params *p = &m->p;
-    uint32_t n = pages_of(n_prompt < n_chain ? n_prompt : n_chain) + pages_of(n_chain) + 1;
-    if (p->ptrue) n += pages_of(p->ptrue->n + 1) + 1;
-    return p->verifier == VERIFIER_JUDGE ? n + pages_of(n_chain) + 1 : n;
+    const uint32_t chain = engine_pages_for(en, n_chain);
+    uint32_t n = engine_pages_for(en, n_prompt < n_chain ? (uint32_t)n_prompt : n_chain) + chain + 1;
+    if (p->ptrue) n += engine_pages_for(en, (uint32_t)p->ptrue->n + 1) + 1;
+    return p->verifier == VERIFIER_JUDGE ? n + chain + 1 : n;
 }
 
 /* In the order that all threads keep, so that nobody waits in a circle. */
@@ -224,13 +223,13 @@ static enum status open_clients(struct eval_model *m, const char *prompt, struct
     const struct eval_params *p = &m->p;
     const size_t n_prompt = p->prompt_tokens ? p->n_prompt_tokens : strlen(prompt) + 1; /* a token is a byte or more */
     const size_t n_told = n_prompt + strlen(p->problem ? p->problem : prompt) + PRM_PROMPT;
-    struct client_params policy = {.min_pages = smallest(m, n_prompt, p->max_tokens),
+    struct client_params policy = {.min_pages = smallest(m, p->policy, n_prompt, p->max_tokens),
                                    .deadline_ns = p->deadline_ns,
                                    .cancel = p->cancel,
                                    .reclaim = give_back,
                                    .arg = m},
                          prm = policy;
-    prm.min_pages = smallest(m, n_told, p->max_prm_tokens);
+    if (p->prm) prm.min_pages = smallest(m, p->prm, n_told, p->max_prm_tokens);
     enum status s = engine_client_new(p->policy, &policy, &m->writers[POLICY], e);
     if (!s && p->prm) s = engine_client_new(p->prm, &prm, &m->prm, e);
     if (!s && p->draft) s = engine_client_new(p->draft, &policy, &m->writers[DRAFT], e);

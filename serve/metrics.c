@@ -74,13 +74,13 @@ void metrics_print(struct server *s, struct buffer *out) {
         buffer_print(out, "ponder_%s %llu\n", counters[i].name, (unsigned long long)atomic_load(&s->metrics.counts[i]));
     }
     print_times(&s->metrics, out);
-    struct kv_stats kv = engine_kv_stats(s->session->policy.engine);
+    struct engine *en = s->session->policy.engine;
     pthread_mutex_lock(&s->lock);
     uint32_t waiting = s->n_waiting, working = s->n_working;
     pthread_mutex_unlock(&s->lock);
     gauge(out, "requests_processing", "requests that are being answered", working);
     gauge(out, "requests_deferred", "requests that wait", waiting);
     gauge(out, "connections", "requests whose reply is not complete", http_n_exchanges(s->http));
-    gauge(out, "kv_pages_used", "pages of the KV cache in use", kv.pages_used);
-    gauge(out, "kv_pages", "pages of the KV cache", kv.pages_used + engine_pages_free(s->session->policy.engine));
+    gauge(out, "kv_pages_used", "pages of the KV cache in use", engine_pages(en) - engine_pages_free(en));
+    gauge(out, "kv_pages", "pages of the KV cache", engine_pages(en));
 }

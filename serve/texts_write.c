@@ -218,12 +218,15 @@ static enum status make_choices(struct texts *t, struct error *e) {
 
 /* ---- all of them ---- */
 
-static uint32_t pages_of(uint64_t n) { return (uint32_t)((n + KV_PAGE - 1) / KV_PAGE); }
+/* For n tokens, and a copy of the page before them. */
+static uint32_t pages_for(const struct texts *t, size_t n) {
+    return engine_pages_for(t->server->session->policy.engine, (uint32_t)n + KV_PAGE);
+}
 
 /* Pages that a choice has for itself at most: what it writes, and its copy of the prompt's last one. */
 static uint32_t own_pages(const struct texts *t, uint32_t choice) {
     const struct choice *c = &t->choices[choice];
-    return pages_of(c->text.cap_ids - t->prompts[c->prompt].n) + 1;
+    return pages_for(t, c->text.cap_ids - t->prompts[c->prompt].n);
 }
 
 struct group {
@@ -234,7 +237,7 @@ struct group {
 /* Choices [first, ...) of one prompt that fit into memory together. */
 static struct group next_group(struct texts *t, uint32_t first, uint32_t n_pages) {
     struct group g = {.first = first};
-    uint32_t prompt = t->choices[first].prompt, used = pages_of(t->prompts[prompt].n) + 1;
+    uint32_t prompt = t->choices[first].prompt, used = pages_for(t, t->prompts[prompt].n);
     while (first + g.n < t->n_choices && g.n < TOGETHER && t->choices[first + g.n].prompt == prompt) {
         uint32_t more = own_pages(t, first + g.n);
         if (g.n && used + more > n_pages) break;
@@ -294,11 +297,11 @@ static enum status write_group(struct texts *t, struct client *client, struct gr
 
 static enum status write_choices(struct texts *t, struct error *e) {
     struct engine *en = t->server->session->policy.engine;
-    uint32_t n_pages = engine_kv_stats(en).pages_used + engine_pages_free(en), most = 0;
+    uint32_t n_pages = engine_pages(en), most = 0;
     enum status s = OK;
     for (uint32_t i = 0; i < t->n_choices;) { /* what the largest group needs is asked for once */
         struct group g = next_group(t, i, n_pages);
-        uint32_t need = pages_of(t->prompts[t->choices[i].prompt].n) + 1;
+        uint32_t need = pages_for(t, t->prompts[t->choices[i].prompt].n);
         for (uint32_t k = 0; k < g.n; k++) need += own_pages(t, i + k);
         if (need > most) most = need;
         i += g.n;

@@ -53,8 +53,10 @@ void memory_of_run(const struct model *m, uint32_t ctx, enum kv_type type, size_
                    struct memory_figure *f) {
     enum { ROWS = 512, COPIES = 3 }; /* as cmd_run.c asks: rows of a pass; logits, probabilities and their ids */
     const size_t RUNNING = 3 << 20;  /* code and stacks that a run touches and `inspect` does not; measured */
-    struct engine_params p = {
-        .n_pages = (ctx + KV_PAGE - 1) / KV_PAGE, .max_tokens = ctx, .max_rows = ROWS, .kv_type = type};
+    struct engine_params p = {.n_pages = kv_shape_pages(engine_kv_shape(&m->config, type), ctx, ROWS),
+                              .max_tokens = ctx,
+                              .max_rows = ROWS,
+                              .kv_type = type};
     struct engine_memory engine = engine_memory(m, &p);
     *f = (struct memory_figure){.ctx = ctx};
     add(f, "weights", model_weight_bytes(m, false), "in the layout of the kernels; the file is not kept");

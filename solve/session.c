@@ -114,15 +114,16 @@ enum status session_hash(const char *name, const char *role, uint64_t *hash, str
     return OK;
 }
 
-/* K and V of one page. */
-static size_t page_bytes(const struct model_config *c, enum kv_type type) {
-    return kv_shape_bytes((struct kv_shape){c->n_layer, c->n_head_kv, c->head_dim, type});
+enum { USUAL_ROWS = 512 }; /* of a pass */
+
+static uint32_t rows_of_pass(const struct session_options *o) {
+    if (!o->batch || !o->ubatch) return USUAL_ROWS;
+    return (uint32_t)(o->batch < o->ubatch ? o->batch : o->ubatch);
 }
 
-static uint32_t pages_of(uint32_t n_tokens) { return (n_tokens + KV_PAGE - 1) / KV_PAGE; }
-
 size_t session_kv_bytes(const struct model_config *c, enum kv_type type, uint32_t n_tokens) {
-    return pages_of(n_tokens) * page_bytes(c, type);
+    struct kv_shape shape = engine_kv_shape(c, type);
+    return kv_shape_pages(shape, n_tokens, USUAL_ROWS) * kv_shape_bytes(shape);
 }
 
 const char *session_cache_name(enum kv_type type) {
@@ -150,9 +151,31 @@ __attribute__((format(printf, 2, 3))) static void remark(struct session *s, cons
     va_end(list);
 }
 
-/* Pages that --kv-mb holds. */
-static uint64_t most_pages(const struct session_options *o, const struct model_config *c, enum kv_type type) {
-    return ((uint64_t)o->kv_mb << 20) / page_bytes(c, type);
+/* The KV cache of one model as the options want it. */
+struct cache {
+    struct kv_shape shape;
+    uint32_t rows;
+    uint64_t most; /* pages that --kv-mb holds */
+};
+
+static enum status cache_of(const struct session_options *o, enum kv_type usual, const struct model_config *c,
+                            struct cache *cache, struct error *e) {
+    enum kv_type type = usual;
+    enum status st = session_cache_type(o, &type, e);
+    if (st) return st;
+    *cache = (struct cache){.shape = engine_kv_shape(c, type), .rows = rows_of_pass(o)};
+    cache->most = ((uint64_t)o->kv_mb << 20) / kv_shape_bytes(cache->shape);
+    return OK;
+}
+
+static uint32_t pages_for(const struct cache *c, uint32_t n_tokens) {
+    return kv_shape_pages(c->shape, n_tokens, c->rows);
+}
+
+/* The longest text up to n tokens that --kv-mb holds. */
+static uint32_t longest(const struct cache *c, uint32_t n) {
+    while (n && pages_for(c, n) > c->most) n = (n - 1) / KV_PAGE * KV_PAGE;
+    return n;
 }
 
 /* --ctx-size: a number, all that the models have, or a usual length that fits.  The other models read what the policy
@@ -161,9 +184,6 @@ static enum status choose_ctx(const struct session_options *o, const struct sess
                               struct error *e) {
     const struct loaded *all[] = {&s->policy, &s->prm, &s->draft};
     uint64_t usual = size->usual_ctx ? size->usual_ctx : SESSION_CTX;
-    enum kv_type type = size->kv_type;
-    enum status st = session_cache_type(o, &type, e);
-    if (st) return st;
     uint32_t trained = s->policy.model->config.n_ctx;
     if (o->ctx > trained)
         remark(s, "--ctx-size %lld: the model was trained for %u tokens, what comes after them may be nonsense",
@@ -172,44 +192,43 @@ static enum status choose_ctx(const struct session_options *o, const struct sess
     for (int i = 0; i < 3; i++) {
         if (!all[i]->model) continue;
         const struct model_config *c = &all[i]->model->config;
-        uint64_t fits = most_pages(o, c, type) * KV_PAGE;
-        if (o->ctx < 0 && fits && fits < usual) usual = fits;
+        struct cache cache;
+        enum status st = cache_of(o, size->kv_type, c, &cache, e);
+        if (st) return st;
+        uint32_t fits = longest(&cache, (uint32_t)usual);
+        if (o->ctx < 0 && fits) usual = fits;
         if (c->n_ctx < s->ctx && (o->ctx <= 0 || i)) s->ctx = c->n_ctx;
     }
     if (o->ctx < 0 && usual < s->ctx) s->ctx = (uint32_t)usual;
     return OK;
 }
 
-static uint32_t rows_of_pass(const struct session_options *o) {
-    enum { USUAL = 512 };
-    if (!o->batch || !o->ubatch) return USUAL;
-    return (uint32_t)(o->batch < o->ubatch ? o->batch : o->ubatch);
-}
-
 /* Pages for every branch at full length, if that fits --kv-mb; searches need far less, because branches share. */
 static enum status new_engine(const struct session_options *o, const struct session_size *size, struct session *s,
                               struct loaded *l, struct error *e) {
     const struct model_config *c = &l->model->config;
-    enum kv_type type = size->kv_type;
-    enum status st = session_cache_type(o, &type, e);
+    struct cache cache;
+    enum status st = cache_of(o, size->kv_type, c, &cache, e);
     if (st) return st;
-    uint64_t most = most_pages(o, c, type), pages = (uint64_t)(size->branches + 1) * pages_of(s->ctx);
-    if (most < pages_of(s->ctx))
+    const uint32_t one = pages_for(&cache, s->ctx);
+    const uint64_t texts = size->branches > 1 ? (uint64_t)size->branches + 1 : 1; /* the branches, and their prompt */
+    uint64_t pages = texts * one;
+    if (cache.most < one)
         return error_set(e, ERR_INPUT,
                          "--kv-mb %lld: the KV cache of %u tokens needs %.1f MB; allow more, or take a shorter context "
-                         "with -c (%llu tokens fit)",
-                         (long long)o->kv_mb, s->ctx, (double)(pages_of(s->ctx) * page_bytes(c, type)) / 1048576,
-                         (unsigned long long)most * KV_PAGE);
-    if (pages > most) pages = most;
+                         "with -c (%u tokens fit)",
+                         (long long)o->kv_mb, s->ctx, (double)one * (double)kv_shape_bytes(cache.shape) / 1048576,
+                         longest(&cache, s->ctx));
+    if (pages > cache.most) pages = cache.most;
     if (pages > UINT32_MAX / 2) pages = UINT32_MAX / 2;
     bool asks = s->verifier == VERIFIER_PTRUE || s->verifier == VERIFIER_JUDGE; /* on a fork, or on another prompt */
     uint32_t per_branch = asks && l == &s->policy ? 2 : 1;
     struct engine_params p = {.n_pages = (uint32_t)pages,
                               .n_seqs = per_branch * size->branches + 1,
                               .max_tokens = s->ctx,
-                              .max_rows = rows_of_pass(o),
+                              .max_rows = cache.rows,
                               .exact = o->exact,
-                              .kv_type = type};
+                              .kv_type = cache.shape.type};
     st = engine_new(l->model, s->team, &p, &l->engine, e);
     return st ? st : engine_client_new(l->engine, NULL, &l->client, e);
 }

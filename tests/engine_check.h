@@ -174,8 +174,7 @@ static inline void schedule_change(struct bench *b, const struct texts *x, struc
         uint32_t text = rng_below(key, 20 + i, N_TEXTS), same = 0;
         switch (rng_below(key, 40 + i, 4)) {
         case 0: /* cut */
-            l->at = rng_below(key, 60 + i, l->at + 1);
-            engine_truncate(b->client, l->seq, l->at);
+            l->at = engine_truncate(b->client, l->seq, rng_below(key, 60 + i, l->at + 1));
             break;
         case 1: /* a fork of another branch goes on with a text that is equal so far; the parent may go first */
             while (same < x->len[text] && same < other->at && x->tokens[text][same] == x->tokens[other->text][same])

@@ -200,7 +200,7 @@ static void rounding_of_kv_is_small(void **state) {
            i = nmse(i16.want, exact.want, (size_t)LONG * exact.n_out);
     print_message("NMSE of logits against f32 KV: f16 %.1e, q8_0 %.1e, i16 %.1e\n", f16, q, i);
     assert_true(f16 < 1e-6 && q < 1e-3 && q > f16 && i < f16);
-    struct kv_shape shape = {4, 2, 64, KV_F16};
+    struct kv_shape shape = {.n_layer = 4, .n_head_kv = 2, .head_dim = 64, .type = KV_F16};
     size_t bytes = kv_shape_bytes(shape);
     shape.type = KV_F32, assert_int_equal(kv_shape_bytes(shape), 2 * bytes);
     shape.type = KV_Q8_0, assert_int_equal(kv_shape_bytes(shape), bytes / 2 + bytes / 32); /* int8, and f16 for 32 */
@@ -215,7 +215,8 @@ static void a_thousand_branches_hold_their_own_tokens(void **state) {
     static uint32_t seqs[N];
     struct kv *kv;
     struct error e;
-    GOOD(kv_new((struct kv_shape){1, 1, 8, KV_F16}, 4200, N + 1, TRUNK + OWN, &kv, &e));
+    GOOD(kv_new((struct kv_shape){.n_layer = 1, .n_head_kv = 1, .head_dim = 8, .type = KV_F16}, 4200, N + 1,
+                TRUNK + OWN, &kv, &e));
     uint32_t trunk = kv_seq_new(kv, kv_holder_new(kv));
     struct kv_need need = {trunk, TRUNK};
     GOOD(kv_reserve(kv, &need, 1, &e));

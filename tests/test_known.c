@@ -249,7 +249,9 @@ static void test_q8_0_cells(void **state) {
     enum { HD = 40, GROUPS = 2, CELLS = KV_PAGE }; /* the second group has 8 numbers */
     struct kv *kv;
     struct error e;
-    assert_int_equal(kv_new((struct kv_shape){1, 1, HD, KV_Q8_0}, 2, 1, 64, &kv, &e), OK);
+    assert_int_equal(
+        kv_new((struct kv_shape){.n_layer = 1, .n_head_kv = 1, .head_dim = HD, .type = KV_Q8_0}, 2, 1, 64, &kv, &e),
+        OK);
     struct kv_holder *h = kv_holder_new(kv);
     uint32_t seq = kv_seq_new(kv, h);
     assert_int_equal(kv_reserve(kv, &(struct kv_need){seq, CELLS}, 1, &e), OK);

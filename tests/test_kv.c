@@ -59,7 +59,7 @@ static uint16_t *cell(const struct kv *kv, uint32_t seq, uint32_t pos, uint32_t 
 static void world_new(struct world *w, uint32_t n_pages) {
     struct error e;
     *w = (struct world){.n_pages = n_pages};
-    struct kv_shape shape = {N_LAYER, N_HEAD, HEAD_DIM, KV_F16};
+    struct kv_shape shape = {.n_layer = N_LAYER, .n_head_kv = N_HEAD, .head_dim = HEAD_DIM, .type = KV_F16};
     if (kv_new(shape, n_pages, N_SEQS, MAX_TOKENS, &w->kv, &e)) fail_msg("%s", e.text);
     assert_non_null(w->holder = kv_holder_new(w->kv));
     assert_int_equal(kv_page_bytes(w->kv), 2 * 2 * N_LAYER * N_HEAD * HEAD_DIM * P);
@@ -503,7 +503,9 @@ static void test_pages_do_not_overlap(void **state) {
     (void)state;
     enum { L = 3, H = 5, D = 7, PAGES = 4, N = PAGES * L * H * 2 * D * P };
     struct kv *kv;
-    assert_int_equal(kv_new((struct kv_shape){L, H, D, KV_F16}, PAGES, 1, 20, &kv, NULL), OK);
+    assert_int_equal(
+        kv_new((struct kv_shape){.n_layer = L, .n_head_kv = H, .head_dim = D, .type = KV_F16}, PAGES, 1, 20, &kv, NULL),
+        OK);
     assert_int_equal(kv_page_bytes(kv) * PAGES, N * sizeof(uint16_t));
     for (int writing = 1; writing >= 0; writing--) {
         uint16_t value = 0;
@@ -528,7 +530,7 @@ static void test_check_finds_damage(void **state) {
     uint32_t a = world_seq(&w);
     append(&w, a, 2 * P);
     uint32_t *entry = (uint32_t *)kv_table(w.kv, a), kept = *entry;
-    static const char *const want[] = {"page 0: count 1, tables name it 0 times",
+    static const char *const want[] = {"page 0: count 1, 0 entries name it",
                                        "sequence 1: entry 0 is page 99, out of range or reserved and shared"};
     for (int i = 0; i < 2; i++) {
         *entry = i ? 99 : 1;
@@ -542,13 +544,20 @@ static void test_check_finds_damage(void **state) {
 
 static void test_new_refusals(void **state) {
     (void)state;
-    struct kv_shape shape = {1, 1, 8, KV_F16}, huge = {65535, 65535, 65535, KV_F16}, large = {1024, 1024, 1024, KV_F16};
+    struct kv_shape shape = {.n_layer = 1, .n_head_kv = 1, .head_dim = 8, .type = KV_F16}, huge = shape, large = shape;
+    huge.n_layer = huge.n_head_kv = huge.head_dim = 65535, large.n_layer = large.n_head_kv = large.head_dim = 1024;
     struct error e;
     struct kv *kv = (struct kv *)&e;
-    assert_int_equal(kv_new((struct kv_shape){0, 1, 8, KV_F16}, 1, 1, 1, &kv, &e), ERR_INPUT);
+    assert_int_equal(
+        kv_new((struct kv_shape){.n_layer = 0, .n_head_kv = 1, .head_dim = 8, .type = KV_F16}, 1, 1, 1, &kv, &e),
+        ERR_INPUT);
     assert_null(kv);
-    assert_int_equal(kv_new((struct kv_shape){1, 0, 8, KV_F16}, 1, 1, 1, &kv, &e), ERR_INPUT);
-    assert_int_equal(kv_new((struct kv_shape){1, 1, 0, KV_F16}, 1, 1, 1, &kv, &e), ERR_INPUT);
+    assert_int_equal(
+        kv_new((struct kv_shape){.n_layer = 1, .n_head_kv = 0, .head_dim = 8, .type = KV_F16}, 1, 1, 1, &kv, &e),
+        ERR_INPUT);
+    assert_int_equal(
+        kv_new((struct kv_shape){.n_layer = 1, .n_head_kv = 1, .head_dim = 0, .type = KV_F16}, 1, 1, 1, &kv, &e),
+        ERR_INPUT);
     assert_int_equal(kv_new(shape, 0, 1, 1, &kv, &e), ERR_INPUT);
     assert_int_equal(kv_new(shape, 1, 0, 1, &kv, &e), ERR_INPUT);
     assert_int_equal(kv_new(shape, 1, 1, 0, &kv, &e), ERR_INPUT);

@@ -41,7 +41,8 @@ static void world_new(struct world *w, uint32_t n_pages, uint64_t key) {
     struct error e;
     memset(w, 0, sizeof *w);
     w->n_pages = w->n_free = n_pages, w->key = key;
-    GOOD(kv_new((struct kv_shape){1, 1, 1, KV_F16}, n_pages, N_SEQS, MAX_TOKENS, &w->kv, &e));
+    GOOD(kv_new((struct kv_shape){.n_layer = 1, .n_head_kv = 1, .head_dim = 1, .type = KV_F16}, n_pages, N_SEQS,
+                MAX_TOKENS, &w->kv, &e));
     for (int i = 0; i < 2; i++) assert_non_null(w->holders[i] = kv_holder_new(w->kv));
 }
 
@@ -304,7 +305,7 @@ static void equal_hashes_do_no_harm(void **state) {
 
 static void nothing_allocates_and_failures_leave_nothing(void **state) {
     (void)state;
-    struct kv_shape shape = {1, 1, 1, KV_F16};
+    struct kv_shape shape = {.n_layer = 1, .n_head_kv = 1, .head_dim = 1, .type = KV_F16};
     struct error e;
     struct kv *kv = NULL;
     size_t n_allocations = 0;
