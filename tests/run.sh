@@ -12,45 +12,67 @@ export OPENBLAS_NUM_THREADS=1 # our own team is the parallelism, and sanitizers 
 export TSAN_OPTIONS="${TSAN_OPTIONS:-} halt_on_error=1 second_deadlock_stack=1"
 passed=0 failed=0 skipped=0 names=
 
-# count LOG EXIT_CODE NAME: takes the numbers from a log; a crash or a time-out is one failure more.
+# one NAME SECONDS COMMAND...: runs it into NAME.log and keeps its exit code and its seconds beside the log.
+one() {
+    local log=$B/tests/$1.log start=$SECONDS
+    timeout -k 5 "$2" "${@:3}" </dev/null >"$log" 2>&1
+    echo "$? $((SECONDS - start))" >"$log.end"
+}
+
+# count NAME SECONDS: takes the numbers from its log; a crash or a time-out is one failure more.
 count() {
-    local p f s why=
-    p=$(grep -c '^\[ *OK *\]\|^ok ' "$1")
+    local p f s code took why= log=$B/tests/$1.log
+    read -r code took <"$log.end" && rm "$log.end"
+    p=$(grep -c '^\[ *OK *\]\|^ok ' "$log")
     # cmocka lists the skipped and the failed ones again below its totals
     s=$(awk '/^\[ *SKIPPED *\] [0-9]+ test/ { again = 1 } again && /^\[ *SKIPPED *\] [^0-9]/ { next }
-             /^\[=+\] Running/ { again = 0 } /^\[ *SKIPPED *\] [^0-9]|^skipped / { n++ } END { print n + 0 }' "$1")
+             /^\[=+\] Running/ { again = 0 } /^\[ *SKIPPED *\] [^0-9]|^skipped / { n++ } END { print n + 0 }' "$log")
     f=$(awk '/^\[ *FAILED *\] [0-9]+ test/ { again = 1 } again && /^\[ *FAILED *\] [^0-9]/ { next }
-             /^\[=+\] Running/ { again = 0 } /^\[ *FAILED *\] [^0-9]|^not ok / { n++ } END { print n + 0 }' "$1")
-    if [ "$2" = 124 ]; then why=" (stopped after $limit s)"; fi
-    if [ "$2" != 0 ] && [ "$f" = 0 ]; then f=1 why="${why:- (exit code $2)}"; fi
+             /^\[=+\] Running/ { again = 0 } /^\[ *FAILED *\] [^0-9]|^not ok / { n++ } END { print n + 0 }' "$log")
+    if [ "$code" = 124 ]; then why=" (stopped after $2 s)"; fi
+    if [ "$code" != 0 ] && [ "$f" = 0 ]; then f=1 why="${why:- (exit code $code)}"; fi
     if [ "$p" = 0 ] && [ "$f" = 0 ] && [ "$s" = 0 ]; then f=1 why=' (no test ran)'; fi
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-    printf '%-24s %4d passed' "$3" "$p"
+    printf '%-24s %4d passed' "$1" "$p"
     [ "$f" = 0 ] || printf ', %d FAILED%s' "$f" "$why"
     [ "$s" = 0 ] || printf ', %d skipped' "$s"
-    printf ', %d s\n' $((SECONDS - start))
-    [ "$f" = 0 ] || names="$names $3"
-    [ "$f" = 0 ] || grep -v '^\[ *OK *\]\|^\[ *RUN *\]\|^ok ' "$1" | tail -n 60
+    printf ', %d s\n' "$took"
+    [ "$f" = 0 ] || names="$names $1"
+    [ "$f" = 0 ] || grep -v '^\[ *OK *\]\|^\[ *RUN *\]\|^ok ' "$log" | tail -n 60
 }
 
 [ -x "$B/ponder" ] || { echo "run.sh: $B/ponder is not built" >&2; exit 1; }
-limit=${TEST_SECONDS:-300}
-for source in tests/test_*.c; do
-    name=$(basename "$source" .c) start=$SECONDS
-    [ -z "${only// /}" ] || [[ $only = *" $name "* ]] || continue
-    timeout -k 5 "$limit" "$B/tests/$name" </dev/null >"$B/tests/$name.log" 2>&1
-    count "$B/tests/$name.log" $? "$name"
-done
-limit=$((2 * limit)) # some 150 processes
+limit=${TEST_SECONDS:-400}
+jobs=${TEST_JOBS:-$(nproc)} # programs at a time: most of a test is work of one thread
+order=() limits=() counted=0
+# told: counts what has ended, in the order of the start.
+told() {
+    while [ "$counted" -lt ${#order[@]} ] && [ -e "$B/tests/${order[counted]}.log.end" ]; do
+        count "${order[counted]}" "${limits[counted]}"
+        counted=$((counted + 1))
+    done
+}
+# start NAME SECONDS COMMAND...: as soon as fewer than `jobs` are running.
+start() {
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; told; done
+    order+=("$1") limits+=("$2")
+    one "$@" &
+}
+# The command-line tests are some 150 processes each: they begin first, since they take longest.
 for script in tests/cli*.sh; do
-    name=$(basename "$script" .sh) start=$SECONDS part=
+    name=$(basename "$script" .sh) part=
     if [ -n "${only// /}" ]; then
         [[ $only =~ " $name"(:([^ ]*))?" " ]] || continue
         part=${BASH_REMATCH[2]}
     fi
-    timeout -k 5 "$limit" "$script" "$B/ponder" $part </dev/null >"$B/tests/$name.log" 2>&1
-    count "$B/tests/$name.log" $? "$name"
+    start "$name" $((2 * limit)) "$script" "$B/ponder" $part
 done
+for source in tests/test_*.c; do
+    name=$(basename "$source" .c)
+    [ -z "${only// /}" ] || [[ $only = *" $name "* ]] || continue
+    start "$name" "$limit" "$B/tests/$name"
+done
+while [ "$counted" -lt ${#order[@]} ]; do wait -n; told; done
 [ -z "$names" ] || echo "failed:$names (logs in $B/tests)"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
