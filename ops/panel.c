@@ -78,20 +78,31 @@ static inline struct place place_of(int bits, int row, int k) {
     }
 }
 
-static inline void put_bits(uint8_t *to, int bits, int row, const int8_t q[32], int shift) {
-    for (int k = 0; k < 32; k++) {
-        const struct place at = place_of(bits, row, k);
-        const int mask = ((1 << bits) - 1) << at.shift;
-        to[at.byte] = (uint8_t)((to[at.byte] & ~mask) | (((uint8_t)q[k] >> shift << at.shift) & mask));
+/* Bits `shift` and up of 32 stored integers of a row; the four k of a word go at once. */
+static inline void put_words(uint8_t *to, int bits, int row, const int8_t q[32], int shift) {
+    uint32_t w[8];
+    memcpy(w, q, sizeof w);
+    for (int i = 0; i < 8; i++) w[i] = w[i] >> shift & 0x01010101u * ((1u << bits) - 1);
+    for (int piece = 0; piece < (bits == 1 ? 0 : bits); piece++) {
+        uint32_t all = 0;
+        for (int i = 0; i < 8; i++) {
+            const struct place at = place_of(bits, 0, 4 * i);
+            all |= at.byte / 64 == (size_t)piece ? w[i] << at.shift : 0;
+        }
+        memcpy(to + piece * 64 + 4 * row, &all, sizeof all);
+    }
+    for (int i = 0; i < (bits == 1 ? 8 : 0); i++) { /* the product moves bit 0 of byte j to bit 24 + j */
+        const struct place at = place_of(1, row, 4 * i);
+        to[at.byte] = (uint8_t)((to[at.byte] & ~(15 << at.shift)) | (int)(w[i] * 0x01020408u >> 24 & 15) << at.shift);
     }
 }
 /* Compiled for each number of bits: every weight of a model passes here when it is loaded. */
 static void plane_put(uint8_t *to, int bits, int row, const int8_t q[32], int shift) {
     switch (bits) {
-    case 8: put_bits(to, 8, row, q, 0); return;
-    case 4: put_bits(to, 4, row, q, 0); return;
-    case 2: put_bits(to, 2, row, q, shift); return;
-    default: put_bits(to, 1, row, q, shift); return;
+    case 8: put_words(to, 8, row, q, 0); return;
+    case 4: put_words(to, 4, row, q, 0); return;
+    case 2: put_words(to, 2, row, q, shift); return;
+    default: put_words(to, 1, row, q, shift); return;
     }
 }
 
