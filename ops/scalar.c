@@ -41,22 +41,31 @@ static float exp_scalar(float x) {
 
 /* ---- products ---- */
 
-/* One row of a panel, or of a file, in pieces of one block of the largest type. */
-static float float_dot(const struct panels *p, uint32_t row, const float *x) {
+static void zero_rows(float *y, size_t ldy, uint32_t row0, uint32_t row1, size_t n) {
+    for (size_t j = 0; j < n; j++)
+        for (uint32_t row = row0; row < row1; row++) y[j * ldy + row] = 0;
+}
+
+/* A panel, or a row of a file, at a time, in pieces of one block of the largest type. */
+static void float_product(float *y, size_t ldy, const struct panels *p, uint32_t row0, uint32_t row1, const float *x,
+                          size_t ldx, size_t n) {
     enum { PIECE = 256 };
     const struct type_info *t = type_info(p->type);
-    float sum = 0, w[PIECE];
-    for (size_t k = 0; k < p->cols; k += PIECE) {
-        size_t n = p->cols - k < PIECE ? p->cols - k : PIECE;
-        const uint8_t *from = p->data + row * p->stride + k / t->block_weights * t->block_bytes;
-        if (p->layout == PANEL_FILE) type_to_f32(p->type, from, w, n);
-        for (size_t i = 0; p->layout == PANEL_FLOAT && i < n; i++) {
-            from = p->data + row / PANEL_ROWS * p->stride;
-            type_to_f32(p->type, from + ((k + i) * PANEL_ROWS + row % PANEL_ROWS) * t->block_bytes, &w[i], 1);
+    const uint32_t lanes = p->layout == PANEL_FILE ? 1 : PANEL_ROWS;
+    float w[PIECE * PANEL_ROWS];
+    zero_rows(y, ldy, row0, row1, n);
+    for (uint32_t row = row0; row < row1; row += lanes)
+        for (size_t k = 0; k < p->cols; k += PIECE) {
+            const size_t ks = p->cols - k < PIECE ? p->cols - k : PIECE;
+            const uint32_t rows = row1 - row < lanes ? row1 - row : lanes;
+            const uint8_t *from = p->data + row / lanes * p->stride + k * lanes / t->block_weights * t->block_bytes;
+            type_to_f32(p->type, from, w, ks * lanes);
+            for (size_t j = 0; j < n; j++) {
+                float *sum = &y[j * ldy + row];
+                for (size_t i = 0; i < ks; i++)
+                    for (uint32_t r = 0; r < rows; r++) sum[r] = fmaf(w[i * lanes + r], x[j * ldx + k + i], sum[r]);
+            }
         }
-        for (size_t i = 0; i < n; i++) sum = fmaf(w[i], x[k + i], sum);
-    }
-    return sum;
 }
 
 /* The exact sum of w * q * 2^up over group g of one row and token. */
@@ -83,8 +92,7 @@ static float int_dot(const struct panels *p, const struct panel_block *w, uint32
 static void int_product(float *y, size_t ldy, const struct panels *p, uint32_t row0, uint32_t row1,
                         const struct act_block *a, size_t lda, size_t n) {
     struct panel_block w;
-    for (size_t j = 0; j < n; j++)
-        for (uint32_t row = row0; row < row1; row++) y[j * ldy + row] = 0;
+    zero_rows(y, ldy, row0, row1, n);
     for (uint32_t row = row0; row < row1; row += PANEL_ROWS)
         for (uint32_t b = 0; b < p->cols / 32; b++) {
             panel_block_read(p, row / PANEL_ROWS, b, &w);
@@ -98,12 +106,8 @@ static void int_product(float *y, size_t ldy, const struct panels *p, uint32_t r
 
 static void matmul(float *y, size_t ldy, const struct panels *p, uint32_t row0, uint32_t row1, const float *x,
                    size_t ldx, const struct act_block *a, size_t lda, size_t n) {
-    if (p->layout == PANEL_INT8) {
-        int_product(y, ldy, p, row0, row1, a, lda, n);
-        return;
-    }
-    for (uint32_t row = row0; row < row1; row++)
-        for (size_t j = 0; j < n; j++) y[j * ldy + row] = float_dot(p, row, x + j * ldx);
+    if (p->layout == PANEL_INT8) int_product(y, ldy, p, row0, row1, a, lda, n);
+    else float_product(y, ldy, p, row0, row1, x, ldx, n);
 }
 
 /* x[i] * 2^s is at most the larger group's most, exactly, so that rounding cannot make a q of 128. */
