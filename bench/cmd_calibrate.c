@@ -60,7 +60,7 @@ static bool pool_add(struct pool *p, int step, float score, int truth) {
 /* Adds a chain's newest step with the task's exact truth; what takes too long to know is left out. */
 static bool judge_step(const struct problem *p, struct pool *pool, int step, float score, const char *text,
                        bool finished) {
-    float truth = finished ? problem_verdict(p, text) == VERDICT_RIGHT : p->task->oracle(p, text);
+    float truth = finished ? problem_verdict(p, text) == VERDICT_RIGHT : problem_oracle(p, text);
     return truth < 0 || pool_add(pool, step, score, truth > 0.5f);
 }
 

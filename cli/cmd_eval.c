@@ -92,7 +92,7 @@ static int in_flight(const struct options *o, const struct solver *s) {
     int threads = o->session.threads > 0 ? (int)o->session.threads : cpu_count();
     int most = 4 * threads < 256 ? 4 * threads : 256;
     if (o->in_flight) return (int)o->in_flight;
-    if (!task_has_words(s->task)) return most;
+    if (!s->task->style->prose) return most;
     int chains = (int)solver_room(s).batch, enough = 16 / (chains < 16 ? chains : 16);
     return enough < most ? enough : most;
 }

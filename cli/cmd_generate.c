@@ -39,7 +39,7 @@ static const struct flag flags[] = {
     {0},
 };
 
-enum { STREAM_GENERATE = 9 }; /* of --seed */
+enum { STREAM_GENERATE = 9 /* of --seed */, MOST_TRIES = 20000 };
 
 static int list_knobs(const struct task *t) {
     for (const struct knob *k = t->knobs; k && k->name; k++)
@@ -118,6 +118,9 @@ static enum status generate(const struct options *o, const struct task *t, const
             struct problem p;
             if ((s = t->generate(t, rng_fold(key, 1), d, &p, e))) break;
             bool taken = !o->held_out || problem_is_held_out(&p);
+            if (!taken && attempt == MOST_TRIES)
+                s = error_set(e, ERR_INPUT, "--held-out: none of %d problems of these settings is held out",
+                              MOST_TRIES);
             if (taken) s = write_one(o, &p, o->first + i, rng_fold(key, 2), to, e);
             problem_free(&p);
             if (taken) break;

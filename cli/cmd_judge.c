@@ -45,7 +45,10 @@ static int judge_line(const struct args *a, const struct options *o, const struc
         const struct problem *problem = &p->items[json_integer_value(at)];
         struct judgement j = {.known = true, .reason = "no answer"};
         if (json_is_string(answer)) j = problem->task->judge_answer(problem, json_string_value(answer));
-        json_t *out = json_pack("{s:s,s:f,s:s}", "id", id, "reward", (double)j.reward, "reason", j.reason);
+        char content[20];
+        snprintf(content, sizeof content, "%016llx", (unsigned long long)problem_content(problem));
+        json_t *out = json_pack("{s:s,s:f,s:s,s:s}", "id", id, "reward", (double)j.reward, "reason", j.reason,
+                                "content", content);
         if (!o->quiet && out) json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(4)), putchar('\n');
         json_decref(out);
         ++*n, *right += j.reward >= 1;

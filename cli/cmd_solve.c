@@ -80,7 +80,7 @@ static void tell(void *arg, const struct event *event) {
 static enum status search_heard(const struct options *o, const struct solver *s, const struct problem *p,
                                 struct outcome *out, struct error *e) {
     struct listeners l = {
-        .draw = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = p->text, .words = task_has_words(p->task)},
+        .draw = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = p->text, .words = p->task->style->prose},
         .drawn = !o->quiet};
     if (o->trace && !(l.trace.file = fopen(o->trace, "w")))
         return error_set(e, ERR_IO, "--trace %s: %s", o->trace, strerror(errno));
@@ -104,7 +104,7 @@ static int print_outcome(const struct solver *s, const struct problem *p, const 
         putchar('\n');
         json_decref(object);
     } else {
-        if (task_has_words(p->task) && o->text) printf("%s\n\nanswer: ", o->text + strspn(o->text, " \n"));
+        if (p->task->style->prose && o->text) printf("%s\n\nanswer: ", o->text + strspn(o->text, " \n"));
         print_answer(o, &term, stdout);
         if (o->verdict == VERDICT_WRONG && p->task->oracle && p->task->oracle(p, "") == 0)
             puts("there is no solution: nothing made of these numbers reaches the target");
@@ -183,7 +183,7 @@ int cmd_solve(int argc, char **argv) {
     char *text = code == ARGS_GO_ON ? read_problem(&a, &o, &code) : NULL;
     if (!text) return code;
     code = search_setup(&a, &o.search, &o.session, &s);
-    if (code == ARGS_GO_ON && !task_has_words(s.task) && !args_given(&a, "task") && strpbrk(text, ">="))
+    if (code == ARGS_GO_ON && !s.task->style->prose && !args_given(&a, "task") && strpbrk(text, ">="))
         s.task = task_find("countdown");
     if (code == ARGS_GO_ON && solver_parse(s.task, text, &p, &e)) code = args_wrong(&a, "%s", e.text);
     else if (code == ARGS_GO_ON) {

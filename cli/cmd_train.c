@@ -18,7 +18,7 @@
 struct options {
     const char *task, *size, *out, *checkpoint, *log, *labels, *init;
     int64_t steps, batch, warmup, validation, seed, threads, problems, group, epochs;
-    double lr, lr_floor, explore, hard, spoiled, save_every, temp, clip_low, clip_high;
+    double lr, lr_floor, explore, tries, hard, spoiled, save_every, temp, clip_low, clip_high;
 };
 
 static const struct flag flags[] = {
@@ -53,6 +53,8 @@ static const struct flag flags[] = {
     {"warmup", NULL, FLAG_INT, offsetof(struct options, warmup), "200", 0, 1e9, "N", "steps up to the peak"},
     {"explore", NULL, FLAG_REAL, offsetof(struct options, explore), "0.3", 0, 1, "X",
      "policy: share of examples with random moves"},
+    {"tries", NULL, FLAG_REAL, offsetof(struct options, tries), "0", 0, 1, "X",
+     "policy: share of examples with failed tries, given up, before the solution"},
     {"validation", NULL, FLAG_INT, offsetof(struct options, validation), "512", 0, 65536, "N",
      "validation examples; 0 = none"},
     {"seed", "s", FLAG_INT, offsetof(struct options, seed), "1", 0, 9e15, "N", "same seed, same model"},
@@ -90,8 +92,8 @@ static void describe(const struct options *o, bool prm, char *out, size_t cap) {
         snprintf(out + n, cap - (size_t)n, "labels=%s %016llx\nspoiled=%.9g\n", o->labels,
                  (unsigned long long)hash_file(o->labels), o->spoiled);
     else
-        snprintf(out + n, cap - (size_t)n, "task=%s\nhard=%.9g\nsize=%s\nexplore=%.9g\n", o->task, o->hard, o->size,
-                 o->explore);
+        snprintf(out + n, cap - (size_t)n, "task=%s\nhard=%.9g\nsize=%s\nexplore=%.9g\ntries=%.9g\n", o->task, o->hard,
+                 o->size, o->explore, o->tries);
 }
 
 static enum status run(const struct options *o, struct net *n, example_fn *source, void *arg, const char *checkpoint,
@@ -163,7 +165,8 @@ static enum status train_policy(const struct options *o, const char *checkpoint,
     struct model_config c;
     struct tok *tok = NULL;
     struct net *n = NULL;
-    struct policy_data data = {.key = rng_fold((uint64_t)o->seed, STREAM_DATA), .explore = o->explore};
+    struct policy_data data = {
+        .key = rng_fold((uint64_t)o->seed, STREAM_DATA), .explore = o->explore, .tries = o->tries};
     double loss;
     uint32_t n_vocab = 0;
     enum status s = task_mix_read(o->task, &data.mix, e);

@@ -274,7 +274,7 @@ static enum status put_answer(struct choice *c, const struct solver *s, const st
     const char *text = o->text ? o->text : o->unfinished ? o->unfinished : "";
     c->text.end = o->finished ? TEXT_END_TOKEN : TEXT_MAX_TOKENS;
     buffer_text(&c->said, text);
-    if (o->finished && !task_has_words(s->task) && o->answer && *o->answer) buffer_print(&c->said, "\n\n%s", o->answer);
+    if (o->finished && !s->task->style->prose && o->answer && *o->answer) buffer_print(&c->said, "\n\n%s", o->answer);
     return c->said.failed ? error_set(e, ERR_MEMORY, "no memory for an answer") : OK;
 }
 
@@ -333,7 +333,7 @@ static enum status prepare(struct search_job *j, const json_t *messages, struct 
     if (j->wish.o.task) name = j->wish.o.task;
     const struct task *task = task_find(name);
     if (!task) return error_set(e, ERR_INPUT, "\"task\": \"%.60s\" is none of %s", name, task_names);
-    if (j->system && !task_has_words(task))
+    if (j->system && !task->style->prose)
         return error_set(e, ERR_INPUT, "\"messages\": a puzzle has no system message");
     j->wish.o.system = j->system;
     if (t->wish.n > 1) return error_set(e, ERR_INPUT, "\"n\": a search gives one answer");

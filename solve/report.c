@@ -78,7 +78,7 @@ json_t *report_outcome(const struct problem *p, const struct outcome *o) {
         json_object_set_new(object, o->notes[i].name, json_real(o->notes[i].value));
     if (*o->trouble) json_object_set_new(object, "trouble", json_string(o->trouble));
     const char *text = o->text ? o->text : o->unfinished; /* a cut chain is something to look at, if no answer */
-    if (task_has_words(p->task) && text) json_object_set_new(object, "text", json_string(text));
+    if (p->task->style->prose && text) json_object_set_new(object, "text", json_string(text));
     report_add_ledger(object, &o->cost, false);
     json_object_set_new(object, "ms", json_real(o->ms));
     return object;
@@ -157,7 +157,7 @@ json_t *report_settings(const struct solver *s) {
     add_params(settings, s);
     add_sampling(settings, &s->words);
     add_grammar(settings, s->drawn.grammar);
-    bool words = task_has_words(s->task); /* headers of results on puzzles are older than these fields */
+    bool words = s->task->style->prose; /* headers of results on puzzles are older than these fields */
     bool given = s->session->verifier != VERIFIER_PRM || s->session->prm.model || s->session->oracle;
     if (values && (words || s->session->verifier != VERIFIER_PRM))
         json_object_set_new(settings, "verifier", json_string(given ? verifier_name(s->session->verifier) : "none"));

@@ -101,7 +101,7 @@ enum status solver_models(const struct solver *s, struct session_options *o, str
     if (!values && o->prm_kind) return not_used(s, "prm-kind", e);
     if (!values && o->verifier && strcmp(o->verifier, "none")) return not_used(s, "verifier", e);
     if (o->draft && !(needs(s) & CAN_DRAFT)) return not_used(s, "model-draft", e);
-    if (!o->prm) o->prm = values && !task_has_words(s->task) ? "embedded" : "none";
+    if (!o->prm) o->prm = values && !s->task->style->prose ? "embedded" : "none";
     return OK;
 }
 
@@ -177,7 +177,7 @@ static enum status check_needs(const struct solver *s, struct error *e) {
     if (needs(s) & ~can & CAN_DRAFT)
         return error_set(e, ERR_INPUT, "--search %s needs %s: give --model-draft FILE", name, lack);
     return error_set(e, ERR_INPUT, "--search %s needs %s: --task %s has none%s", name, lack, s->task->name,
-                     task_has_words(s->task) ? " for a model without chat template, or with --raw" : "");
+                     s->task->style->prose ? " for a model without chat template, or with --raw" : "");
 }
 
 enum status solver_attach(struct solver *s, const struct session *session, struct error *e) {
@@ -279,7 +279,7 @@ struct subject {
 
 static float check_chain(void *arg, const char *text, uint64_t deadline_ns, char *reason, size_t cap) {
     const struct problem *p = ((const struct subject *)arg)->problem;
-    struct judgement j = p->task->judge(p, text);
+    struct judgement j = problem_judge(p, text);
     (void)deadline_ns; /* no task runs anything that takes long */
     snprintf(reason, cap, "%s", j.reason);
     return j.known ? j.reward : 0;
@@ -287,7 +287,7 @@ static float check_chain(void *arg, const char *text, uint64_t deadline_ns, char
 
 static size_t vote_of_chain(void *arg, const char *text, char *out, size_t cap) {
     const struct problem *p = ((const struct subject *)arg)->problem;
-    return p->task->vote(p, text, out, cap);
+    return problem_vote(p, text, out, cap);
 }
 
 static bool states_answer(void *arg, const char *step) {
@@ -297,12 +297,12 @@ static bool states_answer(void *arg, const char *step) {
 
 static uint64_t state_of_chain(void *arg, const char *text) {
     const struct problem *p = ((const struct subject *)arg)->problem;
-    return p->task->state(p, text);
+    return problem_state(p, text);
 }
 
 static float reachable(void *arg, const char *text) {
     const struct problem *p = ((const struct subject *)arg)->problem;
-    float v = p->task->oracle(p, text);
+    float v = problem_oracle(p, text);
     return v < 0 ? 0.5f : v; /* not known: neither good nor bad */
 }
 
@@ -332,7 +332,7 @@ static enum status count_votes(const struct solver *s, const struct problem *p, 
         char answer[512] = "";
         char *text = chain_text(t, tally[i].node, s->delimiter);
         if (!text) st = error_set(e, ERR_MEMORY, "no memory for a chain");
-        else p->task->vote(p, text, answer, sizeof answer);
+        else problem_vote(p, text, answer, sizeof answer);
         clean(answer);
         for (char *c = answer; (c = strchr(c, '\n'));) *c = ' '; /* a chain that makes no answer stands for itself */
         o->votes[i] = (struct vote){.votes = tally[i].votes, .chains = tally[i].chains};
@@ -361,7 +361,7 @@ static enum status finish(const struct solver *s, const struct problem *p, const
     size_t room = problem_answer_room(p, o->text);
     if (!(o->answer = mem_new(room, 1))) return error_set(e, ERR_MEMORY, "no memory for an answer");
     o->verdict = problem_verdict(p, o->text); /* only now, whatever the search was told */
-    p->task->answer(p, o->text, o->answer, room);
+    problem_answer(p, o->text, o->answer, room);
     clean(o->answer);
     if (p->task->style->prose) clean(o->text);
     return count_votes(s, p, t, res, o, e);
@@ -431,7 +431,7 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
     bool thinking = false;
     uint64_t depth = s->max_depth ? s->max_depth : p->max_depth ? p->max_depth : s->common.max_depth;
     uint64_t fresh = s->max_step_tokens * depth;
-    if (!task_has_words(p->task)) { /* a token has a byte or more */
+    if (!p->task->style->prose) { /* a token has a byte or more */
         uint64_t whole = strlen(p->text) + 3 + (s->ptrue ? s->ptrue->n : 0) + fresh;
         if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
         if (!ep->reader || prm_reads_policy_tokens(ep->reader)) ep->max_prm_tokens = ep->max_tokens;

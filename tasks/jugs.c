@@ -291,20 +291,47 @@ static const struct knob knobs[] = {
     {"difficulty", "moves that are needed; capacities go from 3 to 3 more", 10, 10, 1, 15},
     {0}};
 
+/* Moves after which some jug can first hold each amount, up to LONGEST; -1: never.  False without memory. */
+static bool first_moves(const struct jugs *j, int first[CAPACITY + 1]) {
+    struct move moves[JUGS * (JUGS + 1)];
+    int n_moves = list_moves(j, moves), head = 0, tail = 0, *order = mem_new((size_t)n_states(j), sizeof *order);
+    unsigned char *seen = mem_new((size_t)n_states(j), 1);
+    memset(first, -1, (CAPACITY + 1) * sizeof *first);
+    if (order && seen) order[tail++] = 0, seen[0] = 1, first[0] = 0;
+    for (int depth = 1; head < tail && depth <= LONGEST; depth++)
+        for (int end = tail; head < end; head++) {
+            int at[JUGS], next[JUGS];
+            holds_of(j, order[head], at);
+            for (int k = 0; k < n_moves; k++) {
+                memcpy(next, at, sizeof next);
+                do_move(j, moves[k], next);
+                long number = number_of(j, next);
+                if (seen[number]) continue;
+                seen[number] = 1, order[tail++] = (int)number;
+                for (int i = 0; i < j->n; i++)
+                    if (first[next[i]] < 0) first[next[i]] = depth;
+            }
+        }
+    bool good = order && seen;
+    mem_free(order), mem_free(seen);
+    return good;
+}
+
+/* Capacities first; then one of the amounts that need so many moves, if there are any. */
 static enum status generate(const struct task *t, uint64_t key, const struct task_draw *k, struct problem *p,
                             struct error *e) {
     for (uint64_t attempt = 0;; attempt++) {
         struct jugs j = {.n = k->knobs[0]};
         uint64_t draw = rng_fold(key, attempt), counter = 0;
-        int most = 0;
-        for (int i = 0; i < j.n; i++) {
-            j.capacity[i] = draw_int(draw, &counter, 3, 3 + k->knobs[1]);
-            if (j.capacity[i] > most) most = j.capacity[i];
-        }
-        j.target = draw_int(draw, &counter, 1, most);
-        j.shortest = shortest(&j);
-        if (j.shortest == -2) return error_set(e, ERR_MEMORY, "no memory for a problem");
-        if (j.shortest >= k->knobs[1]) return steps_problem(t, &j, p, e);
+        int first[CAPACITY + 1], far[CAPACITY], n_far = 0;
+        for (int i = 0; i < j.n; i++) j.capacity[i] = draw_int(draw, &counter, 3, 3 + k->knobs[1]);
+        if (!first_moves(&j, first)) return error_set(e, ERR_MEMORY, "no memory for a problem");
+        for (int amount = 1; amount <= CAPACITY; amount++)
+            if (first[amount] >= k->knobs[1]) far[n_far++] = amount;
+        if (!n_far) continue;
+        j.target = far[draw_int(draw, &counter, 0, n_far - 1)];
+        j.shortest = first[j.target];
+        return steps_problem(t, &j, p, e);
     }
 }
 
@@ -341,6 +368,14 @@ static void example(const struct problem *p, uint64_t key, struct lesson *out) {
     if (n && is_solved(j, holds)) out->n = at;
 }
 
+/* The jugs in any order. */
+static uint64_t content(const struct problem *p) {
+    const struct jugs *j = p->own;
+    uint64_t sum = 0;
+    for (int i = 0; i < j->n; i++) sum += rng_fold(1, (uint64_t)j->capacity[i]);
+    return rng_fold(sum, (uint64_t)j->target);
+}
+
 static const struct kind kind = {sizeof(struct jugs), read_jugs, write_jugs, NULL};
 
 const struct task jugs_task = {.name = "jugs",
@@ -357,4 +392,5 @@ const struct task jugs_task = {.name = "jugs",
                                .state = state,
                                .knobs = knobs,
                                .generate = generate,
-                               .example = example};
+                               .example = example,
+                               .content = content};

@@ -234,6 +234,16 @@ static struct judgement judge_answer(const struct problem *p, const char *text) 
 
 /* ---- problems to learn from ---- */
 
+/* Does no other value than v lead to a solution in this empty cell? */
+static bool is_forced(struct latin *g, int at, int v) {
+    uint16_t can = latin_candidates(g, g->cell, at) & (uint16_t) ~(1u << v);
+    bool other = false;
+    for (int w = 1; w <= g->n && !other; w++)
+        if (can >> w & 1) g->cell[at] = (signed char)w, other = latin_solve(g, g->cell, 1, NULL);
+    g->cell[at] = 0;
+    return !other;
+}
+
 /* Empties cells in random order while there is one solution, until `left` are filled. */
 static void remove_clues(struct latin *g, int left, uint64_t key, uint64_t *counter) {
     int order[LATIN_CELLS], n = g->n * g->n, filled = n;
@@ -242,7 +252,7 @@ static void remove_clues(struct latin *g, int left, uint64_t key, uint64_t *coun
     for (int i = 0; i < n && filled > left; i++) {
         signed char saved = g->cell[order[i]];
         g->cell[order[i]] = 0;
-        if (latin_solve(g, g->cell, 2, NULL) == 1) filled--;
+        if (is_forced(g, order[i], saved)) filled--;
         else g->cell[order[i]] = saved;
     }
 }
@@ -289,15 +299,31 @@ static enum status generate_futoshiki(const struct task *t, uint64_t key, const 
     return steps_problem(t, &g, p, e);
 }
 
+/* Some empty cell and some value that it may have; false when there is none. */
+static bool stray_cell(const struct latin *g, const signed char *cell, uint64_t key, uint64_t *counter, int *at,
+                       int *v) {
+    int items[LATIN_CELLS], n = 0;
+    for (int i = 0; i < g->n * g->n; i++)
+        if (!cell[i]) items[n++] = i;
+    if (!n) return false;
+    *at = items[draw_int(key, counter, 0, n - 1)];
+    uint16_t can = latin_candidates(g, cell, *at);
+    n = 0;
+    for (int i = 1; i <= g->n; i++)
+        if (can >> i & 1) items[n++] = i;
+    if (n) *v = items[draw_int(key, counter, 0, n - 1)];
+    return n > 0;
+}
+
 /* Always a cell with the fewest candidates: most often there is one whose value is forced. */
 static void example(const struct problem *p, uint64_t key, struct lesson *out) {
     const struct latin *g = p->own;
     signed char cell[LATIN_CELLS];
+    uint64_t counter = 0;
     memcpy(cell, g->cell, sizeof cell);
-    (void)key;
     out->n = 0, out->loss_after = 0;
-    for (int at; (at = latin_next(g, cell)) >= 0;) {
-        cell[at] = g->solution[at];
+    for (int at, v = 0; out->stray ? stray_cell(g, cell, key, &counter, &at, &v) : (at = latin_next(g, cell)) >= 0;) {
+        cell[at] = out->stray ? (signed char)v : g->solution[at];
         out->n = put(out->text, out->cap, out->n, "%s %c%d %d", out->n ? "\n" : "", 'a' + at / g->n, at % g->n + 1,
                      cell[at]);
     }
@@ -310,12 +336,12 @@ static uint32_t depth(const void *own) {
     return n;
 }
 
-/* Only 288 mini sudokus exist: what is kept for tests is known by its solution. */
-static bool held_out(const struct problem *p) {
+/* Only 288 full mini sudokus exist: a puzzle is known by its solution. */
+static uint64_t content(const struct problem *p) {
     const struct latin *g = p->own;
     uint64_t key = (uint64_t)g->n;
     for (int i = 0; i < g->n * g->n; i++) key = rng_fold(key, (uint64_t)g->solution[i]);
-    return key % 16 == 0;
+    return key;
 }
 
 static const struct kind sudoku_kind = {sizeof(struct latin), read_sudoku, write_compact, depth};
@@ -324,7 +350,7 @@ static const struct kind futoshiki_kind = {sizeof(struct latin), read_futoshiki,
 #define SQUARE                                                                                                         \
     .style = &style_steps, .parse = steps_parse, .parse_text = steps_parse_text, .judge = steps_judge,                 \
     .answer = answer, .judge_answer = judge_answer, .vote = answer, .oracle = oracle, .state = state,                  \
-    .example = example, .held_out = held_out
+    .example = example, .content = content
 
 const struct task mini_sudoku_task = {.name = "mini_sudoku",
                                       .summary = "sudoku of 4 x 4",

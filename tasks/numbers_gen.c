@@ -111,7 +111,7 @@ void numbers_example(const struct problem *p, uint64_t key, struct lesson *out) 
     struct cd_move moves[CD_MAX - 1];
     size_t at = 0;
     out->n = 0, out->loss_after = out->explore ? '=' : 0;
-    if (!find_moves(n, out->explore, key, moves)) return;
+    if (!find_moves(n, out->explore || out->stray, key, moves)) return;
     for (int i = 0; i < n->c.n - 1; i++) {
         if (at + CD_STEP_TEXT + 1 > out->cap) return;
         if (i) out->text[at++] = '\n';

@@ -184,9 +184,20 @@ static enum status generate(const struct task *t, uint64_t key, const struct tas
     return steps_problem(t, &mixed, p, e);
 }
 
+/* Any path from the start to its end; its nodes. */
+static int walk(const struct star *s, uint64_t key, int path[EDGES + 1]) {
+    uint64_t counter = 0;
+    int n = 0, next[EDGES], n_next = 1;
+    for (next[0] = s->start; n_next && n <= EDGES;) {
+        path[n++] = next[draw_int(key, &counter, 0, n_next - 1)], n_next = 0;
+        for (int i = 0; i < s->n; i++)
+            if (s->from[i] == path[n - 1]) next[n_next++] = s->to[i];
+    }
+    return n;
+}
+
 static void example(const struct problem *p, uint64_t key, struct lesson *out) {
-    int path[EDGES + 1], n_path = find_path(p->own, path);
-    (void)key;
+    int path[EDGES + 1], n_path = out->stray ? walk(p->own, key, path) : find_path(p->own, path);
     out->n = 0, out->loss_after = 0;
     for (int i = 0; i < n_path; i++) out->n = put(out->text, out->cap, out->n, "%s %d", i ? "\n" : "", path[i]);
 }
@@ -194,6 +205,14 @@ static void example(const struct problem *p, uint64_t key, struct lesson *out) {
 static uint32_t depth(const void *own) {
     int path[EDGES + 1];
     return (uint32_t)find_path(own, path);
+}
+
+/* The edges in any order. */
+static uint64_t content(const struct problem *p) {
+    const struct star *s = p->own;
+    uint64_t sum = 0;
+    for (int i = 0; i < s->n; i++) sum += rng_fold(rng_fold(1, (uint64_t)s->from[i]), (uint64_t)s->to[i]);
+    return rng_fold(rng_fold(sum, (uint64_t)s->start), (uint64_t)s->goal);
 }
 
 static const struct kind kind = {sizeof(struct star), read_star, write_star, depth};
@@ -212,4 +231,5 @@ const struct task path_star_task = {.name = "path_star",
                                     .state = state,
                                     .knobs = knobs,
                                     .generate = generate,
-                                    .example = example};
+                                    .example = example,
+                                    .content = content};

@@ -252,6 +252,17 @@ static void example(const struct problem *p, uint64_t key, struct lesson *out) {
 
 static uint32_t depth(const void *own) { return (uint32_t)((const struct lock *)own)->shortest; }
 
+/* The buttons in any order. */
+static uint64_t content(const struct problem *p) {
+    const struct lock *l = p->own;
+    uint64_t sum = 0;
+    for (int i = 0; i < BUTTONS; i++) {
+        const struct button *b = &l->buttons[i];
+        sum += rng_fold(rng_fold((uint64_t)b->op, (uint64_t)b->when), (uint64_t)b->value);
+    }
+    return rng_fold(rng_fold(rng_fold(sum, (uint64_t)l->start), (uint64_t)l->color), (uint64_t)l->target);
+}
+
 static const struct kind kind = {sizeof(struct lock), read_lock, write_lock, depth};
 
 const struct task quantum_lock_task = {.name = "quantum_lock",
@@ -268,4 +279,5 @@ const struct task quantum_lock_task = {.name = "quantum_lock",
                                        .state = state,
                                        .knobs = knobs,
                                        .generate = generate,
-                                       .example = example};
+                                       .example = example,
+                                       .content = content};

@@ -219,13 +219,27 @@ static enum status generate(const struct task *t, uint64_t key, const struct tas
     return steps_problem(t, &b, p, e);
 }
 
+/* Queens on free columns from the top, until a row has none: the rows that have one. */
+static int place_any(signed char *q, int n, uint64_t key, uint64_t *counter) {
+    for (int r = 0; r < n; r++) {
+        int columns[SIZE], n_free = 0;
+        for (int c = 0; c < n && q[r] < 0; c++)
+            if (is_free(q, n, r, c)) columns[n_free++] = c;
+        if (q[r] < 0 && !n_free) return r;
+        if (q[r] < 0) q[r] = (signed char)columns[draw_int(key, counter, 0, n_free - 1)];
+    }
+    return n;
+}
+
 static void example(const struct problem *p, uint64_t key, struct lesson *out) {
     struct board b = *(const struct board *)p->own;
     uint64_t counter = 0;
     size_t n = 0;
     out->n = 0, out->loss_after = 0;
-    if (!complete(b.queen, b.n, 0, key, &counter)) return;
-    for (int r = 0; r < b.n; r++) n = put(out->text, out->cap, n, "%s %c", r ? "\n" : "", 'a' + b.queen[r]);
+    int rows = b.n;
+    if (out->stray) rows = place_any(b.queen, b.n, key, &counter);
+    else if (!complete(b.queen, b.n, 0, key, &counter)) return;
+    for (int r = 0; r < rows; r++) n = put(out->text, out->cap, n, "%s %c", r ? "\n" : "", 'a' + b.queen[r]);
     out->n = n;
 }
 

@@ -83,8 +83,38 @@ void problem_free(struct problem *p) {
     p->text = NULL, p->reference = NULL, p->own = NULL;
 }
 
+const char *problem_last_try(const struct problem *p, const char *chain) {
+    for (const char *line = chain; !p->task->style->prose && *line;) {
+        size_t size = strcspn(line, "\n");
+        bool ends = size == strlen(TRY_GIVEN_UP) && !memcmp(line, TRY_GIVEN_UP, size);
+        line += size + (line[size] == '\n');
+        if (ends) chain = line;
+    }
+    return chain;
+}
+
+struct judgement problem_judge(const struct problem *p, const char *chain) {
+    return p->task->judge(p, problem_last_try(p, chain));
+}
+
+size_t problem_answer(const struct problem *p, const char *chain, char *out, size_t cap) {
+    return p->task->answer(p, problem_last_try(p, chain), out, cap);
+}
+
+size_t problem_vote(const struct problem *p, const char *chain, char *out, size_t cap) {
+    return p->task->vote(p, problem_last_try(p, chain), out, cap);
+}
+
+float problem_oracle(const struct problem *p, const char *chain) {
+    return p->task->oracle(p, problem_last_try(p, chain));
+}
+
+uint64_t problem_state(const struct problem *p, const char *chain) {
+    return p->task->state ? p->task->state(p, problem_last_try(p, chain)) : STATE_UNKNOWN;
+}
+
 enum verdict problem_verdict(const struct problem *p, const char *chain) {
-    struct judgement j = p->task->judge(p, chain);
+    struct judgement j = problem_judge(p, chain);
     return !j.known ? VERDICT_NONE : j.reward >= 1 ? VERDICT_RIGHT : VERDICT_WRONG;
 }
 
@@ -100,8 +130,12 @@ uint64_t problem_hash(const struct problem *p) {
     return h;
 }
 
+uint64_t problem_content(const struct problem *p) { return p->task->content ? p->task->content(p) : problem_hash(p); }
+
 bool problem_is_held_out(const struct problem *p) {
-    return p->task->held_out ? p->task->held_out(p) : rng_fold(problem_hash(p), 0) % 16 == 0;
+    uint64_t content = problem_content(p);
+    if (is_official(content)) return true;
+    return p->task->held_out ? p->task->held_out(p) : rng_fold(content, 0) % 16 == 0;
 }
 
 /* `text` with the "%s" in it replaced; at most one is there. */

@@ -21,7 +21,7 @@ struct task;
 struct problem {
     const struct task *task;
     char id[64];
-    bool id_is_line; /* nobody gave an id: it is the number of the line */
+    bool id_is_line;       /* nobody gave an id: it is the number of the line */
     uint32_t max_depth;    /* no right chain has more steps; 0: not known */
     char *text;            /* owned (problem_free): what a policy reads */
     const char *reference; /* tasks in words: the right answer, canonical; "" when nobody gave one.  Lives with text */
@@ -66,6 +66,7 @@ struct task_draw {
 /* A chain to learn from, or to be told apart from good ones. */
 struct lesson {
     bool explore;    /* in: any legal steps instead of a solution, where the task has such chains */
+    bool stray;      /* in: the same as far as they go, for a try that fails: all of it is learned */
     char *text;      /* [cap] steps with delimiters between them */
     size_t cap, n;   /* n 0: there is none */
     char loss_after; /* 0: learn all of it; else only what follows this byte in each step */
@@ -106,8 +107,9 @@ struct task {
                             struct error *e);
     /* A chain for the problem, drawn with key. */
     void (*example)(const struct problem *p, uint64_t key, struct lesson *out);
-    /* Content that is kept for tests and never learned from.  NULL: by the hash of its content (as in
-     * problem_is_held_out). */
+    /* What makes it the same problem however it is written, as a hash.  NULL: its text. */
+    uint64_t (*content)(const struct problem *p);
+    /* What is kept for tests and never learned from, beside the published test sets.  NULL: one in sixteen by content. */
     bool (*held_out)(const struct problem *p);
 };
 
@@ -116,16 +118,24 @@ const struct task *task_find(const char *name);
 extern const struct task *const task_table[];
 extern const char task_names[]; /* "game24, countdown, ..." */
 
-/* Prompts are messages, and the chain itself is worth reading. */
-static inline bool task_has_words(const struct task *t) { return t->style->prose; }
-
+/* A chain of compact steps may hold tries that were given up, each with the line TRY_GIVEN_UP behind it: what counts is the last
+ * one.  These ask the task about it (task.h above says what), and give no verdict on the others. */
+#define TRY_GIVEN_UP " <"
+const char *problem_last_try(const struct problem *p, const char *chain);
+struct judgement problem_judge(const struct problem *p, const char *chain);
 enum verdict problem_verdict(const struct problem *p, const char *chain);
+size_t problem_answer(const struct problem *p, const char *chain, char *out, size_t cap);
+size_t problem_vote(const struct problem *p, const char *chain, char *out, size_t cap);
+float problem_oracle(const struct problem *p, const char *chain);
+uint64_t problem_state(const struct problem *p, const char *chain); /* STATE_UNKNOWN when the task has none */
 /* A buffer of this size holds the answer of any chain. */
 size_t problem_answer_room(const struct problem *p, const char *chain);
-/* Never to be trained on. */
+/* Never to be trained on: a problem of a published test set, or one that its task keeps for tests. */
 bool problem_is_held_out(const struct problem *p);
-/* Problems with equal content have equal hashes, whatever their ids. */
+/* Equal texts have equal hashes, whatever their ids. */
 uint64_t problem_hash(const struct problem *p);
+/* Equal problems have equal contents, also those that are written in another order. */
+uint64_t problem_content(const struct problem *p);
 /* The text of a message or prompt for `ask`, for mem_free; so_far: a chain or "".  NULL: no memory, or it cannot be
  * asked. */
 char *problem_ask(const struct problem *p, enum ask ask, const char *so_far, bool message);

@@ -31,6 +31,9 @@ enum status entry_bad_field(const struct entry *in, const char *field, const cha
 /* p->text = text, and below it p->reference = reference ("" for NULL). */
 enum status problem_set_text(struct problem *p, const char *text, size_t size, const char *reference, struct error *e);
 
+/* Is it a problem of a published test set?  (tasks/official.c) */
+bool is_official(uint64_t content);
+
 extern const struct task_style style_steps, style_prose; /* one step a line; paragraphs of a model that talks */
 
 /* A verdict of a task that knows; the reason is kept when it is not right. */

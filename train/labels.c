@@ -60,17 +60,16 @@ static enum status find_place(struct job *j, uint64_t state, branch_id from, int
 /* Notes the newest step of chain c, whose branch is b. */
 static enum status note_step(struct job *j, struct sampled *c, const struct step *st, struct error *e) {
     int i = c->n_steps;
-    const struct task *t = j->problem.task;
     if (st->end == STEP_TRUNCATED || st->end == STEP_DEAD) return OK;
     snprintf(c->text, sizeof c->text, "%s", eval_model_text(j->model, st->branch));
     c->place[i] = -1, c->value[i] = 0;
     c->n_steps++;
     c->finished = st->end == STEP_FINISHED;
     if (c->finished) {
-        c->value[i] = t->judge(&j->problem, c->text).reward;
+        c->value[i] = problem_judge(&j->problem, c->text).reward;
         return OK;
     }
-    uint64_t state = t->state ? t->state(&j->problem, c->text) : STATE_UNKNOWN;
+    uint64_t state = problem_state(&j->problem, c->text);
     return state == STATE_WRONG ? OK : find_place(j, state, st->branch, &c->place[i], e);
 }
 

@@ -3,6 +3,7 @@
  * Next: labels.h. */
 #include "train/policy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -113,6 +114,21 @@ static void set_targets(const struct tok *tok, struct example *x, char loss_afte
     }
 }
 
+/* Tries that fail and are given up, behind each other; the length of their text.  They are legal as far as they go. */
+static size_t write_tries(const struct problem *p, uint64_t key, char *text, size_t cap) {
+    size_t n = 0;
+    for (uint64_t i = 0, wanted = 1 + rng_below(key, 0, 3); i < wanted; i++) {
+        struct lesson try = {.stray = true, .text = text + n, .cap = cap - n};
+        p->task->example(p, rng_fold(key, i), &try);
+        if (!try.n || try.n + sizeof TRY_GIVEN_UP + 2 > try.cap) break;
+        if (problem_verdict(p, try.text) == VERDICT_RIGHT) continue;
+        n += try.n;
+        n += (size_t)snprintf(text + n, cap - n, "\n%s\n", TRY_GIVEN_UP);
+    }
+    text[n] = 0;
+    return n;
+}
+
 enum status policy_example(void *arg, uint64_t index, struct example *out, struct error *e) {
     const struct policy_data *d = arg;
     uint64_t stream = rng_fold(d->key, index >= EXAMPLE_VALIDATION);
@@ -125,6 +141,10 @@ enum status policy_example(void *arg, uint64_t index, struct example *out, struc
         enum status s = task_mix_draw(&d->mix, key, 1, lesson.explore, &p, &found, e);
         if (s) return s;
         if (!found) continue;
+        size_t tries = rng_uniform(key, 5) < d->tries && !lesson.explore
+                           ? write_tries(&p, rng_fold(key, 6), text, sizeof text)
+                           : 0;
+        lesson.text += tries, lesson.cap -= tries;
         p.task->example(&p, rng_fold(key, 2), &lesson);
         bool good = lesson.n && example_tokens(d->tok, p.text, text, true, out);
         problem_free(&p);

@@ -5,7 +5,9 @@
  * Two kinds of example:
  *   solution     a problem and a chain that solves it: loss on every token of the steps
  *   exploration  any legal steps: loss only on what the lesson names (after "=": the result and what is left).  It teaches
- *                arithmetic everywhere, so that the policy does not write " = 24" because solutions always do. */
+ *                arithmetic everywhere, so that the policy does not write " = 24" because solutions always do.
+ *   tries        up to three tries that fail, each given up (TRY_GIVEN_UP), then a solution, all of it learned: search written
+ *                as text, for a model that goes back by itself (Gandhi et al. 2024, Stream of Search) */
 #ifndef PONDER_POLICY_H
 #define PONDER_POLICY_H
 
@@ -32,7 +34,7 @@ struct policy_data {
     const struct tok *tok;
     uint64_t key; /* stream of problems; validation uses another one */
     struct task_mix mix;
-    double explore; /* share of exploration examples */
+    double explore, tries; /* shares of these examples */
 };
 
 /* An example_fn; arg is a struct policy_data. */
