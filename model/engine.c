@@ -98,6 +98,20 @@ enum status engine_new(struct model *m, struct team *team, const struct engine_p
     return OK;
 }
 
+enum status engine_reload(struct engine *en, struct model *m, struct error *e) {
+    const struct model_config *a = &en->model->config, *b = &m->config;
+    assert(!en->clients && !en->applying);
+    assert(a->n_layer == b->n_layer && a->n_embd == b->n_embd && a->n_head == b->n_head && a->n_ff == b->n_ff &&
+           a->n_head_kv == b->n_head_kv && a->head_dim == b->head_dim && a->n_vocab == b->n_vocab &&
+           a->rope_dim == b->rope_dim && a->rope_base == b->rope_base);
+    enum status s = model_pack(m, en->team, en->params.exact, e);
+    if (s) return s;
+    assert(m->int8 == en->model->int8);
+    en->model = m, en->pass.model = m;
+    kv_prefix_forget(en->kv);
+    return OK;
+}
+
 void engine_free(struct engine **enp) {
     struct engine *en = *enp;
     if (!en) return;

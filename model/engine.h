@@ -35,6 +35,9 @@ struct engine_memory engine_memory(const struct model *m, const struct engine_pa
 enum status engine_new(struct model *m, struct team *team, const struct engine_params *p, struct engine **out,
                        struct error *e);
 void engine_free(struct engine **en);
+/* Goes on with another model of the same configuration (borrowed, packed here), as engine_new would have made it: for
+ * weights that are being trained.  There are no clients.  On failure the engine keeps its model. */
+enum status engine_reload(struct engine *en, struct model *m, struct error *e);
 const struct model *engine_model(const struct engine *en);
 uint32_t engine_n_out(const struct engine *en); /* outputs per row: n_vocab, or 1 for a reward model */
 

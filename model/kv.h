@@ -103,6 +103,9 @@ uint32_t kv_prefix_lookup(struct kv *kv, uint32_t seq, const int32_t *tokens, ui
 uint32_t kv_prefix_length(const struct kv *kv, const int32_t *tokens,
                           uint32_t n); /* what kv_prefix_lookup would return */
 
+/* Forgets all remembered pages that no sequence holds: the weights that computed them have changed. */
+void kv_prefix_forget(struct kv *kv);
+
 uint32_t kv_len(const struct kv *kv, uint32_t seq);
 const uint32_t *kv_table(const struct kv *kv,
                          uint32_t seq); /* page ids, valid until the next change of this sequence */

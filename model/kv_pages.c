@@ -142,6 +142,10 @@ static void free_page(struct kv *kv, uint32_t page) {
     kv->free_pages[kv->n_free_pages++] = page;
 }
 
+void kv_prefix_forget(struct kv *kv) {
+    while (prefix_n_idle(kv->prefix)) free_page(kv, prefix_evict(kv->prefix));
+}
+
 /* Room for one page: idle pages go first, then window parts that nobody sees, the oldest pages' first. */
 static void make_room(struct kv *kv) {
     while (!kv->n_free_pages || kv->room_backed + kv_page_room(kv) > kv->room) {

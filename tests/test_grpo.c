@@ -89,6 +89,48 @@ static void a_live_model_is_the_file_of_its_weights(void **state) {
     net_free(&again), net_free(&n), team_free(&team);
 }
 
+/* Logits of the last of some tokens, which are remembered as the beginning of a text. */
+static void read_out(struct engine *en, float *out) {
+    static const int32_t tokens[40] = {0, 5, 9, 17, 33, 65, 129, 257, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24};
+    struct client *c;
+    struct error e;
+    GOOD(engine_client_new(en, NULL, &c, &e));
+    struct reading r = {.seq = engine_seq_new(c), .n = 40, .tokens = tokens, .out = out};
+    GOOD(engine_read(c, &r, &e));
+    engine_client_free(&c);
+}
+
+/* After an update the engine computes as a new one would: nothing of the old weights is left, remembered texts included. */
+static void an_update_forgets_the_old_weights(void **state) {
+    (void)state;
+    struct net *n = new_net();
+    struct team *team;
+    struct live live, fresh;
+    struct error e;
+    float old[VOCAB_DIGITS], got[VOCAB_DIGITS], want[VOCAB_DIGITS];
+    struct engine_params ep = {.n_pages = 64, .n_seqs = 4, .max_tokens = 64, .max_rows = 16};
+    GOOD(team_new(1, &team, &e));
+    GOOD(live_open(n, team, &ep, &live, &e));
+    read_out(live.engine, old);
+    for (size_t i = 0; i < n->n_weights; i++) n->weights[i] *= 1.25f;
+    GOOD(live_open(n, team, &ep, &fresh, &e));
+    read_out(fresh.engine, want);
+    for (size_t i = 1; i < 40; i++) { /* no memory: it stays as it was */
+        mem_fail_at(i, true);
+        enum status s = live_update(&live, n, &e);
+        mem_fail_at(0, false);
+        if (!s) break;
+        assert_int_equal(s, ERR_MEMORY);
+        read_out(live.engine, got);
+        assert_memory_equal(got, old, sizeof got);
+    }
+    GOOD(live_update(&live, n, &e));
+    read_out(live.engine, got);
+    assert_memory_equal(got, want, sizeof got);
+    assert_memory_not_equal(got, old, sizeof got);
+    live_close(&live), live_close(&fresh), net_free(&n), team_free(&team);
+}
+
 /* Whoever comes to an end is right. */
 static struct judgement any_end(const struct problem *p, const char *chain) {
     (void)p, (void)chain;
@@ -160,8 +202,8 @@ static void runs_can_be_stopped_and_go_on(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(advantages_have_mean_0_and_deviation_1),  cmocka_unit_test(the_coefficient_is_the_derivative),
-        cmocka_unit_test(a_live_model_is_the_file_of_its_weights), cmocka_unit_test(a_policy_learns_what_is_rewarded),
-        cmocka_unit_test(runs_can_be_stopped_and_go_on),
+        cmocka_unit_test(a_live_model_is_the_file_of_its_weights), cmocka_unit_test(an_update_forgets_the_old_weights),
+        cmocka_unit_test(a_policy_learns_what_is_rewarded),        cmocka_unit_test(runs_can_be_stopped_and_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

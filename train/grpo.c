@@ -51,6 +51,7 @@ struct run {
     struct team *team;
     struct adamw adamw;
     struct tape *tape;
+    struct live live;       /* what is sampled from; opened by the first step */
     struct sample *samples; /* [problems * group] */
     float *grad;            /* [n_weights] */
     /* of one chunk */
@@ -65,7 +66,7 @@ static void note_sample(struct run *r, struct eval_model *m, const struct proble
     uint32_t n;
     const int32_t *tokens = eval_model_tokens(m, st->branch, &n);
     x->reward = 0, x->n_prompt = n_prompt;
-    if (st->end == STEP_FINISHED) x->reward = p->task->judge(p, eval_model_text(m, st->branch)).reward;
+    if (st->end == STEP_FINISHED) x->reward = problem_judge(p, eval_model_text(m, st->branch)).reward;
     if (n > EXAMPLE_MAX) n = EXAMPLE_MAX;
     memcpy(x->tokens, tokens, n * sizeof *tokens);
     int32_t end = tok_eos(r->p->tok);
@@ -114,17 +115,15 @@ static enum status sample_group(struct run *r, struct engine *engine, uint64_t k
 
 static enum status sample_all(struct run *r, uint64_t step, struct grpo_report *report, struct error *e) {
     const struct grpo_params *p = r->p;
-    struct live live;
     float rewards[GRPO_GROUP_MAX], advantages[GRPO_GROUP_MAX];
     struct engine_params ep = {
         .n_pages = 8192, .n_seqs = 2 * GRPO_GROUP_MAX + 2, .max_tokens = EXAMPLE_MAX, .max_rows = 256};
     if (r->net->config.n_ctx < EXAMPLE_MAX) ep.max_tokens = r->net->config.n_ctx;
     *report = (struct grpo_report){.reward = 0};
-    enum status s = live_open(r->net, r->team, &ep, &live, e);
-    if (s) return s;
+    enum status s = r->live.engine ? live_update(&r->live, r->net, e) : live_open(r->net, r->team, &ep, &r->live, e);
     for (uint32_t k = 0; k < p->problems && !s; k++) {
         struct sample *group = r->samples + (size_t)k * p->group;
-        s = sample_group(r, live.engine, rng_fold(rng_fold(p->key, step), k), group, e);
+        s = sample_group(r, r->live.engine, rng_fold(rng_fold(p->key, step), k), group, e);
         for (uint32_t i = 0; i < p->group && !s; i++) rewards[i] = group[i].reward;
         if (s) break;
         report->signal += (double)grpo_advantages(rewards, p->group, advantages) / p->problems;
@@ -134,7 +133,6 @@ static enum status sample_all(struct run *r, uint64_t step, struct grpo_report *
             report->length += (group[i].n - group[i].n_prompt) / ((double)p->problems * p->group);
         }
     }
-    live_close(&live);
     return s;
 }
 
@@ -203,6 +201,7 @@ static enum status step_once(struct run *r, uint64_t step, struct grpo_report *r
 /* ---- the run ---- */
 
 static void run_close(struct run *r) {
+    live_close(&r->live);
     adamw_free(&r->adamw);
     tape_free(&r->tape);
     team_free(&r->team);
