@@ -1,16 +1,15 @@
-/* reward.c: label lines in memory, examples drawn from them, the reward model's file.
+/* reward.c: labels in memory, examples drawn from them, the reward model's file.
  * Not the loop: trainer.c.
  * Next: prm/prm.c. */
 #include "train/reward.h"
 
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
 #include "prm/prm.h"
 #include "tokenizer/vocab.h"
+#include "train/label_file.h"
 #include "train/policy.h"
 
 /* A labelled chain: the values lie on the last token of each step. */
@@ -23,6 +22,7 @@ struct group {                    /* the chains of one problem */
 };
 
 struct reward_data {
+    const struct tok *tok;
     uint64_t key;
     double spoiled;
     int32_t *tokens;
@@ -43,49 +43,23 @@ static bool room(void **array, size_t n, size_t *cap, size_t more, size_t size) 
     return true;
 }
 
-/* A chain as a label line gives it. */
-struct chain {
-    const char *steps;
-    json_t *values;
-    bool finished;
-    int spoiled; /* from this step on all values are 0; -1: none */
-};
-
-static enum status read_chain(json_t *o, struct chain *c, const char *where, struct error *e) {
-    *c = (struct chain){.steps = json_string_value(json_object_get(o, "steps")),
-                        .values = json_object_get(o, "values"),
-                        .finished = json_is_true(json_object_get(o, "finished")),
-                        .spoiled = -1};
-    if (!c->steps || !json_is_array(c->values))
-        return error_set(e, ERR_INPUT, "%s: a chain needs \"steps\" and \"values\"", where);
-    size_t k;
-    json_t *number;
-    json_array_foreach(c->values, k,
-                       number) if (!(json_is_number(number) && json_number_value(number) >= 0 &&
-                                     json_number_value(number) <=
-                                         1)) return error_set(e, ERR_INPUT,
-                                                              "%s: value %zu of a chain is no number from 0 to 1",
-                                                              where, k + 1);
-    return OK;
-}
-
-static enum status add_chain(struct reward_data *d, const struct tok *tok, const struct problem *p,
-                             const struct chain *c, struct error *e) {
+/* A chain with the values of its steps; from step `spoiled` on they are 0 (-1: none is). */
+static enum status add_chain(struct reward_data *d, const struct problem *p, const struct label_chain *c, int spoiled,
+                             struct error *e) {
     struct example x;
-    size_t n_values = json_array_size(c->values), value = 0, cap = d->cap_tokens;
-    if (!example_tokens(tok, p->text, c->steps, c->finished, &x)) return OK; /* too long to train on */
+    size_t value = 0, cap = d->cap_tokens;
+    if (!example_tokens(d->tok, p->text, c->steps, c->finished, &x)) return OK; /* too long to train on */
     if (!room((void **)&d->values, d->n_tokens, &cap, EXAMPLE_MAX, sizeof *d->values) ||
         !room((void **)&d->tokens, d->n_tokens, &d->cap_tokens, EXAMPLE_MAX, sizeof *d->tokens) ||
         !room((void **)&d->chains, d->n_chains, &d->cap_chains, 1, sizeof *d->chains))
         return error_set(e, ERR_MEMORY, "no memory for the labels");
-    int32_t line_end = tok_find(tok, "\n");
+    int32_t line_end = tok_find(d->tok, "\n");
     bool in_prompt = true;
     for (uint32_t i = 0; i < x.n; i++) {
-        bool ends = x.tokens[i] == line_end || tok_is_end(tok, x.tokens[i]);
+        bool ends = x.tokens[i] == line_end || tok_is_end(d->tok, x.tokens[i]);
         float v = -1;
-        if (ends && !in_prompt && value < n_values) {
-            v = (float)json_number_value(json_array_get(c->values, value));
-            if (c->spoiled >= 0 && value >= (size_t)c->spoiled) v = 0;
+        if (ends && !in_prompt && value < c->n_values) {
+            v = spoiled >= 0 && value >= (size_t)spoiled ? 0 : c->values[value];
             value++;
         }
         if (ends) in_prompt = false;
@@ -121,95 +95,48 @@ static bool spoil(const struct problem *p, const char *steps, int k, uint64_t ke
 }
 
 /* One spoiled chain for each good one, where a few tries find one. */
-static enum status add_spoiled(struct reward_data *d, const struct tok *tok, const struct problem *p, struct chain c,
+static enum status add_spoiled(struct reward_data *d, const struct problem *p, const struct label_chain *good,
                                uint64_t key, struct error *e) {
     char text[8192];
-    uint32_t n = (uint32_t)json_array_size(c.values);
-    if (!n || !p->task->state) return OK;
+    struct label_chain c = *good;
+    if (!c.n_values || !p->task->state) return OK;
     for (uint64_t try = 0; try < 16; try++) {
-        c.spoiled = (int)rng_below(rng_fold(key, try), 2, n);
-        if (c.spoiled && json_number_value(json_array_get(c.values, (size_t)c.spoiled - 1)) <= 0) continue;
-        if (!spoil(p, c.steps, c.spoiled, rng_fold(key, try), text, sizeof text)) continue;
+        int at = (int)rng_below(rng_fold(key, try), 2, c.n_values);
+        if (at && c.values[at - 1] <= 0) continue;
+        if (!spoil(p, c.steps, at, rng_fold(key, try), text, sizeof text)) continue;
         c.steps = text, c.finished = false;
-        return add_chain(d, tok, p, &c, e);
+        return add_chain(d, p, &c, at, e);
     }
     return OK;
 }
 
-static enum status add_chains(struct reward_data *d, const struct tok *tok, const struct problem *p, json_t *chains,
-                              const char *where, struct group *g, struct error *e) {
-    size_t i;
-    json_t *o;
-    struct chain c;
-    *g = (struct group){.first = (uint32_t)d->n_chains};
-    json_array_foreach(chains, i, o) {
-        enum status s = read_chain(o, &c, where, e);
-        if (!s) s = add_chain(d, tok, p, &c, e);
-        if (s) return s;
-    }
-    g->n = (uint32_t)d->n_chains - g->first;
-    if (d->spoiled <= 0) return OK;
-    json_array_foreach(chains, i, o) {
-        uint64_t key = rng_fold(rng_fold(d->key, problem_hash(p)), i);
-        enum status s = read_chain(o, &c, where, e);
-        if (!s) s = add_spoiled(d, tok, p, c, key, e);
-        if (s) return s;
-    }
-    g->n_spoiled = (uint32_t)d->n_chains - g->first - g->n;
-    return OK;
-}
-
-static enum status add_line(struct reward_data *d, const struct tok *tok, const char *line, const char *where,
-                            struct error *e) {
-    json_error_t je;
-    json_t *o = json_loads(line, 0, &je);
-    if (!o) return error_set(e, ERR_INPUT, "%s: not JSON: %s", where, je.text);
-    if (json_object_get(o, "format")) { /* the header */
-        json_decref(o);
-        return OK;
-    }
-    struct problem p = {0};
-    const char *text = json_string_value(json_object_get(o, "problem"));
-    const char *name = json_string_value(json_object_get(o, "task"));
-    const struct task *t = task_find(name ? name : "countdown");
-    int side = json_integer_value(json_object_get(o, "index")) % 20 == 19;
-    struct error why;
-    enum status s = !t     ? error_set(&why, ERR_INPUT, "\"task\" is \"%.40s\", none of %s", name, task_names)
-                    : text ? t->parse_text(t, text, &p, &why)
-                           : error_set(&why, ERR_INPUT, "no \"problem\"");
-    if (s) error_set(e, s, "%s: %s", where, why.text);
-    if (!s && problem_is_held_out(&p))
-        s = error_set(e, ERR_INPUT, "%s: \"%s\" is a test problem: it must not be trained on", where, text);
-    if (!s && !room((void **)&d->groups[side], d->n_groups[side], &d->cap_groups[side], 1, sizeof *d->groups[side]))
-        s = error_set(e, ERR_MEMORY, "no memory for the labels");
-    struct group g = {0};
-    if (!s) s = add_chains(d, tok, &p, json_object_get(o, "chains"), where, &g, e);
+/* A label_fn. */
+static enum status add_line(void *arg, const struct label_line *line, struct error *e) {
+    struct reward_data *d = arg;
+    int side = line->index % 20 == 19;
+    struct group g = {.first = (uint32_t)d->n_chains};
+    if (!room((void **)&d->groups[side], d->n_groups[side], &d->cap_groups[side], 1, sizeof *d->groups[side]))
+        return error_set(e, ERR_MEMORY, "no memory for the labels");
+    enum status s = OK;
+    for (uint32_t i = 0; i < line->n && !s; i++) s = add_chain(d, &line->problem, &line->chains[i], -1, e);
+    g.n = (uint32_t)d->n_chains - g.first;
+    uint64_t key = rng_fold(d->key, problem_hash(&line->problem));
+    for (uint32_t i = 0; i < line->n && !s && d->spoiled > 0; i++)
+        s = add_spoiled(d, &line->problem, &line->chains[i], rng_fold(key, i), e);
+    g.n_spoiled = (uint32_t)d->n_chains - g.first - g.n;
     if (!s && g.n) d->groups[side][d->n_groups[side]++] = g;
-    problem_free(&p);
-    json_decref(o);
     return s;
 }
 
 enum status reward_data_open(const char *path, const struct tok *tok, uint64_t key, double spoiled,
                              struct reward_data **out, struct error *e) {
-    *out = NULL;
-    FILE *f = fopen(path, "r");
-    if (!f) return error_set(e, ERR_IO, "%s: cannot be opened", path);
-    struct reward_data *d = mem_new(1, sizeof *d);
-    enum status s = d ? OK : error_set(e, ERR_MEMORY, "no memory for the labels");
-    char *line = NULL, where[600];
-    size_t cap = 0;
-    if (d) d->key = key, d->spoiled = spoiled;
-    for (long number = 1; !s && getline(&line, &cap, f) > 0; number++) {
-        snprintf(where, sizeof where, "%s:%ld", path, number);
-        s = add_line(d, tok, line, where, e);
-    }
+    struct reward_data *d = *out = mem_new(1, sizeof *d);
+    if (!d) return error_set(e, ERR_MEMORY, "no memory for the labels");
+    d->key = key, d->spoiled = spoiled, d->tok = tok;
+    enum status s = label_file_read(path, add_line, d, e);
     if (!s && (!d->n_groups[0] || !d->n_groups[1]))
         s = error_set(e, ERR_INPUT, "%s: fewer than 20 labelled problems", path);
-    free(line);
-    fclose(f);
-    if (s) reward_data_close(&d);
-    *out = d;
+    if (s) reward_data_close(out);
     return s;
 }
 
