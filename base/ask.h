@@ -4,6 +4,17 @@
 #ifndef PONDER_ASK_H
 #define PONDER_ASK_H
 
-enum ask { ASK_SOLVE, ASK_PROPOSE, ASK_JUDGE, ASK_CRITIQUE, ASK_REVISE, ASK_DECOMPOSE, N_ASKS };
+enum ask {
+    ASK_SOLVE,
+    ASK_PROPOSE,
+    ASK_JUDGE,
+    ASK_CRITIQUE,
+    ASK_REVISE,
+    ASK_DECOMPOSE, /* into smaller questions ... */
+    ASK_PART,      /* ... one of them, the note ... */
+    ASK_COMPOSE,   /* ... and the whole, with their answers in the note */
+    ASK_COMPARE,   /* which of the solutions in the note is right, by its number */
+    N_ASKS
+};
 
 #endif

@@ -17,5 +17,10 @@ uint64_t rng_fold(uint64_t key, uint64_t data);
 uint64_t rng_u64(uint64_t key, uint64_t counter);
 double rng_uniform(uint64_t key, uint64_t counter);
 uint32_t rng_below(uint64_t key, uint64_t counter, uint32_t n);
+/* Number `counter` of a stream of standard normal numbers (Box and Muller 1958); it takes two draws of the stream `key`. */
+double rng_normal(uint64_t key, uint64_t counter);
+/* One number of the gamma distribution with this shape, above 0, and scale 1 (Marsaglia and Tsang 2000).  It takes the whole
+ * stream. */
+double rng_gamma(uint64_t key, double shape);
 
 #endif

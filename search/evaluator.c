@@ -5,7 +5,8 @@
 #include "base/clock.h"
 #include "search/search.h"
 
-static const char *const ask_names[N_ASKS] = {"solve", "propose", "judge", "critique", "revise", "decompose"};
+static const char *const ask_names[N_ASKS] = {"solve",     "propose", "judge",   "critique", "revise",
+                                                "decompose", "part",    "compose", "compare"};
 
 const char *ask_name(enum ask a) { return ask_names[a]; }
 
@@ -13,8 +14,10 @@ const char *evaluator_lacks(const struct evaluator *ev, unsigned needs) {
     static const char *const names[] = {
         "values of chains",         "a checker",     "answers of chains", "given tokens",
         "proposals of next tokens", "a draft model", "keys of states"};
-    static const char *const prompts[N_ASKS] = {"a prompt to solve",    "a prompt to propose", "a prompt to judge",
-                                                "a prompt to critique", "a prompt to revise",  "a prompt to decompose"};
+    static const char *const prompts[N_ASKS] = {
+        "a prompt to solve",  "a prompt to propose",   "a prompt to judge",         "a prompt to critique",
+        "a prompt to revise", "a prompt to decompose", "a prompt to answer a part", "a prompt to compose",
+        "a prompt to compare"};
     unsigned missing = needs & ~ev->can;
     for (unsigned i = 0; (CAN_VALUE << i) < CAN_ASK; i++)
         if (missing & (CAN_VALUE << i)) return names[i];

@@ -43,9 +43,7 @@ enum status likely_find(struct run *r, struct likely *l, const uint32_t *nodes, 
         for (uint32_t j = 0; j < l->asked[i].n; j++)
             add(l, (struct continuation){nodes[i], l->asked[i].tokens[j], l->asked[i].logprobs[j],
                                          tree_logprob(r->t, nodes[i]) + (double)l->asked[i].logprobs[j]});
-    if (s == ERR_FULL) run_stop(r, WHY_KV_FULL), s = OK;
-    if (s == ERR_CANCELLED) run_stop(r, WHY_CANCELLED), s = OK;
-    return s;
+    return run_soft(r, s);
 }
 
 void likely_plan(struct run *r, const struct likely *l, uint32_t first, uint32_t n) {

@@ -178,6 +178,23 @@ void wave_sort(const struct run *r, struct wave *w);
 bool wave_is_double(const struct run *r, const struct wave *w, uint32_t u);
 uint32_t wave_end(const struct wave *w, uint32_t u); /* of the way ahead of u; u itself when there is none */
 
+/* Questions beside the search (asks.c). */
+struct question {
+    struct asking ask;
+    uint64_t key;
+    uint32_t max_steps, max_tokens; /* of the reply; 0: as many as it takes */
+    const char *reply;              /* out: the evaluator's until its close; "": none */
+};
+enum { MOST_QUESTIONS = 2 };
+/* Asks up to MOST_QUESTIONS at once.  Where memory or a limit does not allow it the run stops and there is no reply. */
+enum status run_ask(struct run *r, struct question *q, uint32_t n);
+/* The verb begin, after evicting others where memory is short.  The branches are the caller's. */
+enum status run_begin(struct run *r, struct asking *asks, uint32_t n);
+/* What a verb said that was called without run_grow: full and cancelled end the run and are no errors. */
+enum status run_soft(struct run *r, enum status s);
+/* Text of a chain, for mem_free; NULL: no memory. */
+char *run_chain_text(const struct run *r, uint32_t u);
+
 /* The likeliest continuations by one token of up to `width` nodes, compared by the log-probability of the whole chain (likely.c). */
 struct continuation {
     uint32_t parent;

@@ -31,7 +31,11 @@ const struct task_style style_prose = {
                               "If there is none, reply that it is right.",
              [ASK_REVISE] = "An earlier try:\n\n%s\n\nIt may hold mistakes. Solve the problem again, " STEP_BY_STEP,
              [ASK_DECOMPOSE] = "Split this problem into smaller questions whose answers lead to its own. "
-                               "Write one question a line, without answers."},
+                               "Write one question a line, without answers.",
+             [ASK_PART] = "Answer only this part of it, in a few words: %s",
+             [ASK_COMPOSE] = "What is known of its parts:\n\n%s\n\nUse it to work out the whole problem " STEP_BY_STEP,
+             [ASK_COMPARE] = "Some solutions:\n\n%s\n\nWhich of them is right? Reply with its number, and nothing "
+                             "else."},
     .cue = "\nAnswer:"};
 
 /* -- the table -- */

@@ -81,7 +81,7 @@ static void fx_on_event(void *arg, const struct event *event) {
 /* Is the answer another one than the chain of the largest value? */
 static bool fx_votes(void) {
     const struct param *pick = strategy_param(strategy_find(fx.strategy), "pick", 4);
-    return !strcmp(fx.strategy, "maj") || !strcmp(fx.strategy, "weighted") ||
+    return fx.res.pick == PICK_MAJORITY || !strcmp(fx.strategy, "maj") || !strcmp(fx.strategy, "weighted") ||
            (pick && param_get(pick, fx.params.bytes) != 0);
 }
 

@@ -2,7 +2,6 @@
  * a critique of the policy's, the checker's reason, or neither.  The best of all attempts is the answer, never simply the last.
  * Not a longer chain: a revision is a new text on another prompt, which shows the attempt.
  * Next: mcts.c, which can come back to a step it left. */
-#include "base/rng.h"
 #include "search/search_internal.h"
 
 struct refine_params {
@@ -13,26 +12,15 @@ struct refine_params {
 
 enum { ATTEMPTS = 8, CRITIQUE_TOKENS = 256 };
 
-static enum status write_critique(struct run *r, uint32_t u, const char **note) {
-    struct asking a = {.ask = ASK_CRITIQUE, .about = r->t->nodes[u].branch};
-    struct step step = {.key = rng_fold(~r->t->nodes[u].key, 0), .temperature = r->temperature, .to_end = true};
-    enum status s = r->ev->begin(r->ev->self, &a, 1, r->e);
-    if (s) return s;
-    step.branch = a.branch, step.max_tokens = CRITIQUE_TOKENS;
-    s = r->ev->extend(r->ev->self, &step, 1, r->e);
-    *note = step.text;
-    r->ev->drop(r->ev->self, &a.branch);
-    return s;
-}
-
 /* The revision of attempt u begins: its first step hangs on the prompt's node, since its text stands alone. */
 static enum status begin_revision(struct run *r, const struct refine_params *p, uint32_t u) {
     struct asking a = {.ask = ASK_REVISE, .about = r->t->nodes[u].branch};
-    enum status s = OK;
+    struct question q = {{.ask = ASK_CRITIQUE, .about = a.about}, ~r->t->nodes[u].key, 0, CRITIQUE_TOKENS, NULL};
+    enum status s = p->critique ? run_ask(r, &q, 1) : OK;
+    if (s || r->stopped) return s;
     if (r->ev->check) a.note = r->ev->check(r->ev->self, a.about).reason;
-    if (p->critique) s = write_critique(r, u, &a.note);
-    if (!s) s = r->ev->begin(r->ev->self, &a, 1, r->e);
-    if (s) return s;
+    if (p->critique) a.note = q.reply;
+    if ((s = run_begin(r, &a, 1))) return s;
     run_plan(r, 0, false);
     r->tries[r->n_tries - 1].branch = a.branch;
     return OK;
@@ -50,13 +38,12 @@ static enum status revise(struct run *r, const struct refine_params *p, struct w
     for (uint32_t i = 0; i < w->n; i++) {
         const struct node *x = &r->t->nodes[w->tips[i]];
         bool again = (x->flags & NODE_FINISHED) && (!x->answer || x->answer != answer_before(r, answers, w->tips[i]));
-        if (again && !s && run_room(r, 1 + r->n_tries) > r->n_tries) {
+        if (again && !s && !r->stopped && run_room(r, 1 + r->n_tries) > r->n_tries) {
             w->from[r->n_tries] = w->tips[i];
-            s = begin_revision(r, p, w->tips[i]);
+            s = run_soft(r, begin_revision(r, p, w->tips[i]));
         }
         tree_drop(r->t, r->ev, w->tips[i]);
     }
-    if (s == ERR_FULL || s == ERR_CANCELLED) run_stop(r, s == ERR_FULL ? WHY_KV_FULL : WHY_CANCELLED), s = OK;
     enum status grown = run_grow(r);
     if (r->n_made < r->n_tries) run_stop(r, WHY_KV_FULL);
     for (uint32_t i = r->n_made; i < r->n_tries; i++) r->ev->drop(r->ev->self, &r->tries[i].branch);
