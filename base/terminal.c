@@ -1,6 +1,6 @@
 /* terminal.c: see terminal.h.
  * Not curses: two escape sequences are all that is needed.
- * Next: cli/draw.c. */
+ * Next: solve/draw.c. */
 #include "base/terminal.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* cmd_bench_replay.c: ponder bench replay: the forks, tokens and drops of a search that really happened, with any model.
  * Not a search: nothing is sampled or scored, so that two programs, or two versions, do the same work.
- * Next: search/trace.h for what a trace holds.
+ * Next: docs/TREE.md for what a tree file holds.
  *
  * A step of the search is a fork of its parent's branch and as many tokens as the trace says.  Steps that follow each other in
  * the trace, none a child of another, were grown together and are here: one pass for each of their tokens. */
@@ -14,6 +14,7 @@
 #include "bench/bench.h"
 #include "bench/bench_out.h"
 #include "solve/session.h"
+#include "solve/tree_read.h"
 
 struct options {
     struct bench_options common;
@@ -24,87 +25,47 @@ struct options {
 static const struct flag flags[] = {
     MODEL_FLAG(struct options, session),
     {"prompt", "p", FLAG_INT, offsetof(struct options, prompt), "0", 0, 1 << 20, "N",
-     "tokens of the prompt; 0 = as in the trace"},
+     "tokens of the prompt; 0 = as in the file"},
     {"ubatch", "ub", FLAG_INT, offsetof(struct options, ubatch), "512", 1, 65536, "N", "most rows of one pass"},
     BENCH_FLAGS(struct options, common, "3"),
     {0},
 };
 
-enum { MAX_STEPS = 1 << 20, MAX_STEP_TOKENS = 1 << 16 };
+enum { MAX_STEP_TOKENS = 1 << 16 };
 
 /* What the trace says, in its order. */
 struct traced {
     uint32_t node, parent, n_tokens; /* n_tokens 0: the node is dropped */
 };
 struct script {
-    struct traced *steps;                 /* [n_steps] */
-    uint32_t n_steps, cap_steps, n_nodes; /* nodes have numbers below n_nodes; 0 is the prompt */
+    struct traced *steps;      /* [n_steps] */
+    uint32_t n_steps, n_nodes; /* nodes have numbers below n_nodes; 0 is the prompt */
     uint32_t prompt;
     uint64_t n_tokens;
 };
 
 /* ---- reading ---- */
 
-static enum status add_step(struct script *s, struct traced step, struct error *e) {
-    if (s->n_steps == s->cap_steps) {
-        uint32_t cap = s->cap_steps ? 2 * s->cap_steps : 1024;
-        struct traced *more = mem_grow(s->steps, s->cap_steps, cap, sizeof *more);
-        if (!more) return error_set(e, ERR_MEMORY, "no memory for %u steps", cap);
-        s->steps = more, s->cap_steps = cap;
+static enum status read_tree(const char *path, struct script *s, struct error *e) {
+    struct saved_tree f;
+    enum status st = tree_read(path, &f, NULL, NULL, NULL, e);
+    if (st) return st;
+    s->n_nodes = f.tree.n, s->prompt = (uint32_t)f.n_prompt;
+    s->steps = mem_new(f.n_events + 1, sizeof *s->steps);
+    if (!s->steps) st = error_set(e, ERR_MEMORY, "no memory for %zu steps", f.n_events);
+    for (size_t i = 0; i < f.n_events && !st; i++) {
+        const struct saved_event *x = &f.events[i];
+        const struct node *n = &f.tree.nodes[x->node];
+        if (n->n_tokens > MAX_STEP_TOKENS)
+            st = error_set(e, ERR_INPUT, "%s: node %u has %u tokens, at most %d are allowed", path, x->node, n->n_tokens,
+                           MAX_STEP_TOKENS);
+        else if (x->kind == EVENT_MADE && n->n_tokens) {
+            s->steps[s->n_steps++] = (struct traced){x->node, n->parent, n->n_tokens};
+            s->n_tokens += n->n_tokens;
+        } else if (x->kind == EVENT_PRUNED) s->steps[s->n_steps++] = (struct traced){.node = x->node};
     }
-    s->steps[s->n_steps++] = step;
-    s->n_tokens += step.n_tokens;
-    if (step.node >= s->n_nodes) s->n_nodes = step.node + 1;
-    return OK;
-}
-
-/* A whole number in [lo, hi], or ERR_INPUT. */
-static enum status get(const json_t *line, const char *key, uint32_t lo, uint32_t hi, uint32_t *out, struct error *e) {
-    const json_t *v = json_object_get(line, key);
-    json_int_t x = json_integer_value(v);
-    *out = (uint32_t)x;
-    if (json_is_integer(v) && x >= lo && x <= hi) return OK;
-    return error_set(e, ERR_INPUT, "\"%s\" is no whole number from %u to %u", key, lo, hi);
-}
-
-static enum status read_event(struct script *s, const json_t *line, struct error *e) {
-    const char *event = json_string_value(json_object_get(line, "event"));
-    struct traced step = {0};
-    enum status st = OK;
-    if (!event) return error_set(e, ERR_INPUT, "no event of a trace");
-    if (!strcmp(event, "made")) {
-        st = get(line, "node", 1, MAX_STEPS, &step.node, e);
-        if (!st) st = get(line, "parent", 0, step.node - 1, &step.parent, e);
-        if (!st) st = get(line, "tokens", 0, MAX_STEP_TOKENS, &step.n_tokens, e);
-        if (!st && step.n_tokens) st = add_step(s, step, e);
-    } else if (!strcmp(event, "pruned")) {
-        st = get(line, "node", 1, MAX_STEPS, &step.node, e);
-        if (!st) st = add_step(s, step, e);
-    } else if (!strcmp(event, "done")) {
-        uint32_t prompt = 0;
-        if (json_object_get(line, "prompt_tokens")) st = get(line, "prompt_tokens", 1, 1 << 20, &prompt, e);
-        if (!s->prompt) s->prompt = prompt;
-    }
-    return st;
-}
-
-static enum status read_trace(const char *path, struct script *s, struct error *e) {
-    char *text = NULL;
-    size_t cap = 0;
-    unsigned n = 0;
-    struct error why;
-    enum status st = OK;
-    FILE *f = fopen(path, "r");
-    if (!f) return error_set(e, ERR_IO, "%s: cannot be opened", path);
-    while (!st && getline(&text, &cap, f) > 0 && ++n) {
-        json_t *line = json_loads(text, 0, NULL);
-        st = line ? read_event(s, line, &why) : error_set(&why, ERR_INPUT, "no JSON");
-        json_decref(line);
-        if (st) error_set(e, st, "%s:%u: %s", path, n, why.text);
-    }
-    free(text);
-    fclose(f);
-    if (!st && !s->n_tokens) st = error_set(e, ERR_INPUT, "%s: no step was made in this trace", path);
+    if (!st && !s->n_tokens) st = error_set(e, ERR_INPUT, "%s: no step was made in this search", path);
+    tree_close(&f);
     return st;
 }
 
@@ -266,10 +227,8 @@ static enum status run(const struct options *o, const char *path, struct error *
     struct replay r = {.script = &script};
     struct bench_out out;
     double seconds;
-    enum status s = read_trace(path, &script, e);
+    enum status s = read_tree(path, &script, e);
     if (o->prompt) script.prompt = (uint32_t)o->prompt;
-    if (!s && !script.prompt)
-        s = error_set(e, ERR_INPUT, "%s: does not say how long the prompt was; give --prompt N", path);
     if (!s) s = open_replay(&r, o, &script, e);
     for (int i = 0; !s && i < o->common.rounds; i++) {
         s = replay(&r, &seconds, e);

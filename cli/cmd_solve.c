@@ -1,17 +1,16 @@
 /* cmd_solve.c: the main job: a problem, the greedy answer, the search with its tree, the verified answer and what it cost.
  * Not a measurement: cmd_eval.c runs over files.
  * Next: solve/solver.c. */
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/input.h"
 #include "base/mem.h"
 #include "cli/command.h"
-#include "cli/draw.h"
+#include "solve/draw.h"
 #include "cli/search_flags.h"
-#include "search/trace.h"
 #include "solve/report.h"
+#include "solve/tree_file.h"
 
 struct options {
     struct session_options session;
@@ -28,7 +27,7 @@ static const struct flag flags[] = {
      "the problem, instead of words behind the flags; - = standard input"},
     {"quiet", "q", FLAG_YES, offsetof(struct options, quiet), NULL, 0, 0, NULL, "no greedy answer first, no tree"},
     {"trace", NULL, FLAG_TEXT, offsetof(struct options, trace), NULL, 0, 0, "FILE",
-     "write every event of the search there, as JSONL"},
+     "write the search down as it goes, as a tree file (see: ponder tree)"},
     {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL,
      "the outcome as one JSON object on stdout"},
     COMPUTE_FLAGS(struct options, session),
@@ -63,35 +62,32 @@ static enum status show_greedy(const struct solver *s, const struct problem *p, 
     return OK;
 }
 
-/* Who hears of a search's events: the tree for people, the trace for programs. */
-struct listeners {
-    struct draw draw;
-    struct trace trace; /* file NULL: none */
-    bool drawn;
-};
-
-static void tell(void *arg, const struct event *event) {
-    struct listeners *l = arg;
-    if (l->drawn) draw_event(&l->draw, event);
-    if (l->trace.file) trace_write(&l->trace, event);
+/* The search, written down if wanted. */
+static enum status search_traced(const struct options *o, const struct solver *s, const struct problem *p,
+                                 event_fn *on_event, void *arg, struct outcome *out, struct error *e) {
+    struct tree_origin origin = {&o->session, &o->search};
+    struct tree_file *file;
+    if (!o->trace) return solver_run(s, p, on_event, arg, out, e);
+    struct error why;
+    enum status st = tree_file_new(o->trace, &origin, &file, &why);
+    if (st) return error_set(e, st, "--trace %s", why.text);
+    st = tree_file_run(file, s, p, on_event, arg, out, e);
+    enum status closed = tree_file_close(&file, &why);
+    if (!st && closed) {
+        outcome_free(out);
+        st = error_set(e, closed, "--trace %s", why.text);
+    }
+    return st;
 }
 
-/* Search with the tree on stderr, unless quiet, and in the trace, if one is wanted. */
+/* Search with the tree on stderr, unless quiet. */
 static enum status search_heard(const struct options *o, const struct solver *s, const struct problem *p,
                                 struct outcome *out, struct error *e) {
-    struct listeners l = {
-        .draw = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = p->text, .words = p->task->style->prose},
-        .drawn = !o->quiet};
-    if (o->trace && !(l.trace.file = fopen(o->trace, "w")))
-        return error_set(e, ERR_IO, "--trace %s: %s", o->trace, strerror(errno));
+    struct draw draw = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = p->text, .words = p->task->style->prose};
     if (!o->quiet) fprintf(stderr, "%s:\n", s->strategy->name);
-    enum status st = solver_run(s, p, l.drawn || l.trace.file ? tell : NULL, &l, out, e);
-    draw_free(&l.draw);
+    enum status st = search_traced(o, s, p, o->quiet ? NULL : draw_event, &draw, out, e);
+    draw_free(&draw);
     if (!st && !o->quiet) report_votes(out, stderr);
-    if (l.trace.file && (fclose(l.trace.file) || l.trace.failed) && !st) {
-        outcome_free(out);
-        st = error_set(e, ERR_IO, "--trace %s: could not be written", o->trace);
-    }
     return st;
 }
 

@@ -22,6 +22,7 @@ static const struct {
     {"compare", "two files of results, problem by problem", cmd_compare},
     {"plot", "accuracy over cost from files of results, as picture and table", cmd_plot},
     {"merge", "one file of results from the shards of a run", cmd_merge},
+    {"tree", "search trees in files: show, check, resume, replay, compare, draw", cmd_tree},
     {"strategies", "the strategies of --search and their parameters", cmd_strategies},
     {"generate", "problems of a task, drawn from a seed", cmd_generate},
     {"judge", "judge answers that anyone gave to a file of problems", cmd_judge},

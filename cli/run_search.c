@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/draw.h"
+#include "solve/draw.h"
 #include "cli/flags_session.h"
 #include "cli/search_flags.h"
 #include "solve/report.h"

@@ -10,7 +10,7 @@
 
 static float clean(float v) { return v > 0 ? (v < 1 ? v : 1) : 0; }
 
-static enum status value_logprob(struct judge *j, const struct judge_chain *chains, uint32_t n, float *values,
+static enum status value_logprob(struct judge *j, struct judge_chain *chains, uint32_t n, float *values,
                                  struct error *e) {
     (void)j, (void)e;
     for (uint32_t i = 0; i < n; i++)
@@ -18,7 +18,7 @@ static enum status value_logprob(struct judge *j, const struct judge_chain *chai
     return OK;
 }
 
-static enum status value_oracle(struct judge *j, const struct judge_chain *chains, uint32_t n, float *values,
+static enum status value_oracle(struct judge *j, struct judge_chain *chains, uint32_t n, float *values,
                                 struct error *e) {
     const struct judge_chains *c = &j->p.chains;
     (void)e;
@@ -26,7 +26,7 @@ static enum status value_oracle(struct judge *j, const struct judge_chain *chain
     return OK;
 }
 
-static enum status value_check(struct judge *j, const struct judge_chain *chains, uint32_t n, float *values,
+static enum status value_check(struct judge *j, struct judge_chain *chains, uint32_t n, float *values,
                                struct error *e) {
     const struct judge_chains *c = &j->p.chains;
     (void)e;

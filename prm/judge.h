@@ -49,6 +49,7 @@ struct judge_chain {
     int32_t last;
     double logprob; /* sum over its n_rated tokens */
     uint32_t n_rated;
+    uint64_t tokens, flops; /* out: what its value has cost, a part of the judge's cost */
 };
 
 enum judge_needs { JUDGE_READS_KV = 1 };
@@ -79,7 +80,9 @@ struct judge_row {
     void (*evict)(struct judge *j, uint32_t slot);
     void (*drop)(struct judge *j, uint32_t slot);
     /* values[i] in [0,1] of n <= max_batch chains.  ERR_FULL: nothing was read. */
-    enum status (*value)(struct judge *j, const struct judge_chain *chains, uint32_t n, float *values, struct error *e);
+    enum status (*value)(struct judge *j, struct judge_chain *chains, uint32_t n, float *values, struct error *e);
+    /* The values are known: only the costs are counted.  NULL: value finds them again. */
+    void (*recite)(struct judge *j, struct judge_chain *chains, uint32_t n);
 };
 
 /* prm, ptrue, logprob, oracle, judge, check; ends in name NULL. */

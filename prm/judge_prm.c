@@ -16,7 +16,8 @@ enum { SCORED = 1 << 30 }; /* in an id: outputs are read here */
 struct chain {
     struct trail tokens;
     uint32_t seq, n_read; /* 0: no KV (new, or evicted) */
-    uint32_t n_paid;      /* read once, however often again: their costs are counted and their values known */
+    uint32_t n_paid;      /* read once, however often again: their costs are counted ... */
+    uint32_t n_valued;    /* ... and their values known; fewer, if those were recited */
     struct prm_chain values;
 };
 
@@ -51,8 +52,21 @@ static enum status open_prm(struct judge *judge, struct error *e) {
     return error_set(e, ERR_MEMORY, "no memory for values of %u chains of %u tokens", p->n_slots, p->max_tokens);
 }
 
+/* What is new in a chain is read, each token with outputs. */
+static void pay(struct prm_judge *j, struct chain *c, struct judge_chain *which) {
+    which->tokens = c->tokens.len - c->n_paid;
+    which->flops = judge_flops(engine_of(j->j.p.prm), c->n_paid, c->tokens.len, (uint32_t)which->tokens);
+    j->j.cost.tokens += which->tokens, j->j.cost.flops += which->flops;
+    c->n_paid = c->tokens.len;
+}
+
+static void recite_prm(struct judge *judge, struct judge_chain *chains, uint32_t n) {
+    struct prm_judge *j = (struct prm_judge *)judge;
+    for (uint32_t i = 0; i < n; i++) pay(j, &j->chains[chains[i].slot], &chains[i]);
+}
+
 /* Reads what is new in each chain; every step's end in it adds a step value. */
-static enum status read_steps(struct prm_judge *j, const struct judge_chain *which, uint32_t n, struct error *e) {
+static enum status read_steps(struct prm_judge *j, struct judge_chain *which, uint32_t n, struct error *e) {
     struct client *en = j->j.p.prm;
     for (uint32_t i = 0; i < n; i++) {
         struct chain *c = &j->chains[which[i].slot];
@@ -74,20 +88,18 @@ static enum status read_steps(struct prm_judge *j, const struct judge_chain *whi
     for (uint32_t i = 0; i < n && !s; i++) {
         struct chain *c = &j->chains[which[i].slot];
         int32_t *ids = j->ids + (size_t)i * j->j.p.max_tokens;
-        const uint32_t first = c->n_paid > c->n_read ? c->n_paid - c->n_read : 0, fresh = j->spans[i].n_tokens;
+        const uint32_t first = c->n_valued > c->n_read ? c->n_valued - c->n_read : 0, fresh = j->spans[i].n_tokens;
         trail_read(j->pool, c->tokens, c->n_read, ids);
-        j->j.cost.tokens += fresh - first;
-        j->j.cost.flops += judge_flops(engine_of(en), c->n_read + first, c->tokens.len, fresh - first);
+        pay(j, c, &which[i]);
         for (uint32_t k = first; k < fresh; k++)
             if (ids[k] & SCORED)
                 prm_chain_add(&c->values, prm_reader_value(j->j.p.reader, j->spans[i].out + (size_t)k * j->n_out));
-        c->n_paid = c->tokens.len;
-        c->n_read = c->tokens.len;
+        c->n_read = c->n_valued = c->tokens.len;
     }
     return s;
 }
 
-static enum status value_prm(struct judge *judge, const struct judge_chain *chains, uint32_t n, float *values,
+static enum status value_prm(struct judge *judge, struct judge_chain *chains, uint32_t n, float *values,
                              struct error *e) {
     struct prm_judge *j = (struct prm_judge *)judge;
     enum status s = read_steps(j, chains, n, e);
@@ -112,7 +124,7 @@ static enum status begin_prm(struct judge *judge, uint32_t slot, const char *pro
     if (!(c->seq = engine_seq_new(en))) return error_set(e, ERR_FULL, "all KV sequences are in use");
     struct reading r = {.seq = c->seq, .n = c->tokens.len, .tokens = j->prompt.ids};
     if (r.n && (s = engine_read(en, &r, e))) return s;
-    c->n_read = c->n_paid = r.n;
+    c->n_read = c->n_paid = c->n_valued = r.n;
     j->j.cost.cached_tokens += r.n_cached, j->j.cost.pages_copied += r.pages_copied;
     j->j.cost.tokens += r.n;
     j->j.cost.flops += judge_flops(engine_of(en), 0, r.n, 0);
@@ -193,4 +205,5 @@ const struct judge_row judge_prm = {.name = "prm",
                                     .fork = fork_prm,
                                     .evict = evict_prm,
                                     .drop = drop_prm,
-                                    .value = value_prm};
+                                    .value = value_prm,
+                                    .recite = recite_prm};

@@ -53,14 +53,16 @@ static enum status ask(struct ptrue_judge *j, const struct judge_chain *chains, 
     return s;
 }
 
-static enum status value_ptrue(struct judge *judge, const struct judge_chain *chains, uint32_t n, float *values,
+static enum status value_ptrue(struct judge *judge, struct judge_chain *chains, uint32_t n, float *values,
                                struct error *e) {
     struct ptrue_judge *j = (struct ptrue_judge *)judge;
     enum status s = ask(j, chains, n, e);
     for (uint32_t i = 0; i < n && !s; i++) {
         values[i] = ptrue_value(j->j.p.ptrue, j->spans[i].out);
-        j->j.cost.tokens += j->spans[i].n_tokens;
-        j->j.cost.flops += judge_flops(engine_of(j->j.p.policy), chains[i].len - 1, chains[i].len - 1 + j->spans[i].n_tokens, 1);
+        uint32_t from = chains[i].len - 1;
+        chains[i].tokens = j->spans[i].n_tokens;
+        chains[i].flops = judge_flops(engine_of(j->j.p.policy), from, from + j->spans[i].n_tokens, 1);
+        j->j.cost.tokens += chains[i].tokens, j->j.cost.flops += chains[i].flops;
     }
     return s;
 }

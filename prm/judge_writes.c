@@ -129,7 +129,7 @@ static float read_judgement(struct writing_judge *j, const struct text *t) {
     return v >= 0 && v <= 1 ? v : 0.5f; /* a judgement that says nothing */
 }
 
-static enum status value_writes(struct judge *judge, const struct judge_chain *chains, uint32_t n, float *values,
+static enum status value_writes(struct judge *judge, struct judge_chain *chains, uint32_t n, float *values,
                                 struct error *e) {
     struct writing_judge *j = (struct writing_judge *)judge;
     enum status s = OK;
@@ -137,15 +137,18 @@ static enum status value_writes(struct judge *judge, const struct judge_chain *c
     for (uint32_t i = 0; i < n && !s; i++) {
         struct judgement *x = &j->judgements[i];
         j->texts[i] = &x->text;
+        const struct judge_cost before = j->j.cost;
         s = begin(j, chains[i].slot, x, j->ids + (size_t)i * (j->j.p.max_judgement + 1), e);
+        chains[i].tokens = j->j.cost.tokens - before.tokens, chains[i].flops = j->j.cost.flops - before.flops;
     }
     if (!s) s = write_some(j->writer, j->texts, n, NULL, &j->j.cost.pages_copied, e);
     for (uint32_t i = 0; i < n; i++) {
         struct judgement *x = &j->judgements[i];
         if (!s && x->text.end == TEXT_CANCELLED) s = error_set(e, ERR_CANCELLED, "stopped before chains were judged");
         if (!s) values[i] = read_judgement(j, &x->text);
-        if (x->text.n_drawn) j->j.cost.tokens += x->text.n_read - (x->prompt.len - 1);
-        j->j.cost.flops += x->text.n_flops;
+        uint64_t written = x->text.n_drawn ? x->text.n_read - (x->prompt.len - 1) : 0;
+        j->j.cost.tokens += written, chains[i].tokens += written;
+        j->j.cost.flops += x->text.n_flops, chains[i].flops += x->text.n_flops;
         if (x->text.seq) engine_drop(j->j.p.policy, &x->text.seq);
         trail_drop(j->pool, &x->prompt);
     }

@@ -123,17 +123,22 @@ enum status pass_add(struct eval_model *m, struct branch *b, int writer, uint32_
     return OK;
 }
 
+uint64_t branch_pay(struct eval_model *m, struct branch *b, int writer, uint32_t to, uint32_t n_out) {
+    struct held_kv *kv = &b->kv[writer];
+    if (to <= kv->n_paid) return 0;
+    uint64_t flops = judge_flops(engine_of(m->writers[writer]), kv->n_paid, to, n_out);
+    m->ledger.policy_flops += flops;
+    kv->n_paid = to;
+    return flops;
+}
+
 enum status pass_run(struct eval_model *m, int writer, struct branch *const *branches, uint32_t n, struct error *e) {
     struct client *en = m->writers[writer];
     enum status s = engine_run(en, m->spans, n, &m->ledger.pages_copied, e);
     for (uint32_t i = 0; i < n; i++) {
         struct held_kv *kv = &branches[i]->kv[writer];
-        uint32_t to = kv->n_read + m->spans[i].n_tokens;
-        if (!s && to > kv->n_paid) {
-            m->ledger.policy_flops += judge_flops(engine_of(en), kv->n_paid, to, m->spans[i].n_out);
-            kv->n_paid = to;
-        }
-        kv->n_read = s ? engine_len(en, kv->seq) : to;
+        kv->n_read = s ? engine_len(en, kv->seq) : kv->n_read + m->spans[i].n_tokens;
+        if (!s) branches[i]->flops += branch_pay(m, branches[i], writer, kv->n_read, m->spans[i].n_out);
     }
     return s;
 }
@@ -171,8 +176,10 @@ static enum status begin_one(struct eval_model *m, struct asking *a, struct erro
     if (!s && !(a->branch = branch_new(m))) s = error_set(e, ERR_FULL, "all %u branches are in use", m->p.max_branches);
     if (!s && m->judge && m->judge->row->fork && !m->judge->row->fork(m->judge, m->root, a->branch))
         s = error_set(e, ERR_FULL, "all KV sequences are in use");
+    const uint64_t flops = m->ledger.policy_flops;
     if (!s) s = branch_read_prompt(m, a->branch, ids, (uint32_t)n, e);
     if (s && a->branch) branch_drop(m, &a->branch);
+    a->n_tokens = (uint32_t)n, a->flops = m->ledger.policy_flops - flops;
     mem_free(ids);
     return s;
 }

@@ -38,6 +38,8 @@ struct branch {
     bool delimited;   /* the newest complete step ended by its separator */
     bool grammar;       /* what is written on it must fit the grammar */
     uint32_t n_stopped; /* bytes at the end of the text: a stop string, and what its last token has more */
+    struct value_cost value_cost; /* of the newest one */
+    uint64_t flops;               /* of the passes of the call under way */
     bool live;
     bool busy; /* in the call under way: not to be evicted */
     struct mark mark;
@@ -64,6 +66,7 @@ struct eval_model {
     branch_id *free_ids;     /* stack */
     uint32_t n_free;
     struct text_block *texts;
+    enum telling telling;
     /* scratch */
     int32_t *ids;                    /* [max_batch, max_tokens] of a pass, or all of one branch */
     int32_t *given;                  /* [max_tokens] of a put */
@@ -77,6 +80,7 @@ struct eval_model {
     struct text **texts_now;         /* [max_batch] their texts */
     int32_t *own;                    /* [max_batch, max_tokens] tokens of those */
     struct put *rated;               /* [max_batch] drafted ones that the policy reads */
+    float *own_logprobs;             /* [max_batch, max_tokens] theirs, once tokens are told */
     struct judge_chain *judged;      /* [max_batch] */
     struct sample_scratch sample;
     char *text; /* [text_cap] of one chain */
@@ -116,6 +120,9 @@ enum status pass_add(struct eval_model *m, struct branch *b, int writer, uint32_
                      int32_t *ids, struct span *span, struct error *e);
 /* Runs it and notes what was read; branches[i] is that of spans[i]. */
 enum status pass_run(struct eval_model *m, int writer, struct branch *const *branches, uint32_t n, struct error *e);
+/* Tokens up to `to` of a branch are read, outputs at the last n_out of them: those that are read again are not paid again.
+ * Returns the FLOPs. */
+uint64_t branch_pay(struct eval_model *m, struct branch *b, int writer, uint32_t to, uint32_t n_out);
 
 /* ---- eval_write.c, eval_put.c ---- */
 
@@ -135,6 +142,7 @@ enum status step_finish(struct eval_model *m, struct branch *b, enum step_end *e
 /* ---- eval_model.c ---- */
 
 const char *keep_text(struct eval_model *m, const char *text, size_t size); /* lives until close; NULL: no memory */
+void *keep_bytes(struct eval_model *m, const void *bytes, size_t size);     /* the same, aligned to 8 bytes */
 size_t text_from(struct eval_model *m, const struct branch *b, uint32_t from, bool delimited);
 size_t chain_text(struct eval_model *m, const struct branch *b); /* behind the prompt, in m->text */
 size_t decode_from(struct eval_model *m, const struct branch *b, uint32_t from, uint32_t n);

@@ -11,18 +11,31 @@ enum { PRM_PROMPT = 256 }; /* bytes that protocols put around a problem, about *
 
 /* ---- text ---- */
 
-const char *keep_text(struct eval_model *m, const char *text, size_t size) {
+/* Room for some bytes until close. */
+static char *keep(struct eval_model *m, size_t size) {
     struct text_block *t = m->texts;
-    if (!t || t->cap - t->used < size + 1) {
-        size_t cap = size + 1 > 65536 ? size + 1 : 65536;
+    if (!t || t->cap - t->used < size) {
+        size_t cap = size > 65536 ? size : 65536;
         if (!(t = mem_new(sizeof *t + cap, 1))) return NULL;
         t->next = m->texts, t->cap = cap, m->texts = t;
     }
-    char *at = t->data + t->used;
+    t->used += size;
+    return t->data + t->used - size;
+}
+
+const char *keep_text(struct eval_model *m, const char *text, size_t size) {
+    char *at = keep(m, size + 1);
+    if (!at) return NULL;
     memcpy(at, text, size);
     at[size] = 0;
-    t->used += size + 1;
     return at;
+}
+
+void *keep_bytes(struct eval_model *m, const void *bytes, size_t size) {
+    char *at = keep(m, size + 7);
+    if (!at) return NULL;
+    at += -(uintptr_t)at & 7;
+    return size ? memcpy(at, bytes, size) : at;
 }
 
 /* Text of n ids, without control tokens, in m->text; its size. */
@@ -95,7 +108,9 @@ static enum status read_chains(struct eval_model *m, const branch_id *branches, 
 
 static enum status score_some(struct eval_model *m, const branch_id *branches, uint32_t n, float *value,
                               struct error *e) {
-    enum status s = m->judge->row->needs & JUDGE_READS_KV ? read_chains(m, branches, n, e) : OK;
+    const struct judge_row *row = m->judge->row;
+    for (uint32_t i = 0; i < n; i++) branch_of(m, branches[i])->flops = 0;
+    enum status s = row->needs & JUDGE_READS_KV ? read_chains(m, branches, n, e) : OK;
     for (uint32_t i = 0; i < n; i++) {
         const struct branch *b = branch_of(m, branches[i]);
         m->judged[i] = (struct judge_chain){.slot = branches[i],
@@ -105,7 +120,24 @@ static enum status score_some(struct eval_model *m, const branch_id *branches, u
                                             .logprob = b->logprob,
                                             .n_rated = b->n_rated};
     }
-    return s ? s : m->judge->row->value(m->judge, m->judged, n, value, e);
+    if (!s && m->telling == TELL_RECITED && row->recite) row->recite(m->judge, m->judged, n);
+    else if (!s) s = row->value(m->judge, m->judged, n, value, e);
+    for (uint32_t i = 0; i < n; i++) {
+        struct branch *b = branch_of(m, branches[i]);
+        b->value_cost = (struct value_cost){m->judged[i].tokens, m->judged[i].flops, b->flops};
+    }
+    return s;
+}
+
+static struct value_cost model_value_cost(void *self, branch_id b) { return branch_of(self, b)->value_cost; }
+
+static enum status model_tell(void *self, enum telling how, struct error *e) {
+    struct eval_model *m = self;
+    if (how && !m->own_logprobs &&
+        !(m->own_logprobs = mem_new((size_t)m->p.max_batch * m->p.max_tokens, sizeof *m->own_logprobs)))
+        return error_set(e, ERR_MEMORY, "no memory for the log-probabilities of %u texts", m->p.max_batch);
+    m->telling = how;
+    return OK;
 }
 
 static enum status model_score(void *self, const branch_id *branches, size_t n, float *value, struct error *e) {
@@ -308,7 +340,9 @@ static struct evaluator evaluator_of(struct eval_model *m) {
                            .extend = eval_extend,
                            .answer = model_answer,
                            .put = eval_put,
-                           .propose = eval_propose};
+                           .propose = eval_propose,
+                           .tell = model_tell,
+                           .value_cost = model_value_cost};
     if (m->judge) ev.can |= CAN_VALUE, ev.score = model_score;
     if (p->check) ev.can |= CAN_CHECK, ev.check = model_check;
     if (p->state) ev.can |= CAN_STATE, ev.state = model_state;

@@ -98,6 +98,13 @@ static enum status set_added(struct eval_model *m, struct put *p, struct error *
     return p->added ? OK : error_set(e, ERR_MEMORY, "no memory for the text of a step");
 }
 
+static enum status tell_put(struct eval_model *m, struct put *p, struct error *e) {
+    const struct branch *b = branch_of(m, p->branch);
+    trail_read(m->pool, b->tokens, length_of(b) - p->n_tokens, m->given);
+    p->ids = keep_bytes(m, m->given, p->n_tokens * sizeof *m->given);
+    return p->ids ? OK : error_set(e, ERR_MEMORY, "no memory for the tokens of a step");
+}
+
 enum status eval_put(void *self, struct put *puts, size_t n, struct error *e) {
     struct eval_model *m = self;
     enum status s = OK;
@@ -105,11 +112,16 @@ enum status eval_put(void *self, struct put *puts, size_t n, struct error *e) {
     for (size_t i = 0; i < n; i++) {
         branch_mark(m, branch_of(m, puts[i].branch));
         branch_set_busy(m, puts[i].branch, true);
+        m->branches[puts[i].branch].flops = 0;
     }
     for (size_t i = 0; i < n && !s; i++) s = put_one(m, &puts[i], e);
     if (!s) s = put_rate(m, puts, n, e);
-    for (size_t i = 0; i < n && !s; i++) s = set_added(m, &puts[i], e);
+    for (size_t i = 0; i < n && !s; i++) {
+        s = set_added(m, &puts[i], e);
+        if (!s && m->telling) s = tell_put(m, &puts[i], e);
+    }
     for (size_t i = 0; i < n; i++) {
+        puts[i].flops = m->branches[puts[i].branch].flops;
         branch_set_busy(m, puts[i].branch, false);
         if (s) branch_undo(m, &m->branches[puts[i].branch]);
     }
@@ -152,17 +164,29 @@ static void fill_proposal(struct eval_model *m, struct proposal *p, const float 
     for (uint32_t i = 0; i < p->n; i++) p->logprobs[i] = (float)((double)logits[p->tokens[i]] - dist.max - log_total);
 }
 
+static void recite_proposal(struct eval_model *m, struct proposal *p) {
+    struct branch *b = branch_of(m, p->branch);
+    if (b->kv[POLICY].n_paid >= length_of(b)) b->kv[POLICY].n_paid = length_of(b) - 1;
+    p->flops = branch_pay(m, b, POLICY, length_of(b), 1);
+}
+
 static enum status propose_some(struct eval_model *m, struct proposal *proposals, uint32_t n, struct error *e) {
     if (limits_reached(&m->limits, &m->ledger))
         return error_set(e, ERR_CANCELLED, "stopped before tokens were proposed");
+    for (uint32_t i = 0; i < n && m->telling == TELL_RECITED; i++) recite_proposal(m, &proposals[i]);
+    if (m->telling == TELL_RECITED) return OK;
     for (uint32_t i = 0; i < n; i++) {
+        branch_of(m, proposals[i].branch)->flops = 0;
         struct branch *b = m->readers[i] = branch_of(m, proposals[i].branch);
         enum status s = pass_add(m, b, POLICY, length_of(b), 1, m->logits + (size_t)i * m->n_vocab,
                                  m->ids + (size_t)i * m->p.max_tokens, &m->spans[i], e);
         if (s) return s;
     }
     enum status s = pass_run(m, POLICY, m->readers, n, e);
-    for (uint32_t i = 0; i < n && !s; i++) fill_proposal(m, &proposals[i], m->spans[i].out);
+    for (uint32_t i = 0; i < n && !s; i++) {
+        fill_proposal(m, &proposals[i], m->spans[i].out);
+        proposals[i].flops = m->readers[i]->flops;
+    }
     return s;
 }
 

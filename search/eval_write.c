@@ -99,19 +99,18 @@ struct written {
     struct text text;
     struct eval_model *m;
     struct step *step;
+    float *logprobs;    /* of this call's tokens; NULL: nobody wants them */
     enum status status; /* of what follows from a token */
     struct error error;
 };
 
-/* What the passes so far have read of a branch, and what that cost: tokens that are read again are not paid again. */
+static int writer_of(const struct step *st) { return st->draft ? DRAFT : POLICY; }
+
+/* What the passes so far have read of a branch, and what that cost. */
 static void note_read(struct written *x) {
-    struct eval_model *m = x->m;
-    struct held_kv *kv = &m->branches[x->step->branch].kv[x->step->draft ? DRAFT : POLICY];
-    kv->n_read = x->text.n_read;
-    if (kv->n_read <= kv->n_paid) return;
-    const struct engine *en = engine_of(m->writers[x->step->draft ? DRAFT : POLICY]);
-    m->ledger.policy_flops += judge_flops(en, kv->n_paid, kv->n_read, 1);
-    kv->n_paid = kv->n_read;
+    struct branch *b = &x->m->branches[x->step->branch];
+    b->kv[writer_of(x->step)].n_read = x->text.n_read;
+    x->step->flops += branch_pay(x->m, b, writer_of(x->step), x->text.n_read, 1);
 }
 
 /* The newest step has come to st->end. */
@@ -128,15 +127,13 @@ static void set_stream(struct written *x) {
     x->text.counter = length_of(b) - b->step_at;
 }
 
-/* A token was drawn for a branch; true when the call's work on it is done. */
-static bool on_token(void *arg, struct text *t, int32_t id, float logprob) {
-    struct written *x = arg;
+/* A branch gets its next token; true when the call's work on it is done. */
+static bool take_token(struct written *x, int32_t id, float logprob) {
     struct eval_model *m = x->m;
     struct step *st = x->step;
     struct branch *b = &m->branches[st->branch];
-    (void)t;
-    note_read(x);
     if ((x->status = step_append(m, b, id, &st->end, &x->error))) return true;
+    if (x->logprobs) x->logprobs[st->n_tokens] = logprob;
     st->n_tokens++, st->logprob += logprob;
     if (!st->draft) b->n_rated++, b->logprob += logprob;
     m->ledger.generated_tokens++;
@@ -148,14 +145,27 @@ static bool on_token(void *arg, struct text *t, int32_t id, float logprob) {
     return false;
 }
 
+static bool on_token(void *arg, struct text *t, int32_t id, float logprob) {
+    (void)t;
+    note_read(arg);
+    return take_token(arg, id, logprob);
+}
+
+/* The newest token is read again. */
+static void unpay_newest(struct branch *b, struct held_kv *kv) {
+    if (kv->n_paid >= length_of(b)) kv->n_paid = length_of(b) - 1;
+}
+
 static enum status begin_text(struct written *x, struct eval_model *m, struct step *st, const struct text_rules *rules,
-                              int32_t *ids, struct error *e) {
+                              uint32_t row, struct error *e) {
     struct branch *b = branch_of(m, st->branch);
-    struct client *client = m->writers[st->draft ? DRAFT : POLICY];
-    struct held_kv *kv = &b->kv[st->draft ? DRAFT : POLICY];
+    struct client *client = m->writers[writer_of(st)];
+    struct held_kv *kv = &b->kv[writer_of(st)];
+    int32_t *ids = m->own + (size_t)row * m->p.max_tokens;
     *x = (struct written){.m = m, .step = st};
+    if (m->telling) x->logprobs = m->own_logprobs + (size_t)row * m->p.max_tokens;
     if (!kv->seq && !(kv->seq = engine_seq_new(client))) return error_set(e, ERR_FULL, "all KV sequences are in use");
-    if (kv->n_paid >= length_of(b)) kv->n_paid = length_of(b) - 1; /* the newest token is read again */
+    unpay_newest(b, kv);
     x->text = (struct text){.rules = rules,
                             .arg = x,
                             .seq = kv->seq,
@@ -202,7 +212,17 @@ enum status write_alloc(struct eval_model *m, struct error *e) {
 
 void write_free(struct eval_model *m) {
     for (int w = 0; w < N_WRITERS; w++) writer_free(&m->loops[w]);
-    mem_free(m->written), mem_free(m->texts_now), mem_free(m->own), mem_free(m->rated);
+    mem_free(m->written), mem_free(m->texts_now), mem_free(m->own), mem_free(m->own_logprobs),
+        mem_free(m->rated);
+}
+
+/* Tokens of this call and their log-probabilities, for those who write the search down. */
+static enum status keep_told(struct written *x, const int32_t *ids, struct error *e) {
+    struct step *st = x->step;
+    st->tokens = keep_bytes(x->m, ids, st->n_tokens * sizeof *ids);
+    st->logprobs = keep_bytes(x->m, x->logprobs, st->n_tokens * sizeof *x->logprobs);
+    if (st->tokens && st->logprobs) return OK;
+    return error_set(e, ERR_MEMORY, "no memory for the tokens of a step");
 }
 
 static bool limits_of_run(void *arg) {
@@ -228,7 +248,7 @@ static enum status write_by(struct eval_model *m, int writer, struct step *steps
         struct step *st = &steps[m->active[i]];
         if (st->draft != (writer == DRAFT)) continue;
         const struct text_rules *rules = m->branches[st->branch].grammar ? &bound : &free;
-        s = begin_text(&m->written[n], m, st, rules, m->own + (size_t)n * m->p.max_tokens, e);
+        s = begin_text(&m->written[n], m, st, rules, n, e);
         m->texts_now[n] = &m->written[n].text, n++;
     }
     if (!s && n) s = write_some(m->loops[writer], m->texts_now, n, &limit, &m->ledger.pages_copied, e);
@@ -237,8 +257,30 @@ static enum status write_by(struct eval_model *m, int writer, struct step *steps
         if (x->text.state) m->p.constraint->free(x->text.state);
         if (!s) s = end_text(x, e);
         else if (x->text.seq) note_read(x); /* what is undone is cut there */
+        if (!s && x->logprobs) s = keep_told(x, x->text.ids, e);
     }
     return s;
+}
+
+/* ---- recite ---- */
+
+/* A step that is known, as if it had been written, but for the KV: a later pass reads it, as after an eviction. */
+static enum status recite(struct eval_model *m, struct step *st, const struct step *known, struct error *e) {
+    struct branch *b = branch_of(m, st->branch);
+    struct written x = {.m = m, .step = st};
+    bool done = false;
+    unpay_newest(b, &b->kv[writer_of(st)]);
+    for (uint32_t i = 0; i < known->n_tokens && !done; i++) {
+        if (known->tokens[i] < 0 || (uint32_t)known->tokens[i] >= m->n_vocab || length_of(b) >= m->p.max_tokens)
+            return error_set(e, ERR_INPUT, "a recited step: token %d cannot stand there", known->tokens[i]);
+        st->flops += branch_pay(m, b, writer_of(st), length_of(b), 1);
+        done = take_token(&x, known->tokens[i], known->logprobs[i]);
+        if (x.status) return error_set(e, x.status, "%s", x.error.text);
+    }
+    if (done || (known->end != STEP_DEAD && known->end != STEP_TRUNCATED)) return OK;
+    if (known->end == STEP_DEAD) st->flops += branch_pay(m, b, writer_of(st), length_of(b), 1);
+    st->end = known->end;
+    return finish(m, st, e);
 }
 
 static enum status set_text(struct eval_model *m, struct step *st, struct error *e) {
@@ -263,7 +305,9 @@ static enum status rate_drafts(struct eval_model *m, struct step *steps, uint32_
     for (uint32_t i = 0; i < n; i++)
         if (steps[i].draft && steps[i].rate && steps[i].n_tokens)
             m->rated[n_puts++] = (struct put){.branch = steps[i].branch, .rate = true};
-    enum status s = put_rate(m, m->rated, n_puts, e);
+    for (uint32_t i = 0; i < n; i++) m->branches[steps[i].branch].flops = 0;
+    enum status s = put_rate(m, m->rated, n_puts, e); /* also of those that are recited */
+    for (uint32_t i = 0; i < n; i++) steps[i].flops += m->branches[steps[i].branch].flops;
     for (uint32_t i = 0, k = 0; i < n && k < n_puts; i++) {
         if (!steps[i].draft || !steps[i].rate || !steps[i].n_tokens) continue;
         steps[i].logprob = m->rated[k++].logprob;
@@ -274,15 +318,18 @@ static enum status rate_drafts(struct eval_model *m, struct step *steps, uint32_
 
 static enum status extend_some(struct eval_model *m, struct step *steps, uint32_t n, struct error *e) {
     uint32_t n_active = 0;
+    enum status s = OK;
+    for (uint32_t i = 0; i < n; i++) branch_mark(m, branch_of(m, steps[i].branch));
     for (uint32_t i = 0; i < n; i++) {
-        struct step *st = &steps[i];
-        struct branch *b = branch_of(m, st->branch);
-        st->n_tokens = st->n_steps = 0, st->logprob = 0, st->text = "";
-        st->end = is_too_long(m, b) ? STEP_TRUNCATED : STEP_OPEN;
-        branch_mark(m, b);
-        if (st->end == STEP_OPEN) m->active[n_active++] = i;
+        struct step *st = &steps[i], known = *st;
+        st->n_tokens = st->n_steps = 0, st->logprob = 0, st->text = "", st->flops = 0;
+        st->end = is_too_long(m, branch_of(m, st->branch)) ? STEP_TRUNCATED : STEP_OPEN;
+        if (m->telling != TELL_RECITED) st->tokens = NULL, st->logprobs = NULL;
+        if (st->end != STEP_OPEN || s) continue;
+        if (m->telling == TELL_RECITED) s = recite(m, st, &known, e);
+        else m->active[n_active++] = i;
     }
-    enum status s = write_by(m, POLICY, steps, n_active, e);
+    if (!s) s = write_by(m, POLICY, steps, n_active, e);
     if (!s) s = write_by(m, DRAFT, steps, n_active, e);
     if (!s) s = rate_drafts(m, steps, n, e);
     for (uint32_t i = 0; i < n && !s; i++) s = set_text(m, &steps[i], e);

@@ -42,6 +42,11 @@ struct step {
     uint32_t n_steps;    /* out: steps that came to an end in this call */
     float logprob;       /* out: sum of log p(token) at temperature 1, by the model that wrote, unless rate */
     enum step_end end;   /* out */
+    uint64_t flops;      /* out: of the model that wrote */
+    /* [n_tokens] of this call, where tokens are told (enum telling): out, the evaluator's until its close.  While it
+     * recites: in, with n_tokens and end. */
+    const int32_t *tokens;
+    const float *logprobs;
 };
 
 /* Cost of a search so far.  Written by evaluators (model cost) and strategies (simulations).  The first part is what the
@@ -75,6 +80,8 @@ struct put {
     float logprob;     /* out: their sum at temperature 1; 0 unless rated */
     enum step_end end; /* out: how the newest step ends; STEP_OPEN: not yet */
     const char *added; /* out: their text, as that of struct step */
+    uint64_t flops;    /* out */
+    const int32_t *ids; /* out: [n_tokens] where tokens are told */
 };
 
 /* What would the policy write next? */
@@ -85,6 +92,7 @@ struct proposal {
     float *logprobs; /* out: [k] at temperature 1 over the whole vocabulary */
     uint32_t n;      /* out: how many there are; 0: no usable distribution (NaN) */
     float entropy;   /* out: of the whole distribution, in nats */
+    uint64_t flops;  /* out */
 };
 
 /* Prompts about one problem (base/ask.h): the task writes them. */
@@ -94,6 +102,8 @@ struct asking {
     branch_id about;  /* in: the chain it is about; 0: none yet */
     const char *note; /* in: what else the prompt shows, for instance a critique; NULL: nothing */
     branch_id branch; /* out: a new branch on that prompt, nothing written after it */
+    uint32_t n_tokens; /* out: of the prompt */
+    uint64_t flops;    /* out */
 };
 
 /* What a checker says of a finished chain. */
@@ -101,6 +111,18 @@ struct feedback {
     float reward;       /* in [0,1]; 1: right */
     const char *reason; /* for people, and for a model that revises; "": none.  The evaluator's until its close */
 };
+
+/* What the newest value of a branch has cost. */
+struct value_cost {
+    uint64_t tokens, flops; /* of the judge */
+    uint64_t policy_flops;  /* of reading the chain, for judges that go on from there */
+};
+
+/* For those who write a search down and do it again (search/cassette.h).  TELL_TOKENS: steps and puts say their tokens,
+ * steps also what each had for a log-probability.  TELL_RECITED: what steps, values and proposals would be is known and given
+ * by the caller; no model computes it, and it costs the ledger what it would have cost.  What a policy says of tokens that
+ * others wrote (rate) is computed again. */
+enum telling { TELL_NOTHING, TELL_TOKENS, TELL_RECITED };
 
 /* What a run hands to its evaluator before its first call.  Every verb obeys it within one pass of a model: extend then
  * gives the steps as far as they are, marked STEP_TRUNCATED; the others return ERR_CANCELLED and have done nothing.
@@ -153,6 +175,8 @@ struct evaluator {
     enum status (*put)(void *self, struct put *puts, size_t n, struct error *e);
     enum status (*propose)(void *self, struct proposal *proposals, size_t n, struct error *e);
     enum status (*begin)(void *self, struct asking *askings, size_t n, struct error *e);
+    enum status (*tell)(void *self, enum telling how, struct error *e); /* from now on; NULL: it cannot */
+    struct value_cost (*value_cost)(void *self, branch_id b);           /* with tell */
 };
 /* The first of `needs` that the evaluator lacks, in words ("values", "a draft model" ...); NULL: it can all of them. */
 const char *evaluator_lacks(const struct evaluator *ev, unsigned needs);

@@ -157,11 +157,10 @@ static void append(struct kept *k, const char *kind, const char *line) {
 
 void search_event(struct kept *k, const struct event *event) {
     static const char *const kinds[] = {"made", "scored", "visited", "pruned", "finished", "done"};
-    char small[2048], *line = small;
-    size_t n = trace_line(event, small, sizeof small);
-    if (n >= sizeof small && (line = mem_new(n + 1, 1))) trace_line(event, line, n + 1);
-    if (line) append(k, kinds[event->kind], line);
-    if (line != small) mem_free(line);
+    struct buffer line = {0};
+    trace_event(&line, event, NULL, true);
+    if (!line.failed) append(k, kinds[event->kind], line.data);
+    buffer_free(&line);
 }
 
 void search_done(struct kept *k, json_t *result) {

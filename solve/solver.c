@@ -1,6 +1,6 @@
 /* solver.c: from what a user says to search parameters, and from a problem to an outcome.
  * Not the drawing: draw.c listens to the events.
- * Next: cli/draw.c. */
+ * Next: solve/draw.c. */
 #include "solve/solver.h"
 
 #include <stdio.h>
@@ -450,39 +450,46 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
     return begin_grammar(s, thinking, ep, e);
 }
 
-static enum status search(const struct solver *s, const struct problem *p, const struct eval_params *ep,
-                          event_fn *on_event, void *arg, struct outcome *o, struct error *e) {
-    struct eval_model *model;
-    struct evaluator ev;
+enum status solver_search(const struct solver_search *x, struct outcome *o, struct error *e) {
+    const struct solver *s = x->solver;
+    const struct problem *p = x->problem;
     struct tree tree;
     struct search_result res;
-    struct search on = {.ev = &ev, .tree = &tree, .common = s->common, .on_event = on_event, .arg = arg};
+    struct search on = {.ev = x->ev, .tree = &tree, .common = s->common, .on_event = x->on_event, .arg = x->arg};
     struct search_params *common = &on.common;
-    common->seed =
-        rng_fold(s->seed, hash_bytes(p->text, strlen(p->text))); /* the puzzle's, wherever it stands in a file */
-    if (p->max_depth) common->max_depth = p->max_depth;          /* a longer chain is never right */
+    common->seed = x->seed;
+    if (p->max_depth) common->max_depth = p->max_depth; /* a longer chain is never right */
     if (s->max_depth && !(p->max_depth && p->max_depth < s->max_depth)) common->max_depth = s->max_depth;
-    enum status st = eval_model_open(ep, p->text, &model, &ev, e);
+    enum status st = search_open(&tree, x->ev, common->seed, solver_room(s).nodes, e);
     if (st) return st;
-    if (!(st = search_open(&tree, &ev, common->seed, solver_room(s).nodes, e))) {
-        st = search_run(s->strategy, &on, s->params.bytes, &res, e);
-        if (!st) st = finish(s, p, &tree, &res, o, e);
-        o->cost = *ev.ledger;
-        search_close(&tree, &ev);
-    }
-    eval_model_close(&model);
+    st = search_run(s->strategy, &on, s->params.bytes, &res, e);
+    if (!st) st = finish(s, p, &tree, &res, o, e);
+    o->cost = *x->ev->ledger;
+    search_close(&tree, x->ev);
     return st;
 }
 
-enum status solver_run(const struct solver *s, const struct problem *p, event_fn *on_event, void *arg,
-                       struct outcome *o, struct error *e) {
+static enum status search(const struct solver *s, const struct problem *p, const struct eval_params *ep, solver_tap *tap,
+                          void *arg, struct outcome *o, struct error *e) {
+    struct evaluator ev;
+    struct solver_search x = {.solver = s, .problem = p, .ev = &ev};
+    x.seed = rng_fold(s->seed, hash_bytes(p->text, strlen(p->text))); /* the puzzle's, wherever it stands in a file */
+    enum status st = eval_model_open(ep, p->text, &x.model, &ev, e);
+    if (st) return st;
+    st = tap(arg, &x, o, e);
+    eval_model_close(&x.model);
+    return st;
+}
+
+enum status solver_run_tapped(const struct solver *s, const struct problem *p, solver_tap *tap, void *arg,
+                              struct outcome *o, struct error *e) {
     uint64_t start = clock_ns();
     struct subject x = {s, p};
     struct eval_params ep = eval_params_of(s, &x);
     *o = (struct outcome){.verdict = problem_verdict(p, "")}; /* of no answer */
     enum status st = set_prompt(s, p, &ep, o, e);
     if (*o->trouble) o->why = WHY_ERROR;
-    else if (!st) st = search(s, p, &ep, on_event, arg, o, e);
+    else if (!st) st = search(s, p, &ep, tap, arg, o, e);
     if (st == ERR_CANCELLED) { /* before the search had begun: nothing was found yet */
         outcome_free(o);
         *o = (struct outcome){.verdict = problem_verdict(p, ""), .why = WHY_CANCELLED};
@@ -493,4 +500,21 @@ enum status solver_run(const struct solver *s, const struct problem *p, event_fn
     o->ms = (double)(clock_ns() - start) / 1e6;
     if (st) outcome_free(o);
     return st;
+}
+
+struct listener {
+    event_fn *on_event;
+    void *arg;
+};
+
+static enum status run_plain(void *arg, struct solver_search *x, struct outcome *o, struct error *e) {
+    const struct listener *l = arg;
+    x->on_event = l->on_event, x->arg = l->arg;
+    return solver_search(x, o, e);
+}
+
+enum status solver_run(const struct solver *s, const struct problem *p, event_fn *on_event, void *arg,
+                       struct outcome *o, struct error *e) {
+    struct listener l = {on_event, arg};
+    return solver_run_tapped(s, p, run_plain, &l, o, e);
 }

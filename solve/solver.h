@@ -104,6 +104,23 @@ void outcome_free(struct outcome *o);
 enum status solver_run(const struct solver *s, const struct problem *p, event_fn *on_event, void *arg,
                        struct outcome *o, struct error *e);
 
+/* One search under way, for those who stand between its models and the strategy (tree_file.c). */
+struct solver_search {
+    const struct solver *solver;
+    const struct problem *problem;
+    struct eval_model *model; /* NULL: there are none */
+    struct evaluator *ev;
+    uint64_t seed; /* of the tree */
+    event_fn *on_event;
+    void *arg;
+};
+/* Runs it: the tree, the strategy, the outcome. */
+enum status solver_search(const struct solver_search *x, struct outcome *o, struct error *e);
+/* solver_run, but for the search: tap is called with the models open, and calls solver_search. */
+typedef enum status solver_tap(void *arg, struct solver_search *x, struct outcome *o, struct error *e);
+enum status solver_run_tapped(const struct solver *s, const struct problem *p, solver_tap *tap, void *arg,
+                              struct outcome *o, struct error *e);
+
 /* Reads a problem of --task from a text of the command line.  Errors name the text. */
 enum status solver_parse(const struct task *t, const char *text, struct problem *p, struct error *e);
 

@@ -97,13 +97,12 @@ t_a_search_is_replayed() {
 }
 t_broken_traces_are_refused() {
     refuses 1 '/nowhere' "$ponder" bench replay /nowhere
-    echo '{"event":"made","node":2,"parent":7,"tokens":3}' >t.jsonl
-    refuses 1 't.jsonl:1: "parent"' "$ponder" bench replay t.jsonl || return 1
-    printf '%s\n' '{"event":"made","node":2,"parent":1,"tokens":3}' '{"event":"done","node":2,"prompt_tokens":5}' >t.jsonl
-    refuses 1 'node 2 from 1' "$ponder" bench replay t.jsonl || return 1
+    "$ponder" solve -q --search bon --budget 2 --trace whole.jsonl "4 7 8 8" >out 2>err
+    sed '3s/"parent":0/"parent":7/' whole.jsonl >t.jsonl
+    refuses 1 't.jsonl:3: "parent"' "$ponder" bench replay t.jsonl || return 1
     echo 'x' >t.jsonl
-    refuses 1 't.jsonl:1: no JSON' "$ponder" bench replay t.jsonl || return 1
-    : >t.jsonl
+    refuses 1 't.jsonl:1: ' "$ponder" bench replay t.jsonl || return 1
+    head -n 2 whole.jsonl >t.jsonl
     refuses 1 'no step' "$ponder" bench replay t.jsonl && refuses 2 'one TRACE' "$ponder" bench replay
 }
 # Stand-ins that answer like the programs of llama.cpp: what we ask them, and what we make of the answer.

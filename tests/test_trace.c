@@ -10,21 +10,16 @@
 static const struct toy_world world = {
     .seed = 2, .width = 4, .depth = 4, .best = "3031", .noise = 0.3f, .p_dead = 0.04f, .p_cut = 0.04f};
 
-/* The event's line, parsed; every cut of it is NUL-terminated and has the same full length. */
+/* The event's line, parsed. */
 static json_t *parse(const struct event *event) {
-    char line[2048], cut[2048];
+    struct buffer line = {0};
     json_error_t e;
-    size_t n = trace_line(event, line, sizeof line);
-    assert_int_equal(n, strlen(line));
-    for (size_t i = 0; i < n; i++) assert_true((unsigned char)line[i] >= 0x20 && line[i] != 0x7f);
-    for (size_t cap = 0; cap < n + 2; cap++) {
-        memset(cut, '#', sizeof cut);
-        assert_int_equal(trace_line(event, cut, cap), n);
-        if (cap) assert_int_equal(strlen(cut), cap - 1 < n ? cap - 1 : n);
-        assert_int_equal(cut[cap], '#');
-    }
-    json_t *json = json_loads(line, 0, &e);
-    if (!json) fail_msg("%s: %s", line, e.text);
+    trace_event(&line, event, NULL, true);
+    assert_false(line.failed);
+    for (size_t i = 0; i < line.n; i++) assert_true((unsigned char)line.data[i] >= 0x20 && line.data[i] != 0x7f);
+    json_t *json = json_loads(line.data, 0, &e);
+    if (!json) fail_msg("%s: %s", line.data, e.text);
+    buffer_free(&line);
     return json;
 }
 
@@ -140,42 +135,35 @@ static void the_lines_give_the_tree_back(void **state) {
     }
 }
 
-static void a_trace_file_has_one_line_an_event(void **state) {
-    char *text = NULL;
-    size_t size = 0, lines = 0;
+/* What no text can hold stands beside it, byte by byte. */
+static void bytes_come_back(void **state) {
     (void)state;
-    struct trace trace = {.file = open_memstream(&text, &size)};
-    fx_open("beam", &world);
-    assert_int_equal(search_open(&fx.tree, &fx.toy.ev, fx.common.seed, fx.max_nodes, &fx.error), OK);
-    assert_int_equal(fx_search(trace_write, &trace), OK);
-    fclose(trace.file);
-    assert_false(trace.failed);
-    for (const char *c = text; *c; c++) lines += *c == '\n';
-    assert_true(lines > 2 * fx.tree.n);
-    assert_int_equal(text[size - 1], '\n');
-    assert_non_null(strstr(text, "{\"event\":\"done\""));
-    free(text);
-    fx_close();
+    struct tape_item item = {.kind = TAPE_ANSWER, .text = "a\xC3("};
+    struct buffer line = {0};
+    trace_item(&line, &item);
+    assert_string_equal(line.data, "{\"event\":\"answer\",\"answer\":\"a\\ufffd(\",\"bytes\":\"61c328\"}");
+    buffer_free(&line);
 }
 
-static void a_full_disk_is_noticed(void **state) {
-    static char long_text[5000];
-    struct node nodes[2] = {{0}, {.text = long_text}};
-    struct tree t = {.nodes = nodes, .n = 2, .cap = 2};
+static void without_memory_the_line_says_so(void **state) {
     (void)state;
-    memset(long_text, 'x', sizeof long_text - 1);
-    struct trace trace = {.file = fopen("/dev/full", "w")};
-    if (!trace.file) skip();
-    for (int i = 0; i < 100 && !trace.failed; i++) trace_write(&trace, &(struct event){EVENT_MADE, 1, &t, NULL, NULL});
-    assert_true(trace.failed);
-    fclose(trace.file);
+    struct node nodes[2] = {{0}, {.text = "4*6=24"}};
+    struct tree t = {.nodes = nodes, .n = 2, .cap = 2};
+    for (size_t i = 1; i < 4; i++) {
+        struct buffer line = {0};
+        mem_fail_at(i, false);
+        trace_event(&line, &(struct event){EVENT_MADE, 1, &t, NULL, NULL}, NULL, true);
+        size_t n = mem_fail_at(0, false);
+        assert_true(line.failed == (n >= i));
+        buffer_free(&line);
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_text_becomes_json),        cmocka_unit_test(numbers_come_back),
-        cmocka_unit_test(the_lines_give_the_tree_back), cmocka_unit_test(a_trace_file_has_one_line_an_event),
-        cmocka_unit_test(a_full_disk_is_noticed),
+        cmocka_unit_test(the_lines_give_the_tree_back), cmocka_unit_test(bytes_come_back),
+        cmocka_unit_test(without_memory_the_line_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -235,7 +235,7 @@ static void proposals_are_the_largest_of_the_softmax(void **state) {
         for (int k = 0; k < 6; k++) {
             branches[k] = forked(b);
             if (k == 3) w.ev.evict(w.ev.self, branches[k]);
-            p[k] = (struct proposal){branches[k], wanted[k], tokens[k], logprobs[k], 99, 99};
+            p[k] = (struct proposal){branches[k], wanted[k], tokens[k], logprobs[k], 99, 99, 0};
         }
         GOOD(w.ev.propose(w.ev.self, p, 6, &e));
         uint32_t n;
@@ -341,7 +341,7 @@ static void a_branch_begins_on_another_prompt(void **state) {
     struct step s = step_of(chain, 4);
     extend(&s);
     uint64_t cached = w.ev.ledger->cached_tokens;
-    struct asking asked[2] = {{ASK_CRITIQUE, chain, NULL, 0}, {ASK_REVISE, chain, "\" # \"", 0}};
+    struct asking asked[2] = {{ASK_CRITIQUE, chain, NULL, 0, 0, 0}, {ASK_REVISE, chain, "\" # \"", 0, 0, 0}};
     GOOD(w.ev.begin(w.ev.self, asked, 2, &e));
     assert_string_equal(w.about, eval_model_text(w.model, chain));
     assert_true(w.ev.ledger->cached_tokens >= cached + KV_PAGE); /* the second finds a page of the first */
@@ -369,7 +369,7 @@ static void a_branch_begins_on_another_prompt(void **state) {
         eval_model_close(&model);
         mem_free(ids);
     }
-    struct asking wrong = {ASK_JUDGE, chain, NULL, 0};
+    struct asking wrong = {ASK_JUDGE, chain, NULL, 0, 0, 0};
     assert_int_equal(w.ev.begin(w.ev.self, &wrong, 1, &e), ERR_INPUT);
     assert_string_equal(e.text, "the task has no prompt to judge");
     w.prompts_fail = true;

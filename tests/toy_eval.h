@@ -34,6 +34,7 @@ struct toy_branch {
     bool ended;
     bool open;     /* the newest digit has no end yet */
     uint64_t salt; /* of its prompt: 0 for the problem's own, else what was asked about what; another policy */
+    struct value_cost value_cost;
 };
 
 struct toy {
@@ -52,6 +53,11 @@ struct toy {
     char answer_text[32], reason[32];
     char texts[1 << 14]; /* of steps made in one call of several */
     size_t n_texts;
+    enum telling telling;
+    int32_t ids[1 << 14]; /* tokens that were told, a ring like texts */
+    float logprobs[1 << 14];
+    size_t n_ids;
+    uint32_t n_recited; /* steps */
 };
 
 /* The world: pure functions ------------------------------------------------------------------------------------- */
@@ -235,17 +241,33 @@ static const char *toy_step_text(struct toy *y, const struct toy_branch *b, uint
     return text;
 }
 
+/* What is recited must be what the toy would write itself. */
+static void toy_compare(struct toy *y, const struct step *known, const struct step *st) {
+    y->n_recited++;
+    if (known->n_tokens != st->n_tokens || known->end != st->end) y->misuse = "a recited step of another length or end";
+    for (uint32_t i = 0; i < st->n_tokens && !y->misuse; i++)
+        if (known->tokens[i] != st->tokens[i] || known->logprobs[i] != st->logprobs[i])
+            y->misuse = "a recited step of other tokens";
+}
+
 static void toy_write(struct toy *y, struct step *st) {
     struct toy_branch *b = toy_get(y, st->branch, "one branch twice in a batch");
+    const struct step known = *st;
     uint32_t first = b->len;
-    st->n_tokens = st->n_steps = 0, st->logprob = 0, st->end = STEP_OPEN;
+    if (y->n_ids + 2 * TOY_MAX_DEPTH > sizeof y->ids / sizeof *y->ids) y->n_ids = 0;
+    st->n_tokens = st->n_steps = 0, st->logprob = 0, st->end = STEP_OPEN, st->flops = 0;
+    st->tokens = y->telling ? y->ids + y->n_ids : NULL, st->logprobs = y->telling ? y->logprobs + y->n_ids : NULL;
     for (bool done = false; !done;) {
         float logprob;
-        if (limits_reached(&y->limits, &y->ledger)) {
+        bool cut = y->telling == TELL_RECITED ? known.end == STEP_TRUNCATED && st->n_tokens == known.n_tokens
+                                              : limits_reached(&y->limits, &y->ledger);
+        if (cut) {
             st->end = STEP_TRUNCATED, b->ended = true;
             break;
         }
-        toy_append(y, b, toy_next(y, b, st, &logprob), &st->end);
+        int32_t id = toy_next(y, b, st, &logprob);
+        toy_append(y, b, id, &st->end);
+        y->ids[y->n_ids] = id, y->logprobs[y->n_ids++] = logprob, st->flops += 5;
         st->logprob += logprob, st->n_tokens++, st->n_steps += st->end != STEP_OPEN;
         y->ledger.generated_tokens++, y->ledger.policy_flops += 5;
         done = st->end == STEP_SEPARATOR ? !st->to_end || st->n_steps == st->max_steps : st->end != STEP_OPEN;
@@ -253,6 +275,7 @@ static void toy_write(struct toy *y, struct step *st) {
     }
     st->text = st->end == STEP_DEAD ? NULL : toy_step_text(y, b, first);
     toy_set_kv(y, b, true);
+    if (y->telling == TELL_RECITED) toy_compare(y, &known, st);
 }
 
 static enum status toy_extend(void *self, struct step *steps, size_t n, struct error *e) {
@@ -278,6 +301,8 @@ static enum status toy_put_one(struct toy *y, struct put *p, struct error *e) {
     const char *text = p->tokens ? "" : p->from ? y->branches[p->from].digits + b->len : p->text;
     uint32_t n = 0;
     p->logprob = 0, p->end = b->open ? STEP_OPEN : STEP_SEPARATOR;
+    if (y->n_ids + 2 * TOY_MAX_DEPTH > sizeof y->ids / sizeof *y->ids) y->n_ids = 0;
+    p->ids = y->telling ? y->ids + y->n_ids : NULL;
     b->ended = false;
     for (uint32_t i = 0; p->tokens ? i < p->n_tokens : *text || b->open; i++) {
         int32_t token = p->tokens ? p->tokens[i]
@@ -289,11 +314,13 @@ static enum status toy_put_one(struct toy *y, struct put *p, struct error *e) {
             *b = old;
             return error_set(e, ERR_INPUT, "toy: token %d cannot stand here", token);
         }
+        y->ids[y->n_ids++] = token;
         n++;
     }
     p->n_tokens = n;
     p->added = toy_step_text(y, b, old.len);
-    if (p->rate) y->ledger.policy_flops += 5 * n;
+    p->flops = p->rate ? 5 * n : 0;
+    y->ledger.policy_flops += p->flops;
     return OK;
 }
 
@@ -311,7 +338,7 @@ static enum status toy_propose(void *self, struct proposal *proposals, size_t n,
         struct proposal *p = &proposals[i];
         struct toy_branch *b = toy_get(y, p->branch, "proposals for a branch that is not live");
         bool taken[10] = {false};
-        p->n = 0, p->entropy = 0;
+        p->n = 0, p->entropy = 0, p->flops = 5;
         y->ledger.policy_flops += 5;
         if (b->open && p->k) {
             p->tokens[0] = toy_end(&y->world, b->digits) == STEP_FINISHED ? TOY_END : TOY_SEPARATOR;
@@ -352,7 +379,7 @@ static enum status toy_begin(void *self, struct asking *askings, size_t n, struc
         for (const char *c = a->note; c && *c; c++) salt = rng_fold(salt, (unsigned char)*c);
         y->branches[id] = (struct toy_branch){.live = true, .salt = salt};
         y->n_branches++;
-        a->branch = id;
+        a->branch = id, a->n_tokens = 0, a->flops = 0;
     }
     return s;
 }
@@ -382,11 +409,24 @@ static enum status toy_score(void *self, const branch_id *branches, size_t n, fl
         struct toy_branch *b = toy_get(y, branches[i], "score of a branch that is not live");
         y->ledger.prm_tokens += 2 * (b->len - b->prm_len);
         y->ledger.prm_flops += 7 * (b->len - b->prm_len);
+        b->value_cost = (struct value_cost){2 * (b->len - b->prm_len), 7 * (b->len - b->prm_len), 0};
         b->prm_len = b->len;
         toy_set_kv(y, b, true);
-        value[i] = toy_value(&y->world, b->digits);
+        float v = toy_value(&y->world, b->digits);
+        if (y->telling == TELL_RECITED && v == v && value[i] != fminf(1, fmaxf(0, v))) y->misuse = "another value recited";
+        value[i] = v;
     }
     return OK;
+}
+
+static enum status toy_tell(void *self, enum telling how, struct error *e) {
+    (void)e;
+    ((struct toy *)self)->telling = how;
+    return OK;
+}
+
+static struct value_cost toy_value_cost(void *self, branch_id b) {
+    return toy_get(self, b, "cost of a branch that is not live")->value_cost;
 }
 
 /* The share of right digits; only the best chain is right. */
@@ -423,6 +463,8 @@ static void toy_open(struct toy *y, const struct toy_world *w) {
                                .score = toy_score,
                                .answer = toy_answer,
                                .state = toy_state,
+                               .tell = toy_tell,
+                               .value_cost = toy_value_cost,
                                .put = toy_put,
                                .propose = toy_propose,
                                .begin = toy_begin};

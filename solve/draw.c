@@ -6,8 +6,8 @@
  *     `- + 12 more
  *
  * Not a search: it reads the tree between batches and changes nothing.
- * Next: cmd_solve.c. */
-#include "cli/draw.h"
+ * Next: cli/cmd_solve.c. */
+#include "solve/draw.h"
 
 #include <stdarg.h>
 #include <string.h>
