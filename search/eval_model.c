@@ -256,6 +256,7 @@ static enum status open_clients(struct eval_model *m, const char *prompt, struct
     const size_t n_prompt = p->prompt_tokens ? p->n_prompt_tokens : strlen(prompt) + 1; /* a token is a byte or more */
     const size_t n_told = n_prompt + strlen(p->problem ? p->problem : prompt) + PRM_PROMPT;
     struct client_params policy = {.min_pages = smallest(m, p->policy, n_prompt, p->max_tokens),
+                                   .priority = p->priority,
                                    .deadline_ns = p->deadline_ns,
                                    .cancel = p->cancel,
                                    .reclaim = give_back,

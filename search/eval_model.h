@@ -57,6 +57,7 @@ struct eval_params {
     const char *delimiter;
     const int32_t *prompt_tokens; /* [n_prompt_tokens] read instead of the prompt's text; NULL: the text is read */
     size_t n_prompt_tokens;
+    uint32_t priority;          /* of its clients (model/engine.h) */
     uint64_t deadline_ns;       /* of clock_ns, 0: none; and a flag: calls are given up between two passes of a model */
     const volatile int *cancel; /* NULL: none */
     const char *problem;        /* what a reward model is told the task is; NULL: the prompt */

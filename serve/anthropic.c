@@ -54,7 +54,10 @@ static bool read_thinking(struct texts *t) {
         }
         t->wish.thinking_budget = n;
     }
-    if (json_is_object(format)) t->wish.grammar_json = json_object_get(format, "schema");
+    if (json_is_object(format) && !(t->wish.grammar_json = json_object_get(format, "schema"))) {
+        server_fail(t->ex, 400, NULL, "\"format\": a JSON schema in \"schema\" is needed");
+        return false;
+    }
     return texts_effort(t, json_string_value(json_object_get(config, "effort")));
 }
 
@@ -106,7 +109,9 @@ static void whole(struct texts *t) {
         json_array_append_new(
             content, json_pack("{s:s,s:o,s:s}", "type", "thinking", "thinking", text_of(&c->thought), "signature", ""));
     json_array_append_new(content, json_pack("{s:s,s:o}", "type", "text", "text", text_of(&c->said)));
-    exchange_json(t->ex, 200, message(t, content, c));
+    json_t *reply = message(t, content, c);
+    texts_extras(t, reply);
+    exchange_json(t->ex, 200, reply);
 }
 
 /* The block that is open: 0 none, 1 thinking, 2 text. */
@@ -157,9 +162,10 @@ static void end(struct texts *t, struct choice *c) {
     json_t *which = c->stop_string ? json_string(c->stop_string) : json_null();
     if (!b->kind) open_block(t, b, 2);
     close_block(t, b);
-    exchange_event(t->ex, "message_delta",
-                   json_pack("{s:s,s:{s:s,s:o},s:o}", "type", "message_delta", "delta", "stop_reason", stop_reason(c),
-                             "stop_sequence", which, "usage", usage(t)));
+    json_t *last = json_pack("{s:s,s:{s:s,s:o},s:o}", "type", "message_delta", "delta", "stop_reason", stop_reason(c),
+                             "stop_sequence", which, "usage", usage(t));
+    texts_extras(t, last);
+    exchange_event(t->ex, "message_delta", last);
     exchange_event(t->ex, "message_stop", json_pack("{s:s}", "type", "message_stop"));
 }
 

@@ -39,6 +39,7 @@ static struct exchange *new_exchange(struct http *h, struct MHD_Connection *conn
     ex->http = h, ex->server = h->p.server, ex->connection = connection, ex->start_ns = ex->sent_ns = clock_ns();
     pthread_mutex_init(&ex->lock, NULL);
     atomic_init(&ex->refs, 1);
+    ex->key = ex->latency_class = -1;
     snprintf(ex->id, sizeof ex->id, "%016llx-%lu", (unsigned long long)ex->start_ns,
              atomic_fetch_add(&h->n_requests, 1) + 1);
     pthread_mutex_lock(&h->lock);
@@ -55,6 +56,7 @@ void exchange_keep(struct exchange *ex) { atomic_fetch_add(&ex->refs, 1); }
 void exchange_release(struct exchange *ex) {
     if (atomic_fetch_sub(&ex->refs, 1) > 1) return;
     struct http *h = ex->http;
+    if (ex->complete) ex->complete(ex, ex->complete_arg);
     pthread_mutex_lock(&h->lock);
     if (ex->before) ex->before->next = ex->next;
     else h->all = ex->next;
@@ -67,11 +69,24 @@ void exchange_release(struct exchange *ex) {
     mem_free(ex);
 }
 
-const char *exchange_header(struct exchange *ex, const char *name) {
-    return MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND, name);
+struct exchange *exchange_detached(struct http *h, const char *method, const char *path, const char *body, size_t n,
+                                   void (*complete)(struct exchange *ex, void *arg), void *arg) {
+    struct exchange *ex = new_exchange(h, NULL);
+    if (!ex) return NULL;
+    snprintf(ex->method, sizeof ex->method, "%s", method);
+    snprintf(ex->path, sizeof ex->path, "%s", path);
+    buffer_add(&ex->body, body, n);
+    if (!ex->body.failed) {
+        ex->complete = complete, ex->complete_arg = arg;
+        return ex;
+    }
+    exchange_release(ex);
+    return NULL;
 }
-const char *exchange_query(struct exchange *ex, const char *name) {
-    return MHD_lookup_connection_value(ex->connection, MHD_GET_ARGUMENT_KIND, name);
+
+const char *exchange_header(struct exchange *ex, const char *name) {
+    if (!ex->connection) return NULL;
+    return MHD_lookup_connection_value(ex->connection, MHD_HEADER_KIND, name);
 }
 
 /* Under the lock: a suspended connection goes on. */
@@ -92,6 +107,7 @@ void exchange_reply(struct exchange *ex, int status, const char *type, const cha
     if (!ex->status) {
         ex->status = status, ex->type = type;
         buffer_add(&ex->out, data, n);
+        if (ex->out.failed) ex->status = 500; /* without a word: there is no memory for one */
     }
     ex->finished = true;
     wake(ex);
@@ -133,12 +149,13 @@ void exchange_end(struct exchange *ex) {
     pthread_mutex_unlock(&ex->lock);
 }
 
-bool exchange_begun(struct exchange *ex) {
+int exchange_status(struct exchange *ex) {
     pthread_mutex_lock(&ex->lock);
-    bool begun = ex->status != 0;
+    int status = ex->status;
     pthread_mutex_unlock(&ex->lock);
-    return begun;
+    return status;
 }
+bool exchange_begun(struct exchange *ex) { return exchange_status(ex) != 0; }
 
 /* ---- JSON ---- */
 
@@ -226,13 +243,31 @@ static void refuse(struct exchange *ex, int status, const char *type, const char
     exchange_json(ex, status, json_pack("{s:{s:i,s:s,s:s}}", "error", "code", status, "message", what, "type", type));
 }
 
+/* Two lengths, or a length beside chunks: where the body ends would depend on who reads it. */
+struct lengths {
+    int given, chunked;
+};
+static enum MHD_Result count_length(void *arg, enum MHD_ValueKind kind, const char *name, const char *value) {
+    struct lengths *l = arg;
+    (void)kind, (void)value;
+    l->given += !strcasecmp(name, "Content-Length"), l->chunked += !strcasecmp(name, "Transfer-Encoding");
+    return MHD_YES;
+}
+
+static bool has_one_length(struct MHD_Connection *c) {
+    struct lengths l = {0};
+    MHD_get_connection_values(c, MHD_HEADER_KIND, count_length, &l);
+    return l.given + l.chunked <= 1;
+}
+
 static enum MHD_Result begin_request(struct http *h, struct MHD_Connection *c, const char *path, const char *method,
                                      void **state) {
     struct exchange *ex = *state = new_exchange(h, c);
     if (!ex) return MHD_NO;
     snprintf(ex->method, sizeof ex->method, "%s", method);
     snprintf(ex->path, sizeof ex->path, "%s", path);
-    if (strlen(path) >= sizeof ex->path) refuse(ex, 414, "invalid_request_error", "the path is too long");
+    if (!has_one_length(c)) refuse(ex, 400, "invalid_request_error", "the body has two lengths");
+    else if (strlen(path) >= sizeof ex->path) refuse(ex, 414, "invalid_request_error", "the path is too long");
     else if (h->p.check(ex)) return MHD_YES;
     return send_reply(ex);
 }
@@ -374,6 +409,12 @@ void http_stop_accepting(struct http *h) {
 void http_cancel_all(struct http *h) {
     pthread_mutex_lock(&h->lock);
     for (struct exchange *ex = h->all; ex; ex = ex->next) ex->stop = 1, exchange_wake(ex);
+    pthread_mutex_unlock(&h->lock);
+}
+
+void http_each(struct http *h, void (*see)(void *arg, struct exchange *ex), void *arg) {
+    pthread_mutex_lock(&h->lock);
+    for (struct exchange *ex = h->all; ex; ex = ex->next) see(arg, ex);
     pthread_mutex_unlock(&h->lock);
 }
 

@@ -37,6 +37,11 @@ struct exchange {
     struct buffer body;
     const struct route *route;
     uint64_t start_ns;
+    /* route.c's and quota.c's */
+    int key;           /* number of the client's key; -1: it has none */
+    int latency_class; /* enum latency_class, once it is in the queue; -1: it needs no model */
+    uint64_t reserved_tokens, reserved_flops;
+
     volatile int gone; /* the client has left */
     volatile int stop; /* it has, or the answer is wanted now: whoever works for it ends within a pass of the model */
 
@@ -56,7 +61,9 @@ struct exchange {
     void *pull_arg;
 
     /* http.c's own */
-    struct MHD_Connection *connection;
+    struct MHD_Connection *connection; /* NULL: the client has left, or never was */
+    void (*complete)(struct exchange *ex, void *arg);
+    void *complete_arg;
     struct exchange *next, *before; /* of all that live */
     atomic_int refs;
     bool routed, suspended, too_large;
@@ -83,12 +90,19 @@ void http_stop_accepting(struct http *h);
 /* Tells everyone who works for a client to stop. */
 void http_cancel_all(struct http *h);
 uint32_t http_n_exchanges(struct http *h);
+/* Calls see for each that lives; it must not block, and takes no other lock of an exchange. */
+void http_each(struct http *h, void (*see)(void *arg, struct exchange *ex), void *arg);
 /* Nobody works for an exchange any more. */
 void http_close(struct http **h);
 
+/* A request without a connection: its reply stays in `out`.  When it is complete and nobody keeps it any more,
+ * `complete` is called once, with ex->status and ex->out, on the thread that let go last; then it is freed.  The caller
+ * keeps it.  NULL: no memory. */
+struct exchange *exchange_detached(struct http *h, const char *method, const char *path, const char *body, size_t n,
+                                   void (*complete)(struct exchange *ex, void *arg), void *arg);
+
 /* Value of a header, borrowed; NULL: not given.  While the handler runs only. */
 const char *exchange_header(struct exchange *ex, const char *name);
-const char *exchange_query(struct exchange *ex, const char *name);
 
 /* A worker keeps it until it lets go. */
 void exchange_keep(struct exchange *ex);
@@ -104,6 +118,7 @@ void exchange_begin_pull(struct exchange *ex, const char *type, long (*pull)(voi
                          void (*pull_free)(void *), void *arg);
 void exchange_wake(struct exchange *ex);
 bool exchange_begun(struct exchange *ex);
+int exchange_status(struct exchange *ex); /* 0: not begun */
 
 /* json is taken over.  NULL: no memory. */
 void exchange_json(struct exchange *ex, int status, json_t *json);

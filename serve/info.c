@@ -49,6 +49,13 @@ uint64_t server_model_bytes(const struct server *s) {
     return n;
 }
 
+const char *server_task(const struct server *s) { return s->own ? "game24" : "math"; }
+
+bool server_has_values(const struct server *s) {
+    const struct session *n = s->session;
+    return n->prm.model || n->oracle || (n->verifier != VERIFIER_PRM && n->verifier != VERIFIER_NONE);
+}
+
 /* One item for OpenAI's and Anthropic's clients alike. */
 static json_t *model_json(const struct server *s) {
     char when[32];

@@ -87,6 +87,7 @@ static void add_numbers(const struct texts *t, const struct choice *c, json_t *r
                                             "load_duration", 0, "prompt_eval_count", (json_int_t)texts_prompt_tokens(t),
                                             "prompt_eval_duration", (json_int_t)t->read_ns, "eval_count",
                                             (json_int_t)t->n_generated, "eval_duration", (json_int_t)t->write_ns));
+    texts_extras(t, reply);
 }
 
 static json_t *text_of(const struct buffer *b) { return clean_text(b->data ? b->data : "", b->n); }

@@ -1,6 +1,7 @@
 /* openai.c: /v1/completions and /v1/chat/completions.
  * Not the writing of texts: texts.h.
  * Next: responses.c, anthropic.c, ollama.c. */
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -51,8 +52,14 @@ static const struct field chat_fields[] = {
     {"audio",             FIELD_REFUSED, 0,                  0, 0},
     {0},
 };
-static const struct { const char *name; int budget; } efforts[] = { /* tokens of thinking */
-    {"none", 0}, {"minimal", 128}, {"low", 512}, {"medium", 2048}, {"high", 8192}, {"xhigh", 16384}, {"max", -1},
+static const struct { const char *name; int budget; double search; } efforts[] = { /* tokens of thinking; times the usual search */
+    {"none",    0,     1.0 / 16},
+    {"minimal", 128,   1.0 / 8},
+    {"low",     512,   1.0 / 4},
+    {"medium",  2048,  1},
+    {"high",    8192,  4},
+    {"xhigh",   16384, 16},
+    {"max",     -1,    INFINITY},
 };
 /* clang-format on */
 
@@ -89,6 +96,7 @@ bool texts_effort(struct texts *t, const char *effort) {
         return false;
     }
     if (t->wish.thinking_budget < 0) t->wish.thinking_budget = efforts[i].budget;
+    t->wish.effort = efforts[i].search;
     if (!efforts[i].budget) t->wish.thinking = false;
     return true;
 }
@@ -183,7 +191,7 @@ static json_t *frame(const struct texts *t, const char *object, json_t *choices)
     json_t *all = json_pack("{s:s+,s:s,s:I,s:s,s:s,s:o}", "id", t->chat ? "chatcmpl-" : "cmpl-", t->ex->id, "object",
                             object, "created", (json_int_t)t->created, "model", t->server->p.name, "system_fingerprint",
                             t->server->fingerprint, "choices", choices);
-    if (t->search) json_object_set(all, "search", t->search);
+    texts_extras(t, all);
     return all;
 }
 

@@ -96,12 +96,14 @@ static json_t *reasoning_json(const struct texts *t, const struct buffer *though
 static json_t *response(const struct texts *t, const char *status, json_t *output) {
     bool cut = !strcmp(status, "incomplete");
     json_t *why = cut ? json_pack("{s:s}", "reason", "max_output_tokens") : json_null();
-    return json_pack("{s:s+,s:s,s:I,s:s,s:s,s:n,s:o,s:n,s:o,s:b,s:s,s:[],s:f,s:f,s:o,s:{}}", "id", "resp_", t->ex->id,
-                     "object", "response", "created_at", (json_int_t)t->created, "model", t->server->p.name, "status",
-                     status, "error", "incomplete_details", why, "instructions", "output", output,
-                     "parallel_tool_calls", 0, "tool_choice", "none", "tools", "temperature", t->wish.temperature,
-                     "top_p", t->wish.top_p, "usage", !strcmp(status, "in_progress") ? json_null() : usage(t),
-                     "metadata");
+    json_t *all =
+        json_pack("{s:s+,s:s,s:I,s:s,s:s,s:n,s:o,s:n,s:o,s:b,s:s,s:[],s:f,s:f,s:o,s:{}}", "id", "resp_", t->ex->id,
+                  "object", "response", "created_at", (json_int_t)t->created, "model", t->server->p.name, "status",
+                  status, "error", "incomplete_details", why, "instructions", "output", output, "parallel_tool_calls",
+                  0, "tool_choice", "none", "tools", "temperature", t->wish.temperature, "top_p", t->wish.top_p,
+                  "usage", !strcmp(status, "in_progress") ? json_null() : usage(t), "metadata");
+    if (strcmp(status, "in_progress")) texts_extras(t, all);
+    return all;
 }
 
 static const char *status_of(const struct choice *c) {

@@ -7,44 +7,48 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "serve/deferred.h"
 #include "serve/handlers.h"
 #include "serve/search_store.h"
 #include "serve/server.h"
 
 /* clang-format off */
 const struct route routes[] = {
-    {"GET",    "/",                         handle_page,             STYLE_OPENAI,    true},
-    {"GET",    "/health",                   handle_health,           STYLE_OPENAI,    true},
-    {"GET",    "/v1/health",                handle_health,           STYLE_OPENAI,    true},
-    {"GET",    "/metrics",                  handle_metrics,          STYLE_OPENAI,    false},
-    {"GET",    "/props",                    handle_props,            STYLE_OPENAI,    false},
-    {"GET",    "/v1/models",                handle_models,           STYLE_OPENAI,    false},
-    {"GET",    "/models",                   handle_models,           STYLE_OPENAI,    false},
-    {"GET",    "/v1/models/*",              handle_model,            STYLE_OPENAI,    false},
-    {"POST",   "/v1/completions",           handle_completions,      STYLE_OPENAI,    false},
-    {"POST",   "/completions",              handle_completions,      STYLE_OPENAI,    false},
-    {"POST",   "/v1/chat/completions",      handle_chat,             STYLE_OPENAI,    false},
-    {"POST",   "/chat/completions",         handle_chat,             STYLE_OPENAI,    false},
-    {"POST",   "/v1/responses",             handle_responses,        STYLE_OPENAI,    false},
-    {"POST",   "/v1/embeddings",            handle_not_here,         STYLE_OPENAI,    false},
-    {"POST",   "/v1/score",                 handle_score,            STYLE_OPENAI,    false},
-    {"GET",    "/v1/strategies",            handle_strategies,       STYLE_OPENAI,    false},
-    {"GET",    "/v1/search/*",              handle_search_get,       STYLE_OPENAI,    false},
-    {"DELETE", "/v1/search/*",              handle_search_delete,    STYLE_OPENAI,    false},
-    {"GET",    "/v1/search/*/events",       handle_search_events,    STYLE_OPENAI,    false},
-    {"POST",   "/v1/search/*/answer-now",   handle_search_answer,    STYLE_OPENAI,    false},
-    {"POST",   "/tokenize",                 handle_tokenize,         STYLE_OPENAI,    false},
-    {"POST",   "/detokenize",               handle_detokenize,       STYLE_OPENAI,    false},
-    {"GET",    "/tokenizer_info",           handle_tokenizer_info,   STYLE_OPENAI,    false},
-    {"POST",   "/apply-template",           handle_apply_template,   STYLE_OPENAI,    false},
-    {"POST",   "/v1/messages",              handle_messages,         STYLE_ANTHROPIC, false},
-    {"POST",   "/v1/messages/count_tokens", handle_count_tokens,     STYLE_ANTHROPIC, false},
-    {"POST",   "/api/chat",                 handle_ollama_chat,      STYLE_OLLAMA,    false},
-    {"POST",   "/api/generate",             handle_ollama_generate,  STYLE_OLLAMA,    false},
-    {"GET",    "/api/tags",                 handle_ollama_tags,      STYLE_OLLAMA,    false},
-    {"POST",   "/api/show",                 handle_ollama_show,      STYLE_OLLAMA,    false},
-    {"GET",    "/api/ps",                   handle_ollama_ps,        STYLE_OLLAMA,    false},
-    {"GET",    "/api/version",              handle_ollama_version,   STYLE_OLLAMA,    false},
+    {"GET",    "/",                         handle_page,             STYLE_OPENAI,    true,  false},
+    {"GET",    "/health",                   handle_health,           STYLE_OPENAI,    true,  false},
+    {"GET",    "/v1/health",                handle_health,           STYLE_OPENAI,    true,  false},
+    {"GET",    "/metrics",                  handle_metrics,          STYLE_OPENAI,    false, false},
+    {"GET",    "/props",                    handle_props,            STYLE_OPENAI,    false, false},
+    {"GET",    "/v1/models",                handle_models,           STYLE_OPENAI,    false, false},
+    {"GET",    "/models",                   handle_models,           STYLE_OPENAI,    false, false},
+    {"GET",    "/v1/models/*",              handle_model,            STYLE_OPENAI,    false, false},
+    {"POST",   "/v1/completions",           handle_completions,      STYLE_OPENAI,    false, true},
+    {"POST",   "/completions",              handle_completions,      STYLE_OPENAI,    false, true},
+    {"POST",   "/v1/chat/completions",      handle_chat,             STYLE_OPENAI,    false, true},
+    {"POST",   "/chat/completions",         handle_chat,             STYLE_OPENAI,    false, true},
+    {"POST",   "/v1/responses",             handle_responses,        STYLE_OPENAI,    false, true},
+    {"POST",   "/v1/embeddings",            handle_not_here,         STYLE_OPENAI,    false, false},
+    {"POST",   "/v1/score",                 handle_score,            STYLE_OPENAI,    false, true},
+    {"GET",    "/v1/strategies",            handle_strategies,       STYLE_OPENAI,    false, false},
+    {"GET",    "/v1/deferred",              handle_deferred_list,    STYLE_OPENAI,    false, false},
+    {"GET",    "/v1/deferred/*",            handle_deferred_get,     STYLE_OPENAI,    false, false},
+    {"DELETE", "/v1/deferred/*",            handle_deferred_delete,  STYLE_OPENAI,    false, false},
+    {"GET",    "/v1/search/*",              handle_search_get,       STYLE_OPENAI,    false, false},
+    {"DELETE", "/v1/search/*",              handle_search_delete,    STYLE_OPENAI,    false, false},
+    {"GET",    "/v1/search/*/events",       handle_search_events,    STYLE_OPENAI,    false, false},
+    {"POST",   "/v1/search/*/answer-now",   handle_search_answer,    STYLE_OPENAI,    false, false},
+    {"POST",   "/tokenize",                 handle_tokenize,         STYLE_OPENAI,    false, false},
+    {"POST",   "/detokenize",               handle_detokenize,       STYLE_OPENAI,    false, false},
+    {"GET",    "/tokenizer_info",           handle_tokenizer_info,   STYLE_OPENAI,    false, false},
+    {"POST",   "/apply-template",           handle_apply_template,   STYLE_OPENAI,    false, false},
+    {"POST",   "/v1/messages",              handle_messages,         STYLE_ANTHROPIC, false, true},
+    {"POST",   "/v1/messages/count_tokens", handle_count_tokens,     STYLE_ANTHROPIC, false, false},
+    {"POST",   "/api/chat",                 handle_ollama_chat,      STYLE_OLLAMA,    false, true},
+    {"POST",   "/api/generate",             handle_ollama_generate,  STYLE_OLLAMA,    false, true},
+    {"GET",    "/api/tags",                 handle_ollama_tags,      STYLE_OLLAMA,    false, false},
+    {"POST",   "/api/show",                 handle_ollama_show,      STYLE_OLLAMA,    false, false},
+    {"GET",    "/api/ps",                   handle_ollama_ps,        STYLE_OLLAMA,    false, false},
+    {"GET",    "/api/version",              handle_ollama_version,   STYLE_OLLAMA,    false, false},
     {0},
 };
 /* clang-format on */
@@ -74,28 +78,15 @@ static const struct route *find_route(const char *method, const char *path, bool
 
 /* ---- who may ask ---- */
 
-/* Takes as long whatever the key is; its length may be known. */
-static bool same_key(const char *a, const char *b) {
-    size_t n = strlen(a), m = strlen(b);
-    unsigned char differs = n != m;
-    for (size_t i = 0; i < n; i++) differs |= (unsigned char)a[i] ^ (unsigned char)b[m ? i % m : 0];
-    return !differs;
-}
-
-static bool is_key(const struct server *s, const char *given) {
-    bool good = false;
-    for (int i = 0; i < s->p.n_keys; i++) good |= same_key(given, s->p.keys[i]);
-    return good;
-}
-
-/* Each header that is there and not empty must hold a key. */
-static bool key_is_right(const struct server *s, struct exchange *ex) {
+/* Without keys everybody may. */
+static bool key_is_right(struct server *s, struct exchange *ex) {
     const char *bearer = exchange_header(ex, "Authorization"), *own = exchange_header(ex, "X-Api-Key");
-    if (!s->p.n_keys) return true;
+    if (!s->keys.n) return true;
     if (bearer && !strncasecmp(bearer, "Bearer ", 7)) bearer += 7;
-    bool has_bearer = bearer && *bearer, has_own = own && *own;
-    if (!has_bearer && !has_own) return false;
-    return (!has_bearer || is_key(s, bearer)) && (!has_own || is_key(s, own));
+    int by_bearer = bearer && *bearer ? keys_find(&s->keys, bearer) : -2; /* -2: none was sent */
+    int by_own = own && *own ? keys_find(&s->keys, own) : -2;
+    ex->key = by_own >= 0 ? by_own : by_bearer >= 0 ? by_bearer : -1;
+    return ex->key >= 0 && by_bearer != -1 && by_own != -1;
 }
 
 static size_t host_length(const char *host) { return *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":"); }
@@ -136,18 +127,28 @@ bool route_check(struct exchange *ex) {
     return false;
 }
 
-void route_handle(struct exchange *ex) { ex->route->handle(ex); }
+void route_handle(struct exchange *ex) {
+    if (ex->route->deferrable && deferred_wanted(ex)) deferred_take(ex);
+    else ex->route->handle(ex);
+}
+
+/* For requests without a connection: who may ask was asked when they came. */
+bool route_find(struct exchange *ex) {
+    bool other;
+    return (ex->route = find_route(ex->method, ex->path, &other)) && ex->route->deferrable;
+}
 
 void route_done(struct exchange *ex) {
     struct server *s = ex->server;
     uint64_t ns = clock_ns() - ex->start_ns;
     search_unfollow(ex);
     metrics_time(&s->metrics, TIME_REQUEST, ns);
+    if (ex->latency_class >= 0 && !ex->gone) metrics_latency(&s->metrics, ex->latency_class, ns);
     if (ex->gone) metrics_add(&s->metrics, COUNT_CLIENTS_GONE, 1);
     if (!s->p.log) return;
-    json_t *line =
-        json_pack("{s:I,s:s,s:s,s:s,s:i,s:f,s:b}", "time", (json_int_t)time(NULL), "id", ex->id, "method", ex->method,
-                  "path", ex->path, "status", ex->status, "ms", (double)ns / 1e6, "gone", ex->gone);
+    json_t *line = json_pack("{s:I,s:s,s:s,s:s,s:i,s:f,s:b,s:i}", "time", (json_int_t)time(NULL), "id", ex->id,
+                             "method", ex->method, "path", ex->path, "status", ex->status, "ms", (double)ns / 1e6,
+                             "gone", ex->gone, "key", ex->key);
     char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     if (text) s->p.log(s->p.log_arg, text);
     free(text);

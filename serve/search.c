@@ -4,6 +4,7 @@
 #include "serve/search.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +33,9 @@ bool search_wanted(const struct texts *t) {
     const json_t *wish = json_object_get(t->body, "search");
     if (wish && !json_is_null(wish) && !json_is_false(wish)) return true;
     const char *model = json_string_value(json_object_get(t->body, "model"));
-    return t->server->own || search_of_name(t->server, model, strategy, sizeof strategy, &budget);
+    const char *mode = json_string_value(json_object_get(json_object_get(t->body, "reasoning"), "mode"));
+    return t->server->own || (mode && !strcmp(mode, "pro")) ||
+           search_of_name(t->server, model, strategy, sizeof strategy, &budget);
 }
 
 /* ---- the wish ---- */
@@ -148,9 +151,9 @@ static enum status read_wish(const struct texts *t, struct search_wish *w, struc
         if (!s) s = read_settings(w, wish, e);
     } else if (wish && !json_is_true(wish))
         return error_set(e, ERR_INPUT, "\"search\": the name of a strategy, or an object is allowed");
-    if (!s && w->o.budget > (int64_t)t->server->p.max_budget)
-        s = error_set(e, ERR_INPUT, "\"budget\": %lld; at most %llu is allowed here (--max-budget)",
-                      (long long)w->o.budget, (unsigned long long)t->server->p.max_budget);
+    if (!s && w->o.budget > t->server->p.max_budget)
+        s = error_set(e, ERR_INPUT, "\"budget\": %lld; at most %lld is allowed here (--max-budget)",
+                      (long long)w->o.budget, (long long)t->server->p.max_budget);
     w->seed_given = w->o.seed >= 0;
     if (!w->seed_given) w->o.seed = (int64_t)(t->seed & ((1ull << 53) - 1));
     return s;
@@ -216,7 +219,13 @@ static void free_job(struct search_job *j) {
     mem_free(j);
 }
 
-static json_t *cost_json(const struct ledger *l) {
+const char *verdict_name(enum verdict v) {
+    static const char *const names[] = {
+        [VERDICT_WRONG] = "wrong", [VERDICT_RIGHT] = "right", [VERDICT_NONE] = "unknown"};
+    return names[v];
+}
+
+json_t *ledger_json(const struct ledger *l) {
     return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "simulations", (json_int_t)l->simulations,
                      "prompt_tokens", (json_int_t)l->prompt_tokens, "generated_tokens", (json_int_t)l->generated_tokens,
                      "verifier_tokens", (json_int_t)l->prm_tokens, "policy_flops", (json_int_t)l->policy_flops,
@@ -233,40 +242,48 @@ static json_t *about_json(const struct search_job *j) {
 }
 
 static json_t *result_json(const struct search_job *j, const struct outcome *o, const char *answer) {
-    static const char *const verdicts[] = {
-        [VERDICT_WRONG] = "wrong", [VERDICT_RIGHT] = "right", [VERDICT_NONE] = "unknown"};
     json_t *all =
         json_pack("{s:s,s:s,s:I,s:I,s:s,s:b,s:I,s:f,s:s,s:o,s:o,s:f}", "id", search_id(j->kept), "strategy",
                   j->solver.strategy->name, "budget",
                   (json_int_t)search_simulations(j->solver.strategy, &j->solver.common.budget), "seed",
                   (json_int_t)j->solver.seed, "why", why_name(o->why), "complete", (int)o->finished, "chains_finished",
-                  (json_int_t)o->n_finished, "confidence", (double)o->value, "verdict", verdicts[o->verdict], "answer",
-                  clean_text(o->answer ? o->answer : "", o->answer ? strlen(o->answer) : 0), "cost",
-                  cost_json(&o->cost), "ms", o->ms);
+                  (json_int_t)o->n_finished, "confidence", (double)o->value, "verdict", verdict_name(o->verdict),
+                  "answer", clean_text(o->answer ? o->answer : "", o->answer ? strlen(o->answer) : 0), "cost",
+                  ledger_json(&o->cost), "ms", o->ms);
     if (all) json_object_set_new(all, "text", clean_text(answer, strlen(answer)));
+    if (all && j->t->steering) json_object_set(all, "steering", j->t->steering);
     return all;
 }
 
 struct listener {
     struct search_job *j;
-    uint64_t made, pruned;
+    uint64_t made, pruned, picked; /* picked: tokens of the chain that is the answer */
 };
+
+static uint64_t chain_tokens(const struct tree *t, uint32_t node) {
+    uint64_t n = 0;
+    for (; node; node = t->nodes[node].parent) n += t->nodes[node].n_tokens;
+    return n;
+}
 
 static void on_event(void *arg, const struct event *event) {
     struct listener *l = arg;
     l->made += event->kind == EVENT_MADE, l->pruned += event->kind == EVENT_PRUNED;
+    if (event->kind == EVENT_DONE) l->picked = chain_tokens(event->tree, event->result->node);
     search_event(l->j->kept, event);
 }
 
-static void count(struct server *s, const struct listener *l, const struct outcome *o) {
+static void count(const struct listener *l, const struct outcome *o) {
+    struct texts *t = l->j->t;
+    struct server *s = t->server;
+    uint64_t written = o->cost.generated_tokens;
+    t->n_dropped = written > l->picked ? written - l->picked : 0;
+    quota_charge(t->ex, &o->cost);
+    metrics_add(&s->metrics, COUNT_DROPPED_TOKENS, t->n_dropped);
+    metrics_add(&s->metrics, COUNT_STEERING, t->steering != NULL);
     metrics_add(&s->metrics, COUNT_SEARCHES, 1);
     metrics_add(&s->metrics, COUNT_SEARCH_NODES, l->made);
     metrics_add(&s->metrics, COUNT_PRUNED, l->pruned);
-    metrics_add(&s->metrics, COUNT_GENERATED_TOKENS, o->cost.generated_tokens);
-    metrics_add(&s->metrics, COUNT_PROMPT_TOKENS, o->cost.prompt_tokens);
-    metrics_add(&s->metrics, COUNT_VERIFIER_TOKENS, o->cost.prm_tokens);
-    metrics_add(&s->metrics, COUNT_FLOPS, o->cost.policy_flops + o->cost.prm_flops);
-    metrics_add(&s->metrics, COUNT_FORKS, o->cost.forks);
 }
 
 /* The picked chain, and below a puzzle's steps its answer in one line; what there is of a chain that came to no end. */
@@ -287,6 +304,7 @@ static enum status tell(struct search_job *j, const struct outcome *o, struct er
     t->write_ns = (uint64_t)(o->ms * 1e6);
     enum status s = put_answer(c, &j->solver, o, e);
     if (s) return s;
+    texts_scan_answer(t, c);
     json_decref(t->search);
     t->search = result_json(j, o, c->said.data ? c->said.data : "");
     search_done(j->kept, t->search);
@@ -311,7 +329,8 @@ static void run(struct job *job) {
     }
     enum status s = solver_run(&j->solver, &j->problem, on_event, &l, &o, &e);
     if (!s && *o.trouble) s = error_set(&e, ERR_INPUT, "%s", o.trouble);
-    if (!s) count(t->server, &l, &o);
+    if (!s) texts_scan_prompts(t);
+    if (!s) count(&l, &o);
     if (!s) s = tell(j, &o, &e);
     if (s) {
         json_t *failed = json_pack("{s:s}", "why", e.text);
@@ -323,10 +342,23 @@ static void run(struct job *job) {
     free_job(j);
 }
 
+/* The usual budget is one for an effort in the middle, and no search goes beyond what is allowed. */
+static void limit_budget(struct search_job *j) {
+    const struct texts *t = j->t;
+    struct budget *b = &j->solver.common.budget;
+    bool counts = !(j->solver.strategy->without & WITHOUT_BUDGET);
+    double most = (double)t->server->p.max_budget, wanted = (double)b->simulations * t->wish.effort;
+    if (counts && b->simulations && j->wish.o.budget < 0 && t->wish.effort > 0)
+        b->simulations = wanted < 1 ? 1 : (uint64_t)fmin(wanted, most);
+    struct allowance left = quota_left(t->ex);
+    if (left.tokens != UINT64_MAX && (!b->tokens || b->tokens > left.tokens)) b->tokens = left.tokens;
+    if (left.flops != UINT64_MAX && (!b->flops || b->flops > left.flops)) b->flops = left.flops;
+}
+
 static enum status prepare(struct search_job *j, const json_t *messages, struct error *e) {
     struct texts *t = j->t;
     struct server *s = t->server;
-    const char *name = s->own ? "game24" : "math";
+    const char *name = server_task(s);
     enum status st = read_messages(messages, &j->text, &j->system, e);
     if (!st) st = read_wish(t, &j->wish, e);
     if (st) return st;
@@ -339,6 +371,8 @@ static enum status prepare(struct search_job *j, const json_t *messages, struct 
     if (t->wish.n > 1) return error_set(e, ERR_INPUT, "\"n\": a search gives one answer");
     if ((st = solver_setup(&j->solver, task, &j->wish.o, e))) return st;
     j->solver.common.cancel = &t->ex->stop;
+    j->solver.priority = t->ex->latency_class == CLASS_INTERACTIVE;
+    limit_budget(j);
     if (t->wish.max_tokens > 0) j->solver.max_new_tokens = (uint64_t)t->wish.max_tokens;
     if ((st = solver_attach(&j->solver, s->session, e))) return st;
     if ((st = solver_parse(task, j->text, &j->problem, e))) return st;
@@ -357,8 +391,9 @@ void search_chat(struct texts *t, const json_t *messages) {
     }
     j->t = t, j->job.run = run, j->job.ex = t->ex;
     enum status s = prepare(j, messages, &e);
+    const struct allowance most = {0}; /* it stops where its budget ends */
     if (s) server_fail_status(t->ex, s == ERR_INPUT ? s : ERR_MEMORY, &e);
-    if (s || !server_queue(t->server, &j->job)) {
+    if (s || !quota_admit(t->ex, &most) || !server_queue(t->server, &j->job)) {
         if (j->kept) search_remove(t->server->searches, j->kept);
         free_job(j);
     }
@@ -441,8 +476,7 @@ static json_t *param_json(const struct param *p, const void *defaults) {
 /* The rows of the strategies, for those who build a form of them. */
 void handle_strategies(struct exchange *ex) {
     const struct server *s = ex->server;
-    const struct session *n = s->session;
-    bool values = n->prm.model || n->oracle || n->verifier == VERIFIER_PTRUE || n->verifier == VERIFIER_LOGPROB;
+    bool values = server_has_values(s);
     json_t *list = json_array();
     for (int i = 0; strategy_table[i]; i++) {
         const struct strategy *st = strategy_table[i];
@@ -458,5 +492,3 @@ void handle_strategies(struct exchange *ex) {
     }
     exchange_json(ex, 200, json_pack("{s:s,s:o}", "object", "list", "data", list));
 }
-
-void handle_score(struct exchange *ex) { server_fail(ex, 501, NULL, "%s is not implemented yet", ex->path); }

@@ -43,8 +43,8 @@ struct texts *texts_new(struct exchange *ex, const struct voice *voice) {
     t->created = (uint64_t)time(NULL);
     wish_default(t->server, &t->wish);
     enum status s = body_read(ex->body.data, ex->body.n, &t->body, &e);
-    if (!s) return t;
-    server_fail_status(ex, s, &e);
+    if (s) server_fail_status(ex, s, &e);
+    else if (server_classify(ex, t->body)) return t;
     texts_free(t);
     return NULL;
 }
@@ -62,7 +62,7 @@ void texts_free(struct texts *t) {
     grammar_close(&t->grammar);
     mem_free(t->prompts), mem_free(t->choices), mem_free(t->bias), mem_free(t->end_thinking);
     mem_free(t->scratch.p), mem_free(t->scratch.ids), mem_free(t->extra);
-    json_decref(t->search), json_decref(t->gathered), json_decref(t->body);
+    json_decref(t->search), json_decref(t->steering), json_decref(t->gathered), json_decref(t->body);
     mem_free(t);
 }
 
@@ -154,7 +154,7 @@ bool texts_rules(struct texts *t) {
     const struct wish *w = &t->wish;
     const struct server *s = t->server;
     if (w->n > s->p.max_n || w->best_of > s->p.max_n) {
-        server_fail(t->ex, 400, NULL, "\"n\" and \"best_of\": at most %u are allowed here", s->p.max_n);
+        server_fail(t->ex, 400, NULL, "\"n\" and \"best_of\": at most %lld are allowed here", (long long)s->p.max_n);
         return false;
     }
     if (w->best_of && (w->best_of < w->n || w->stream)) {
@@ -327,7 +327,8 @@ bool texts_add_chat(struct texts *t, json_t *messages, const json_t *more, bool 
 }
 
 void texts_queue(struct texts *t) {
-    if (!server_queue(t->server, &t->job)) texts_free(t);
+    struct allowance most = texts_most(t);
+    if (!quota_admit(t->ex, &most) || !server_queue(t->server, &t->job)) texts_free(t);
 }
 
 void texts_answer(struct texts *t, bool good, json_t *messages, const json_t *more, bool go_on) {

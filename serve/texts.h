@@ -1,6 +1,6 @@
 /* texts.h: what a client wants written, the texts that come of it, and the voice in which the client is told.
  * Not a protocol: openai.c, anthropic.c, ollama.c and responses.c have a voice each.
- * Next: texts.c reads the wishes, texts_write.c has them written. */
+ * Next: texts.c reads the wishes, texts_write.c has them written, texts_reply.c tells what is common. */
 #ifndef PONDER_TEXTS_H
 #define PONDER_TEXTS_H
 
@@ -19,6 +19,7 @@ struct wish {
     const json_t *stop, *logit_bias, *grammar_json; /* grammar_json: a schema */
     bool json_object;
     const char *grammar;
+    double effort; /* times the usual budget of a search; 0: nobody says it */
 };
 void wish_default(const struct server *s, struct wish *w);
 
@@ -82,10 +83,11 @@ struct texts {
     int32_t *end_thinking; /* [n_end] */
     size_t n_end;
     struct sample_scratch scratch;
-    void *extra;    /* the voice's own, for mem_free */
-    json_t *gathered; /* the voice's own */
-    json_t *search; /* what a search tells about itself; NULL: it was none */
-    uint64_t n_search_prompt;
+    void *extra;                         /* the voice's own, for mem_free */
+    json_t *gathered;                    /* the voice's own */
+    json_t *search;                      /* what a search tells about itself; NULL: it was none */
+    json_t *steering;                    /* findings of scan.h; NULL: none */
+    uint64_t n_search_prompt, n_dropped; /* n_dropped: tokens of texts and branches that are not told */
 };
 
 /* A body with this wish, for the queue.  Failures have been told to the exchange, and NULL is returned. */
@@ -107,8 +109,11 @@ void texts_answer(struct texts *t, bool good, json_t *messages, const json_t *mo
 void texts_queue(struct texts *t);
 void texts_free(struct texts *t);
 
-/* texts_write.c: the job. */
+/* texts_write.c: the job; and what it takes at most. */
 void texts_run(struct job *job);
+struct allowance texts_most(const struct texts *t);
+
+/* ---- texts_reply.c ---- */
 
 /* Log-probability of a token, and the top of the distribution: one number for one token, wherever it is written. */
 json_t *texts_logprob(struct texts *t, const float *logits, int32_t id);
@@ -126,5 +131,10 @@ json_t *texts_usage(const struct texts *t);
 uint64_t texts_prompt_tokens(const struct texts *t);
 uint64_t texts_cached_tokens(const struct texts *t);
 json_t *texts_timings(const struct texts *t);
+/* Looks for steering in what the client sent, but for system messages; and in an answer. */
+void texts_scan_prompts(struct texts *t);
+void texts_scan_answer(struct texts *t, const struct choice *c);
+/* What every reply has besides, or the last part of a stream: "search" and "steering", where there are any. */
+void texts_extras(const struct texts *t, json_t *reply);
 
 #endif

@@ -1,84 +1,19 @@
 /* texts_write.c: the job of a request for texts: its prompts are read once, its choices fork them and are written
  * together.
  * Not a token loop: model/write.h has it.
- * Next: openai.c for a voice. */
+ * Next: texts_reply.c for what is told of it; openai.c for a voice. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "prm/judge.h"
+#include "search/search.h"
 #include "serve/texts.h"
 #include "solve/constraint.h"
-#include "tokenizer/pretok.h"
 
 enum { TOGETHER = 64, LOGITS_ROWS = 32, USUAL_TOKENS = 1024 };
-
-/* ---- tokens as JSON ---- */
-
-json_t *bytes_text(const char *bytes, size_t n) {
-    struct buffer b = {0};
-    size_t i = 0, size;
-    while (i < n && (size = utf8_char(bytes + i, n - i))) i += size;
-    json_t *text = i == n ? json_stringn(bytes, n) : NULL;
-    if (text) return text;
-    buffer_text(&b, "bytes:"); /* as OpenAI writes them */
-    for (i = 0; i < n; i++) buffer_print(&b, "\\x%02x", (unsigned char)bytes[i]);
-    text = json_string(b.data ? b.data : "");
-    buffer_free(&b);
-    return text;
-}
-
-json_t *clean_text(const char *bytes, size_t n) {
-    struct buffer b = {0};
-    for (size_t i = 0, size; i < n; i += size ? size : 1) {
-        size = utf8_char(bytes + i, n - i);
-        if (size) buffer_add(&b, bytes + i, size);
-        else buffer_text(&b, "\xEF\xBF\xBD");
-    }
-    json_t *text = json_stringn(b.data ? b.data : "", b.n);
-    buffer_free(&b);
-    return text;
-}
-
-json_t *token_text(const struct server *s, int32_t id) {
-    struct gguf_string piece = tok_piece(s->session->tok, id, true);
-    return bytes_text(piece.data, piece.size);
-}
-
-json_t *token_bytes(const struct server *s, int32_t id) {
-    struct gguf_string piece = tok_piece(s->session->tok, id, true);
-    json_t *list = json_array();
-    for (size_t i = 0; i < piece.size; i++) json_array_append_new(list, json_integer((unsigned char)piece.data[i]));
-    return list;
-}
-
-/* The k largest, largest first, ties to lower ids.  Returns how many. */
-static int find_top(const float *logits, uint32_t n, int k, int32_t *top) {
-    int have = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (have == k && !(k && logits[i] > logits[top[have - 1]])) continue;
-        int at = have < k ? have++ : have - 1;
-        for (; at > 0 && logits[i] > logits[top[at - 1]]; at--) top[at] = top[at - 1];
-        top[at] = (int32_t)i;
-    }
-    return have;
-}
-
-json_t *texts_logprob(struct texts *t, const float *logits, int32_t id) {
-    static const struct sample_params plain = {.temperature = 1, .top_p = 1};
-    uint32_t n_vocab = engine_n_out(t->server->session->policy.engine);
-    struct sample_distribution d;
-    int32_t ids[TOP_LOGPROBS];
-    json_t *top = json_array();
-    bool good = sample_distribution(&plain, logits, n_vocab, &t->scratch, &d);
-    int n = good ? find_top(logits, n_vocab, (int)t->wish.top_logprobs, ids) : 0;
-    for (int i = 0; i < n; i++)
-        json_array_append_new(
-            top, json_pack("{s:i,s:f}", "id", ids[i], "logprob", (double)sample_logprob(&d, logits, ids[i])));
-    return json_pack("{s:i,s:f,s:o}", "id", id, "logprob", good ? (double)sample_logprob(&d, logits, id) : -9999.0,
-                     "top", top);
-}
 
 /* ---- reading prompts ---- */
 
@@ -178,11 +113,38 @@ static struct gguf_string piece(void *arg, int32_t id) {
                : tok_piece(c->all->server->session->tok, id, false); /* tags are text even as control tokens */
 }
 
+/* ---- how much ---- */
+
+static uint32_t choices_each(const struct wish *w) { return (uint32_t)(w->best_of > w->n ? w->best_of : w->n); }
+
+/* Tokens of one answer to this prompt.  A limit of requests makes it shorter where nobody says how long it is. */
+static uint32_t most_tokens(const struct texts *t, const struct prompt *p) {
+    const struct wish *w = &t->wish;
+    const struct server *s = t->server;
+    uint64_t room = s->session->ctx - p->n, cap = s->quota.request.tokens, read = texts_prompt_tokens(t);
+    uint64_t n = (uint64_t)t->n_prompts * choices_each(w), wanted = USUAL_TOKENS;
+    if (w->max_tokens >= 0) wanted = (uint64_t)w->max_tokens;
+    else if (cap && wanted > (cap > read ? cap - read : 0) / n) wanted = (cap > read ? cap - read : 0) / n;
+    if (s->p.max_tokens && wanted > (uint64_t)s->p.max_tokens) wanted = (uint64_t)s->p.max_tokens;
+    return (uint32_t)(wanted < room ? wanted : room);
+}
+
+struct allowance texts_most(const struct texts *t) {
+    const struct engine *en = t->server->session->policy.engine;
+    struct allowance all = {0};
+    for (uint32_t i = 0; i < t->n_prompts; i++) {
+        uint32_t n = (uint32_t)t->prompts[i].n, most = most_tokens(t, &t->prompts[i]), each = choices_each(&t->wish);
+        all.tokens += n + (uint64_t)most * each;
+        all.flops += judge_flops(en, 0, n, t->wish.echo ? n : 1) + each * judge_flops(en, n, n + most, most);
+    }
+    return all;
+}
+
 /* Memory for the choices of all prompts.  Their tokens: the prompt, and what is written. */
 static enum status make_choices(struct texts *t, struct error *e) {
     const struct session *s = t->server->session;
     const struct wish *w = &t->wish;
-    uint32_t each = (uint32_t)(w->best_of > w->n ? w->best_of : w->n);
+    uint32_t each = choices_each(w);
     t->n_told = (uint32_t)w->n;
     t->choices = mem_new((size_t)each * t->n_prompts, sizeof *t->choices);
     t->scratch.p = mem_new(engine_n_out(s->policy.engine), sizeof *t->scratch.p);
@@ -192,10 +154,7 @@ static enum status make_choices(struct texts *t, struct error *e) {
     for (uint32_t i = 0; i < each * t->n_prompts; i++) {
         struct choice *c = &t->choices[i];
         struct prompt *p = &t->prompts[i / each];
-        uint32_t room = s->ctx - (uint32_t)p->n;
-        int64_t wanted = w->max_tokens < 0 ? USUAL_TOKENS : w->max_tokens;
-        if (t->server->p.max_tokens && wanted > t->server->p.max_tokens) wanted = t->server->p.max_tokens;
-        uint32_t most = wanted < room ? (uint32_t)wanted : room;
+        uint32_t most = most_tokens(t, p);
         *c = (struct choice){.all = t, .index = i, .prompt = i / each, .at_start = true};
         t->n_choices = i + 1;
         c->split = (struct chat_stream){.write = say, .user = c, .thinking = p->thinking};
@@ -264,6 +223,22 @@ static enum status begin_group(struct texts *t, struct client *client, struct gr
     return s;
 }
 
+/* The stop string that came first in what was written. */
+static void find_stop(const struct texts *t, struct choice *c) {
+    struct buffer b = {0};
+    const char *first = NULL;
+    for (uint32_t i = c->text.n_ids - (c->text.n_drawn < c->text.n_ids ? c->text.n_drawn : c->text.n_ids);
+         i < c->text.n_ids; i++) {
+        struct gguf_string p = piece(c, c->text.ids[i]);
+        buffer_add(&b, p.data, p.size);
+    }
+    for (size_t i = 0; i < t->n_stops && b.data; i++) {
+        const char *at = memmem(b.data, b.n, t->stops[i], strlen(t->stops[i]));
+        if (at && (!first || at < first)) first = at, c->stop_string = t->stops[i];
+    }
+    buffer_free(&b);
+}
+
 static void finish_choice(struct texts *t, struct choice *c) {
     c->stopped_by_string = c->text.end == TEXT_STOP_STRING;
     stream_end(&c->stops);
@@ -271,6 +246,11 @@ static void finish_choice(struct texts *t, struct choice *c) {
     tell(c);
     t->n_generated += c->text.n_drawn;
     t->n_thinking += c->n_thought;
+    if (c->stopped_by_string) find_stop(t, c);
+    if (c->text.n_drawn > 1 && c->first_ns)
+        metrics_time(&t->server->metrics, TIME_BETWEEN_TOKENS, (clock_ns() - c->first_ns) / (c->text.n_drawn - 1));
+    if (!c->index) texts_scan_prompts(t);
+    texts_scan_answer(t, c);
     if (t->wish.stream && t->voice->end) t->voice->end(t, c);
 }
 
@@ -306,7 +286,8 @@ static enum status write_choices(struct texts *t, struct error *e) {
         if (need > most) most = need;
         i += g.n;
     }
-    struct client_params p = {.min_pages = most, .cancel = &t->ex->stop};
+    struct client_params p = {
+        .min_pages = most, .priority = t->ex->latency_class == CLASS_INTERACTIVE, .cancel = &t->ex->stop};
     struct client *client = NULL;
     if ((s = engine_client_new(en, &p, &client, e))) return s;
     for (uint32_t i = 0; !s && i < t->n_choices;) {
@@ -335,16 +316,31 @@ static void sort_choices(struct texts *t) {
         for (uint32_t i = 0; i < t->n_choices; i += each) qsort(order + i, each, sizeof *order, by_mean_logprob);
         for (uint32_t i = 0; i < t->n_choices; i++) sorted[i] = *order[i];
         memcpy(t->choices, sorted, t->n_choices * sizeof *sorted);
+        for (uint32_t i = 0; i < t->n_choices; i++)
+            t->n_dropped += i % each >= (uint32_t)t->wish.n ? t->choices[i].text.n_drawn : 0;
     }
     mem_free(order), mem_free(sorted);
 }
 
 static void count(struct texts *t) {
     struct metrics *m = &t->server->metrics;
-    metrics_add(m, COUNT_PROMPT_TOKENS, texts_prompt_tokens(t));
-    metrics_add(m, COUNT_CACHED_TOKENS, texts_cached_tokens(t));
-    metrics_add(m, COUNT_GENERATED_TOKENS, t->n_generated);
+    const struct engine *en = t->server->session->policy.engine;
+    struct ledger cost = {.prompt_tokens = texts_prompt_tokens(t),
+                          .cached_tokens = texts_cached_tokens(t),
+                          .generated_tokens = t->n_generated,
+                          .forks = t->n_choices};
+    for (uint32_t i = 0; i < t->n_prompts; i++) {
+        const struct prompt *p = &t->prompts[i];
+        uint32_t read = (uint32_t)p->n - 1; /* the choices read the last one */
+        cost.policy_flops += judge_flops(en, p->n_cached, read, p->logprobs ? read : 1);
+    }
+    for (uint32_t i = 0; i < t->n_choices; i++) cost.policy_flops += t->choices[i].text.n_flops;
+    quota_charge(t->ex, &cost);
     metrics_add(m, COUNT_THINKING_TOKENS, t->n_thinking);
+    metrics_add(m, COUNT_DROPPED_TOKENS, t->n_dropped);
+    metrics_add(m, COUNT_PROMPT_US, t->read_ns / 1000);
+    metrics_add(m, COUNT_PREDICTED_US, t->write_ns / 1000);
+    metrics_add(m, COUNT_STEERING, t->steering != NULL);
 }
 
 void texts_run(struct job *job) {
@@ -356,49 +352,12 @@ void texts_run(struct job *job) {
         for (uint32_t i = 0; t->voice->begin && i < t->n_choices; i++) t->voice->begin(t, &t->choices[i]);
     }
     if (!s) s = write_choices(t, &e);
+    if (!s && !t->wish.stream) sort_choices(t);
     count(t);
     if (t->ex->stop && s != ERR_MEMORY)
         server_fail(t->ex, 503, NULL, "the server is stopping"); /* or nobody reads it */
     else if (s) server_fail_status(t->ex, s, &e);
     else if (t->wish.stream) t->voice->close(t);
-    else sort_choices(t), t->voice->whole(t);
+    else t->voice->whole(t);
     texts_free(t);
-}
-
-/* ---- what replies have in common ---- */
-
-const char *choice_reason(const struct choice *c) {
-    enum text_end end = c->text.end;
-    return end == TEXT_END_TOKEN || end == TEXT_STOP_STRING || end == TEXT_ENDED ? "stop" : "length";
-}
-
-uint64_t texts_prompt_tokens(const struct texts *t) {
-    uint64_t n = t->n_search_prompt;
-    for (uint32_t i = 0; i < t->n_prompts; i++) n += t->prompts[i].n;
-    return n;
-}
-
-uint64_t texts_cached_tokens(const struct texts *t) {
-    uint64_t n = 0;
-    for (uint32_t i = 0; i < t->n_prompts; i++) n += t->prompts[i].n_cached;
-    return n;
-}
-
-json_t *texts_usage(const struct texts *t) {
-    json_int_t prompt = (json_int_t)texts_prompt_tokens(t), written = (json_int_t)t->n_generated;
-    return json_pack("{s:I,s:I,s:I,s:{s:I,s:i},s:{s:I,s:i,s:i}}", "prompt_tokens", prompt, "completion_tokens", written,
-                     "total_tokens", prompt + written, "prompt_tokens_details", "cached_tokens",
-                     (json_int_t)texts_cached_tokens(t), "cache_write_tokens", 0, "completion_tokens_details",
-                     "reasoning_tokens", (json_int_t)t->n_thinking, "accepted_prediction_tokens", 0,
-                     "rejected_prediction_tokens", 0);
-}
-
-json_t *texts_timings(const struct texts *t) {
-    double read = (double)t->read_ns / 1e6, write = (double)t->write_ns / 1e6;
-    uint64_t fresh = texts_prompt_tokens(t) - texts_cached_tokens(t);
-    return json_pack("{s:I,s:I,s:f,s:f,s:I,s:f,s:f}", "cache_n", (json_int_t)texts_cached_tokens(t), "prompt_n",
-                     (json_int_t)fresh, "prompt_ms", read, "prompt_per_second",
-                     read > 0 ? (double)fresh * 1e3 / read : 0.0, "predicted_n", (json_int_t)t->n_generated,
-                     "predicted_ms", write, "predicted_per_second",
-                     write > 0 ? (double)t->n_generated * 1e3 / write : 0.0);
 }

@@ -84,7 +84,8 @@ static enum status set_search(struct solver *s, const struct search_options *o, 
     if (o->temp > 0 && (s->strategy->without & WITHOUT_TEMPERATURE)) return not_used(s, "temp", e); /* 0 is true */
     if (o->budget > 1 && (s->strategy->without & WITHOUT_BUDGET)) return not_used(s, "budget", e);  /* 1 is true */
     if (o->temp >= 0) s->common.temperature = (float)o->temp;
-    if ((s->agg_given = o->agg != NULL)) prm_agg_from_name(o->agg, &s->agg);
+    if ((s->agg_given = o->agg != NULL) && !prm_agg_from_name(o->agg, &s->agg))
+        return error_set(e, ERR_INPUT, "--agg: \"%.40s\" is none of last, min, product, mean", o->agg);
     if (o->top_k >= 0) s->sampling.top_k = (uint32_t)o->top_k;
     if (o->top_p >= 0) s->sampling.top_p = (float)o->top_p;
     if (o->min_p >= 0) s->sampling.min_p = (float)o->min_p;
@@ -394,6 +395,7 @@ static struct eval_params eval_params_of(const struct solver *s, const struct su
         .penalties = s->drawn.rules.penalties,
         .n_penalized = s->drawn.rules.n_penalized,
         .constraint = s->drawn.rules.constraint,
+        .priority = s->priority,
         .stops = s->words.stops.values,
         .n_stops = (size_t)s->words.stops.n,
         .max_step_tokens = s->max_step_tokens,

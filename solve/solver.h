@@ -51,6 +51,7 @@ struct solver { /* constant once set up: any number of threads may use it */
     bool one_token;          /* it is a token, and no other text holds it */
     struct prompter prompter;
     struct ptrue *ptrue; /* the question of --verifier ptrue */
+    uint32_t priority;   /* of its passes (model/engine.h) */
 };
 
 /* The defaults of a task and a strategy. */

@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "serve/server.h"
 #include "model/sample.h"
+#include "serve/server.h"
 
 /* ---- the server ---- */
 
@@ -25,9 +25,17 @@ struct house {
     char port[8];
 };
 
-static inline void house_open(struct house *h, const char *model, const struct server_params *p) {
-    struct session_options o = {
-        .model = model, .prm = "none", .threads = 2, .ctx = 512, .kv_mb = 64, .batch = 512, .ubatch = 512};
+/* verifier NULL: the usual one. */
+static inline void house_open_as(struct house *h, const char *model, const char *verifier,
+                                 const struct server_params *p) {
+    struct session_options o = {.model = model,
+                                .prm = "none",
+                                .threads = 2,
+                                .ctx = 512,
+                                .kv_mb = 64,
+                                .batch = 512,
+                                .ubatch = 512,
+                                .verifier = verifier};
     struct session_size size = {.branches = 512, .with_prm = true};
     struct server_params all = *p;
     struct error e;
@@ -39,9 +47,14 @@ static inline void house_open(struct house *h, const char *model, const struct s
     if (!all.max_n) all.max_n = 64;
     if (!all.max_budget) all.max_budget = 256;
     if (!all.timeout) all.timeout = 30;
+    if (!all.max_deferred) all.max_deferred = 100;
     GOOD(session_open(&o, &size, &h->session, &e));
     GOOD(server_open(&all, &h->session, &h->server, &e));
     snprintf(h->port, sizeof h->port, "%u", server_port(h->server));
+}
+
+static inline void house_open(struct house *h, const char *model, const struct server_params *p) {
+    house_open_as(h, model, NULL, p);
 }
 
 static inline void house_close(struct house *h) {
@@ -180,6 +193,48 @@ static inline json_t *next_event(const char **at) {
     const char *end = strchr(line, '\n');
     *at = end ? end : line + strlen(line);
     return json_loadb(line + 6, (size_t)(*at - line - 6), 0, NULL);
+}
+
+/* ---- requests without a connection ---- */
+
+struct answer {
+    pthread_mutex_t lock;
+    pthread_cond_t there;
+    bool complete, gone, stream;
+    int status;
+    struct buffer body;
+};
+
+static inline void ask_keep(struct exchange *ex, void *arg) {
+    struct answer *a = arg;
+    pthread_mutex_lock(&a->lock);
+    a->status = ex->status, a->gone = ex->gone, a->stream = ex->stream;
+    a->body = ex->out, ex->out = (struct buffer){0}; /* copied without an allocation */
+    a->complete = true;
+    pthread_cond_signal(&a->there);
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* Kept by the caller; NULL: no memory. */
+static inline struct exchange *ask_begin(struct house *h, struct answer *a, const char *path, const char *body) {
+    *a = (struct answer){.status = 0};
+    pthread_mutex_init(&a->lock, NULL), pthread_cond_init(&a->there, NULL);
+    struct exchange *ex = exchange_detached(h->server->http, "POST", path, body, strlen(body), ask_keep, a);
+    if (!ex) return NULL;
+    assert_true(route_find(ex));
+    ex->route->handle(ex);
+    return ex;
+}
+
+static inline void ask_end(struct answer *a) {
+    pthread_mutex_lock(&a->lock);
+    while (!a->complete) pthread_cond_wait(&a->there, &a->lock);
+    pthread_mutex_unlock(&a->lock);
+}
+
+static inline void ask_forget(struct answer *a) {
+    buffer_free(&a->body);
+    pthread_mutex_destroy(&a->lock), pthread_cond_destroy(&a->there);
 }
 
 #endif

@@ -271,7 +271,7 @@ static int status_with(struct house *h, const char *path, const char *head) {
 static void h09_keys(void **unused) {
     (void)unused;
     struct house h;
-    house_open(&h, model("plain.gguf", chatml), &(struct server_params){.keys = {"sesame", "other"}, .n_keys = 2});
+    house_open(&h, model("plain.gguf", chatml), &(struct server_params){.keys = {2, {"sesame", "other"}}});
     assert_int_equal(status_with(&h, "/v1/models", ""), 401);
     assert_int_equal(status_with(&h, "/v1/models", "Authorization: Bearer \r\n"), 401);
     assert_int_equal(status_with(&h, "/v1/models", "Authorization: Bearer sesam\r\n"), 401);
