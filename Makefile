@@ -182,5 +182,5 @@ $(B)/bench/ladder: $(B)/bench/ladder.c.o $(filter-out $(B)/cli/main.c.o,$(CLIOBJ
 $(B)/tests/ops_selftest: $(B)/tests/ops_selftest.c.o $(filter $(B)/ops/%,$(OBJ)) $(B)/base/rng.c.o
 	$(CC) $(CFLAGS) -static $^ -o $@ -lm
 $(B)/tests/fuzz_%: $(B)/tests/fuzz_%.c.o $(LIB)
-	$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDLIBS)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ -lcmocka $(LDLIBS)
 -include $(wildcard $(B)/*/*.d $(B)/*/*/*.d)

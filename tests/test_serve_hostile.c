@@ -2,7 +2,10 @@
  * range, slow and vanishing clients, full queues, wrong keys.  docs/HOSTILE.md lists the rows.
  * Not the shapes of good requests: test_serve.c.
  * Next: serve/http.h. */
-#include "tests/http_client.h"
+#include "tests/corpus.h"
+#include "tests/fuzz_http.c"
+
+#include <sys/resource.h>
 
 static struct house house;
 
@@ -13,6 +16,7 @@ static int open_house(void **state) {
 }
 static int close_house(void **state) {
     house_close(&house);
+    if (fuzz_house.server) house_close(&fuzz_house);
     return tiny_cleanup(state);
 }
 
@@ -56,10 +60,30 @@ static void h01_slow_clients_are_closed(void **unused) {
 
 static void h01_many_idle_connections(void **unused) {
     (void)unused;
-    int fds[300];
+    static int fds[1000];
+    struct rlimit files, more;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    more = files;
+    more.rlim_cur = more.rlim_max;
+    if (files.rlim_cur < 2 * COUNT(fds) + 64) setrlimit(RLIMIT_NOFILE, &more);
+    if (more.rlim_cur < 2 * COUNT(fds) + 64) skip(); /* both ends are here */
     for (size_t i = 0; i < COUNT(fds); i++) fds[i] = http_connect(&house);
     lives(&house);
     for (size_t i = 0; i < COUNT(fds); i++) close(fds[i]);
+    lives(&house);
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/* Whoever says that it sends no more gets its answer, or is taken for gone; nothing is held. */
+static void h01_half_closed(void **unused) {
+    (void)unused;
+    char text[300];
+    static const char body[] = "{\"prompt\":\"a\",\"max_tokens\":1}";
+    snprintf(text, sizeof text,
+             "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+             strlen(body), body);
+    int status = raw(text, strlen(text));
+    assert_true(status == 200 || status == 503 || status == 0); /* or it is taken for gone */
     lives(&house);
 }
 
@@ -72,6 +96,9 @@ static void h02_lengths_that_lie(void **unused) {
         "Transfer-Encoding: chunked\r\nX: 1\r\n\r\nzz\r\n{}\r\n",
         "Transfer-Encoding: chunked\r\nX: 1\r\n\r\nffffffffffffffffff\r\n{}",
         "Content-Length: 99999999999\r\n",
+        "Content-Length: 2\r\nContent-Length: 3\r\n",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+        "X: no length\r\n",
     };
     for (size_t i = 0; i < COUNT(heads); i++) {
         char text[500];
@@ -106,6 +133,12 @@ static void h03_bytes_that_are_no_request(void **unused) {
     for (int i = 0; i < 10000; i++) buffer_print(&b, "X-%d: y\r\n", i);
     buffer_text(&b, "\r\n");
     int status = raw(b.data, b.n);
+    assert_true(status == 0 || status == 431 || status == 413);
+    b.n = 0;
+    buffer_text(&b, "GET /health HTTP/1.1\r\nHost: localhost\r\nX: ");
+    for (int i = 0; i < 1 << 16; i++) buffer_text(&b, "aaaaaaaaaaaaaaaa");
+    buffer_text(&b, "\r\n\r\n");
+    status = raw(b.data, b.n);
     assert_true(status == 0 || status == 431 || status == 413);
     b.n = 0;
     buffer_text(&b, "GET /");
@@ -224,6 +257,29 @@ static void h07_grammars_and_schemas_fail_closed(void **unused) {
             400, "the keyword \"multipleOf\" is not supported");
     refused(&house, "/api/chat", "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"format\":{\"not\":{}}}", 400,
             "the keyword \"not\"");
+    refused(&house, "/v1/messages",
+            "{\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"output_config\":{\"format\":{}}}",
+            400, "a JSON schema");
+    struct buffer b = {0};
+    buffer_text(
+        &b, "{\"prompt\":\"a\",\"max_tokens\":1,\"response_format\":{\"type\":\"json_schema\",\"schema\":{\"enum\":[0");
+    for (int i = 1; i < 1000000; i++) buffer_print(&b, ",%d", i);
+    buffer_text(&b, "]}}}");
+    refused(&house, "/v1/completions", b.data, 400, "");
+    b.n = 0;
+    buffer_text(&b, "{\"prompt\":\"a\",\"grammar\":\"root ::= ");
+    for (int i = 0; i < 60000; i++) buffer_text(&b, "(");
+    buffer_text(&b, "\"}");
+    refused(&house, "/v1/completions", b.data, 400, "");
+    buffer_free(&b);
+    /* What takes other engines exponential time is one state a byte here. */
+    struct reply r =
+        post(&house, "/v1/completions",
+             "{\"prompt\":\"a\",\"max_tokens\":40,\"temperature\":0,\"logit_bias\":{\"97\":1000},\"grammar\":"
+             "\"root ::= ((\\\"a\\\"+)+)+ \\\"b\\\"\"}");
+    assert_int_equal(r.status, 200);
+    assert_int_equal(strspn(text_at(&r, "choices.0.text"), "a"), 40);
+    reply_free(&r);
 }
 
 /* ---- H8: clients that leave ---- */
@@ -257,6 +313,22 @@ static void h08_clients_that_leave_free_their_pages(void **unused) {
     struct reply r = get(&house, "/metrics");
     assert_null(strstr(r.body, "ponder_clients_gone_total 0\n"));
     reply_free(&r);
+}
+
+static void ignore(struct exchange *ex, void *arg) { (void)ex, (void)arg; }
+
+/* What a reader leaves unread is bounded: then it is given up, and whoever works for it stops. */
+static void h08_slow_readers_are_given_up(void **unused) {
+    (void)unused;
+    static char part[1 << 20];
+    struct exchange *ex = exchange_detached(house.server->http, "POST", "/v1/completions", "", 0, ignore, NULL);
+    assert_non_null(ex);
+    exchange_begin(ex, "text/event-stream");
+    for (int i = 0; i < 8; i++) exchange_add(ex, part, sizeof part);
+    assert_false(ex->gone || ex->stop);
+    exchange_add(ex, part, 1);
+    assert_true(ex->gone && ex->stop);
+    exchange_release(ex);
 }
 
 /* ---- H9: keys and hosts ---- */
@@ -404,21 +476,29 @@ static void h11_the_end_is_told(void **unused) {
     house_close(&h);
 }
 
+static void replays_the_fuzz_corpus(void **unused) {
+    (void)unused;
+    replay("http", 12);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(h01_slow_clients_are_closed),
         cmocka_unit_test(h01_many_idle_connections),
+        cmocka_unit_test(h01_half_closed),
         cmocka_unit_test(h02_lengths_that_lie),
         cmocka_unit_test(h03_bytes_that_are_no_request),
         cmocka_unit_test(h04_bodies_that_are_no_json),
         cmocka_unit_test(h05_h06_numbers_state_their_range),
         cmocka_unit_test(h07_grammars_and_schemas_fail_closed),
         cmocka_unit_test(h08_clients_that_leave_free_their_pages),
+        cmocka_unit_test(h08_slow_readers_are_given_up),
         cmocka_unit_test(h09_keys),
         cmocka_unit_test(h09_hosts_and_origins),
         cmocka_unit_test(h10_prompts),
         cmocka_unit_test(h11_full_queues_say_so),
         cmocka_unit_test(h11_the_end_is_told),
+        cmocka_unit_test(replays_the_fuzz_corpus),
     };
     return cmocka_run_group_tests(tests, open_house, close_house);
 }
