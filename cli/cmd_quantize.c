@@ -79,6 +79,7 @@ int cmd_quantize(int argc, char **argv) {
     gguf_close(&in);
     if (s) return args_failed(&a, e.text);
     fprintf(stderr, "%s: %.1f MiB -> %.1f MiB, %.2f bits a weight\n", a.rest[1], (double)sizes.bytes_before / 0x1p20,
-            (double)sizes.bytes_after / 0x1p20, 8 * (double)sizes.bytes_after / (double)sizes.n_weights);
+            (double)sizes.bytes_after / 0x1p20,
+            8 * (double)sizes.bytes_after / (double)(sizes.n_weights + !sizes.n_weights));
     return EXIT_GOOD;
 }

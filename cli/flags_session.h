@@ -34,8 +34,20 @@
     {"model-draft", "md", FLAG_TEXT, offsetof(type, field.draft), NULL, 0, 0, "FILE", "a smaller model with the same tokens, for --search draft"}
 
 #define CACHE_FLAGS(type, field) \
-    {"cache-type-k", "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "i16|f16|f32|q8_0", "numbers of the KV cache"}, \
-    {"cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "i16|f16|f32|q8_0", "the same as that of K"}
+    {"cache-type-k", "ctk", FLAG_CHOICE, offsetof(type, field.cache_k), NULL, 0, 0, "i16|f16|f32|q8_0", "numbers of the KV cache (default i16)"}, \
+    {"cache-type-v", "ctv", FLAG_CHOICE, offsetof(type, field.cache_v), NULL, 0, 0, "i16|f16|f32|q8_0", "of V: the same, or f16 and q8_0 together"}
+
+/* As llama.cpp has them. */
+#define ROPE_FLAGS(type, field) \
+    {"rope-scaling", NULL, FLAG_CHOICE, offsetof(type, field.scaling), NULL, 0, 0, "none|linear|yarn", "how positions are stretched (default: as the file says, also below)"}, \
+    {"rope-scale", NULL, FLAG_REAL, offsetof(type, field.scale), "0", 0, 1e6, "X", "they are stretched so many times; 0 = as the file says"}, \
+    {"rope-freq-base", NULL, FLAG_REAL, offsetof(type, field.freq_base), "0", 0, 1e12, "X", "base of the frequencies; 0 = as the file says"}, \
+    {"rope-freq-scale", NULL, FLAG_REAL, offsetof(type, field.freq_scale), "0", 0, 1e6, "X", "1 / --rope-scale"}, \
+    {"yarn-orig-ctx", NULL, FLAG_INT, offsetof(type, field.orig_ctx), "0", 0, 1 << 24, "N", "YaRN: context before it was stretched; 0 = as the file says"}, \
+    {"yarn-ext-factor", NULL, FLAG_REAL, offsetof(type, field.ext_factor), "-1", -1, 1, "X", "YaRN: how far high frequencies stay as they are; -1 = as the file says"}, \
+    {"yarn-attn-factor", NULL, FLAG_REAL, offsetof(type, field.attn_factor), "-1", -1, 1e3, "X", "what cosines and sines are multiplied by without YaRN; -1 = as the file says"}, \
+    {"yarn-beta-fast", NULL, FLAG_REAL, offsetof(type, field.beta_fast), "-1", -1, 1e6, "X", "YaRN: turns above which frequencies stay; -1 = as the file says"}, \
+    {"yarn-beta-slow", NULL, FLAG_REAL, offsetof(type, field.beta_slow), "-1", -1, 1e6, "X", "YaRN: turns below which they are stretched; -1 = as the file says"}
 
 #define COMPUTE_FLAGS(type, field) \
     {"threads", "t", FLAG_INT, offsetof(type, field.threads), NULL, -1, 256, "N", "threads; -1 and 0 = all CPUs (the default)"}, \
@@ -46,6 +58,7 @@
     {"mlock", NULL, FLAG_YES, offsetof(type, field.mlock), NULL, 0, 0, NULL, "what is in memory is not swapped out"}, \
     {"no-mmap", NULL, FLAG_YES, offsetof(type, field.no_mmap), NULL, 0, 0, NULL, "for llama.cpp's sake: weights are packed into memory with or without it"}, \
     CACHE_FLAGS(type, field), \
+    ROPE_FLAGS(type, field.rope), \
     {"exact", NULL, FLAG_YES, offsetof(type, field.exact), NULL, 0, 0, NULL, "quantised weights meet f32 activations, not int8: slow, for comparisons"}
 /* clang-format on */
 

@@ -109,12 +109,17 @@ static float yarn_magnitude(float factor, float log_multiplier) {
     return full / (factor <= 1 ? 1 : 0.1f * log_multiplier * logf(factor) + 1);
 }
 
+static void settle_rope(struct rope_scaling *y) {
+    y->yarn = y->ext_factor >= 0 ? y->ext_factor : y->is_yarn;
+    y->magnitude = y->all_factor * (y->yarn > 0 ? yarn_magnitude(1 / y->freq_scale, y->log_multiplier) : y->attn_factor);
+}
+
 static enum status read_rope(const struct gguf *g, struct model_config *c, struct error *e) {
     const char *a = c->arch;
     struct rope_scaling *y = &c->scaling;
     struct gguf_string type = {"linear", 6};
     char key[128];
-    float factor = 0, old_factor = 0, attn_factor = 1, log_multiplier = 0;
+    float factor = 0, old_factor = 0;
     enum status s;
     snprintf(key, sizeof key, "%s.rope.scaling.type", a);
     if (gguf_has(g, key) && (s = gguf_get_string(g, key, &type, e))) return s;
@@ -131,21 +136,47 @@ static enum status read_rope(const struct gguf *g, struct model_config *c, struc
                      &c->rope_base_local, e)) ||
         (s = get_f32(g, a, "rope.scale_linear", 0, 1e6, 0, &old_factor, e)) ||
         (s = get_f32(g, a, "rope.scaling.factor", 0, 1e6, (double)old_factor, &factor, e)) ||
-        (s = get_f32(g, a, "rope.scaling.attn_factor", 0, 1e3, 1, &attn_factor, e)) ||
+        (s = get_f32(g, a, "rope.scaling.attn_factor", 0, 1e3, 1, &y->all_factor, e)) ||
+        (s = get_f32(g, a, "rope.scaling.yarn_attn_factor", -1, 1e3, 1, &y->attn_factor, e)) ||
         (s = get_u32(g, a, "rope.scaling.original_context_length", 1, 1 << 24, c->n_ctx, &y->n_ctx_orig, e)) ||
         (s = get_f32(g, a, "rope.scaling.yarn_beta_fast", 0, 1e6, 32, &y->beta_fast, e)) ||
         (s = get_f32(g, a, "rope.scaling.yarn_beta_slow", 0, 1e6, 1, &y->beta_slow, e)) ||
-        (s = get_f32(g, a, "rope.scaling.yarn_log_multiplier", 0, 1e3, 0, &log_multiplier, e)) ||
-        (s = get_f32(g, a, "rope.scaling.yarn_ext_factor", -1, 1, 1, &y->yarn, e)))
+        (s = get_f32(g, a, "rope.scaling.yarn_log_multiplier", 0, 1e3, 0, &y->log_multiplier, e)) ||
+        (s = get_f32(g, a, "rope.scaling.yarn_ext_factor", -1, 1, -1, &y->ext_factor, e)))
         return s;
-    if (y->yarn < 0) y->yarn = 1; /* llama.cpp saves "not set" as -1 */
+    if (!yarn || y->attn_factor < 0) y->attn_factor = 1; /* llama.cpp saves "not set" as -1 */
+    if (!yarn) y->ext_factor = -1;
     if (factor == 0 || none) factor = 1;
     if (factor < 1e-6f)
         return error_set(e, ERR_INPUT, "%s: %s.rope.scaling.factor %g, allowed 0 (none) and 1e-6 and above",
                          gguf_name(g), a, (double)factor);
-    if (!yarn) y->yarn = 0;
+    y->is_yarn = yarn;
     y->freq_scale = 1 / factor;
-    y->magnitude = attn_factor * (y->yarn > 0 ? yarn_magnitude(factor, log_multiplier) : 1);
+    settle_rope(y);
+    return OK;
+}
+
+enum status config_set_rope(struct model_config *c, const struct rope_options *o, struct error *e) {
+    struct rope_scaling *y = &c->scaling;
+    const float as_file = y->freq_scale;
+    if (o->scale > 0 && o->freq_scale > 0)
+        return error_set(e, ERR_INPUT, "--rope-scale %g and --rope-freq-scale %g say the same thing: give one", o->scale,
+                         o->freq_scale);
+    if (o->scale > 0) y->freq_scale = (float)(1 / o->scale);
+    if (o->freq_scale > 0) y->freq_scale = (float)o->freq_scale;
+    if (o->freq_base > 0) c->rope_base = (float)o->freq_base;
+    if (o->orig_ctx > 0) y->n_ctx_orig = (uint32_t)o->orig_ctx;
+    if (o->beta_fast > 0) y->beta_fast = (float)o->beta_fast;
+    if (o->beta_slow > 0) y->beta_slow = (float)o->beta_slow;
+    if (o->attn_factor > 0) y->attn_factor = (float)o->attn_factor;
+    if (o->ext_factor >= 0) y->ext_factor = (float)o->ext_factor;
+    if (o->scaling) y->is_yarn = !strcmp(o->scaling, "yarn");
+    if (o->scaling && !strcmp(o->scaling, "none")) y->freq_scale = 1;
+    settle_rope(y);
+    if (y->is_yarn && y->freq_scale != as_file) {
+        const double n = y->n_ctx_orig / (double)y->freq_scale;
+        c->n_ctx = n < 1 ? 1 : n < 1 << 24 ? (uint32_t)n : 1 << 24;
+    }
     return OK;
 }
 

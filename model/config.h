@@ -18,6 +18,18 @@ struct rope_scaling {
     float yarn;        /* above 0: YaRN (Peng et al. 2023): how far high frequencies stay unscaled, mostly 1 */
     float beta_fast, beta_slow; /* turns within n_ctx_orig where its ramp begins and ends */
     uint32_t n_ctx_orig;        /* context before it was stretched */
+    /* What yarn and magnitude come from, by config_set_rope */
+    bool is_yarn;
+    float ext_factor, attn_factor, all_factor, log_multiplier; /* ext_factor below 0: not said */
+};
+
+/* What a caller wants of RoPE instead of what the file says, as llama.cpp's flags of these names. */
+struct rope_options {
+    const char *scaling;                                  /* none, linear or yarn; NULL: as the file */
+    double scale, freq_base, freq_scale; /* 0: as the file; scale is 1 / freq_scale */
+    int64_t orig_ctx;                    /* the same, */
+    double attn_factor, beta_fast, beta_slow; /* and also below 0 */
+    double ext_factor;                        /* below 0: as the file; 0: all frequencies are scaled */
 };
 
 struct model_config {
@@ -51,6 +63,8 @@ static inline void layer_set(uint64_t *bits, uint32_t layer) { bits[layer / 64] 
 
 /* Reads and validates; errors name file, key, value and range. */
 enum status config_read(const struct gguf *g, struct model_config *c, struct error *e);
+/* Before an engine is made.  YaRN with another scale than the file's also says for how long a context it is. */
+enum status config_set_rope(struct model_config *c, const struct rope_options *o, struct error *e);
 /* The same checks on a config made in memory (`name` for the error text). */
 enum status config_check(const struct model_config *c, const char *name, struct error *e);
 /* Writes the general.* and <arch>.* keys of a plain llama. */

@@ -43,7 +43,7 @@ struct kv {
     /* constant after kv_new */
     struct kv_shape shape;
     uint32_t n_pages, n_seqs, max_tokens, cap_pages; /* cap_pages: entries of one table */
-    size_t head_bytes;                               /* K (or V) of one head of a page */
+    size_t k_bytes, head_bytes;                      /* of one head of a page: K, and K and V */
     uint64_t room;                                   /* of all that is held at most */
     struct kv_part full, window;                     /* of layers that see all, and of those with a window */
     struct kv_layer *layers;                         /* [n_layer] */

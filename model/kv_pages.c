@@ -13,12 +13,12 @@ enum { SYSTEM_PAGE = 4096 }; /* parts that are given back one by one begin and e
 
 /* ---- sizes ---- */
 
-/* Bytes of K (or V) of one head in a page; 0 when that overflows. */
-static size_t head_bytes(struct kv_shape s) {
+/* Bytes of K (or V), of this type, of one head in a page; 0 when that overflows. */
+static size_t head_bytes(struct kv_shape s, enum kv_type type) {
     size_t n, groups = ((size_t)s.head_dim + KV_GROUP - 1) / KV_GROUP, scales = groups * KV_PAGE * sizeof(uint16_t);
     if (!mul_size(s.head_dim, KV_PAGE * sizeof(float), &n)) return 0;
-    if (s.type == KV_I16) return n / 2 + KV_PAGE * sizeof(float);
-    return s.type == KV_F32 ? n : s.type == KV_F16 ? n / 2 : n / 4 + scales;
+    if (type == KV_I16) return n / 2 + KV_PAGE * sizeof(float);
+    return type == KV_F32 ? n : type == KV_F16 ? n / 2 : n / 4 + scales;
 }
 
 static bool has_window(struct kv_shape s, uint32_t layer) {
@@ -34,8 +34,8 @@ static uint32_t n_windows(struct kv_shape s) {
 
 /* Of n_layer layers; 0 when that overflows, or for none. */
 static size_t part_bytes(struct kv_shape s, uint32_t n_layer, bool whole) {
-    size_t n;
-    if (!mul_size(n_layer, s.n_head_kv, &n) || !mul_size(n, 2, &n) || !mul_size(n, head_bytes(s), &n)) return 0;
+    size_t n, k = head_bytes(s, kv_type_of_k(s.type)), v = head_bytes(s, kv_type_of_v(s.type));
+    if (!k || !v || !mul_size(n_layer, s.n_head_kv, &n) || !mul_size(n, k + v, &n)) return 0;
     if (whole) return n;
     return n > SIZE_MAX - SYSTEM_PAGE ? 0 : (n + SYSTEM_PAGE - 1) / SYSTEM_PAGE * SYSTEM_PAGE;
 }
@@ -97,7 +97,8 @@ bool kv_parts_new(struct kv *kv) {
     const uint32_t n = n_windows(*s);
     struct kv_part *parts[] = {&kv->full, &kv->window};
     uint32_t n_layers[] = {0, 0};
-    kv->head_bytes = head_bytes(*s);
+    kv->k_bytes = head_bytes(*s, kv_type_of_k(s->type));
+    kv->head_bytes = kv->k_bytes + head_bytes(*s, kv_type_of_v(s->type));
     kv->full.bytes = part_bytes(*s, s->n_layer - n, !n), kv->window.bytes = part_bytes(*s, n, !n);
     if (!kv->full.bytes || (n && !kv->window.bytes)) return false;
     kv->full.room = n ? s->n_layer - n : 1, kv->window.room = n;
@@ -109,7 +110,7 @@ bool kv_parts_new(struct kv *kv) {
     if (!(kv->layers = mem_new(s->n_layer, sizeof *kv->layers))) return false;
     for (uint32_t l = 0; l < s->n_layer; l++) {
         bool window = n && has_window(*s, l);
-        kv->layers[l] = (struct kv_layer){parts[window], n_layers[window]++ * s->n_head_kv * 2 * kv->head_bytes};
+        kv->layers[l] = (struct kv_layer){parts[window], n_layers[window]++ * s->n_head_kv * kv->head_bytes};
     }
     return map_part(kv, &kv->full) && map_part(kv, &kv->window);
 }
@@ -258,11 +259,11 @@ void kv_move_window_part(struct kv *kv, uint32_t from, uint32_t to) {
 uint16_t *kv_k(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head) {
     assert(layer < kv->shape.n_layer && head < kv->shape.n_head_kv);
     const struct kv_layer *y = &kv->layers[layer];
-    return (uint16_t *)(void *)(part_data(kv, y->part, page) + y->at + head * 2 * kv->head_bytes);
+    return (uint16_t *)(void *)(part_data(kv, y->part, page) + y->at + head * kv->head_bytes);
 }
 
 uint16_t *kv_v(const struct kv *kv, uint32_t page, uint32_t layer, uint32_t head) {
-    return kv_k(kv, page, layer, head) + kv->head_bytes / sizeof(uint16_t);
+    return kv_k(kv, page, layer, head) + kv->k_bytes / sizeof(uint16_t);
 }
 
 size_t kv_stride(const struct kv *kv, uint32_t layer) { return kv->layers[layer].part->bytes; }
@@ -292,22 +293,32 @@ static void write_i16(int16_t *to_k, int16_t *to_v, uint32_t slot, const float *
     memcpy(to_v + hd * KV_PAGE + slot * 2, &exponent, sizeof exponent);
 }
 
+static void write_k(enum kv_type type, void *to, uint32_t slot, const float *k, size_t hd) {
+    if (type == KV_Q8_0) {
+        write_q8_0((int8_t *)to + slot, KV_PAGE, (uint16_t *)to + hd * KV_PAGE / 2 + slot, KV_PAGE, k, hd);
+        return;
+    }
+    if (type == KV_F16) ops_get()->store_f16((uint16_t *)to + slot, KV_PAGE, k, hd);
+    for (size_t d = 0; type == KV_F32 && d < hd; d++) ((float *)to)[d * KV_PAGE + slot] = k[d];
+}
+
+static void write_v(enum kv_type type, void *to, uint32_t slot, const float *v, size_t hd) {
+    const size_t groups = (hd + KV_GROUP - 1) / KV_GROUP;
+    if (type == KV_Q8_0)
+        write_q8_0((int8_t *)to + slot * hd, 1, (uint16_t *)to + hd * KV_PAGE / 2 + slot * groups, 1, v, hd);
+    else if (type == KV_F16) ops_get()->store_f16((uint16_t *)to + slot * hd, 1, v, hd);
+    else memcpy((float *)to + slot * hd, v, hd * sizeof *v);
+}
+
 void kv_write(const struct kv *kv, uint32_t page, uint32_t slot, uint32_t layer, uint32_t head, const float *k,
               const float *v) {
     void *to_k = kv_k(kv, page, layer, head), *to_v = kv_v(kv, page, layer, head);
-    size_t hd = kv->shape.head_dim, groups = (hd + KV_GROUP - 1) / KV_GROUP;
-    switch (kv->shape.type) {
-    case KV_F32:
-        for (size_t d = 0; d < hd; d++) ((float *)to_k)[d * KV_PAGE + slot] = k[d];
-        memcpy((float *)to_v + slot * hd, v, hd * sizeof *v);
+    const enum kv_type type = kv->shape.type;
+    const size_t hd = kv->shape.head_dim;
+    if (type == KV_I16) {
+        write_i16(to_k, to_v, slot, k, v, hd);
         return;
-    case KV_Q8_0:
-        write_q8_0((int8_t *)to_k + slot, KV_PAGE, (uint16_t *)to_k + hd * KV_PAGE / 2 + slot, KV_PAGE, k, hd);
-        write_q8_0((int8_t *)to_v + slot * hd, 1, (uint16_t *)to_v + hd * KV_PAGE / 2 + slot * groups, 1, v, hd);
-        return;
-    case KV_I16: write_i16(to_k, to_v, slot, k, v, hd); return;
-    default:
-        ops_get()->store_f16((uint16_t *)to_k + slot, KV_PAGE, k, hd);
-        ops_get()->store_f16((uint16_t *)to_v + slot * hd, 1, v, hd);
     }
+    write_k(kv_type_of_k(type), to_k, slot, k, hd);
+    write_v(kv_type_of_v(type), to_v, slot, v, hd);
 }

@@ -210,7 +210,8 @@ INLINE void one(const struct attend_args *a, struct block *b, size_t i, size_t t
 }
 
 /* n_rows (a constant of the caller) rows through the block; each sees at least one cell of it. */
-INLINE void attend_block(const struct attend_args *a, struct block *b, size_t n_rows, enum kv_type type) {
+INLINE void attend_block(const struct attend_args *a, struct block *b, size_t n_rows, enum kv_type both) {
+    const enum kv_type type = kv_type_of_v(both), type_k = kv_type_of_k(both);
     size_t begin = 0, end = BLOCK_CELLS, page, last = 0;
     bool two = n_rows == 2 || (n_rows == 3 && FITS_4X3); /* three rows x four vectors as well */
     size_t together = n_rows == 1 ? 4 : two ? 2 : 1, wide = 2 * together;
@@ -219,8 +220,8 @@ INLINE void attend_block(const struct attend_args *a, struct block *b, size_t n_
         if (b->end[i] < end) end = b->end[i];
         if (b->end[i] > last) last = b->end[i];
     }
-    for (page = 0; page + together <= b->n_pages; page += together) scores(a, b, n_rows, page, together, type);
-    for (; page < b->n_pages; page++) scores(a, b, n_rows, page, 1, type);
+    for (page = 0; page + together <= b->n_pages; page += together) scores(a, b, n_rows, page, together, type_k);
+    for (; page < b->n_pages; page++) scores(a, b, n_rows, page, 1, type_k);
     for (size_t i = 0; i < n_rows; i++) {
         if (a->softcap > 0)
             for (size_t t = 0; t < last; t += 8) f8_store(b->s[i] + t, f8_softcap(f8_load(b->s[i] + t), a->softcap));
@@ -244,8 +245,16 @@ INLINE void attend_block(const struct attend_args *a, struct block *b, size_t n_
 INLINE void block_f16(const struct attend_args *a, struct block *b, size_t n) { attend_block(a, b, n, KV_F16); }
 INLINE void block_f32(const struct attend_args *a, struct block *b, size_t n) { attend_block(a, b, n, KV_F32); }
 INLINE void block_q8_0(const struct attend_args *a, struct block *b, size_t n) { attend_block(a, b, n, KV_Q8_0); }
+INLINE void block_f16_q8_0(const struct attend_args *a, struct block *b, size_t n) {
+    attend_block(a, b, n, KV_F16_Q8_0);
+}
+INLINE void block_q8_0_f16(const struct attend_args *a, struct block *b, size_t n) {
+    attend_block(a, b, n, KV_Q8_0_F16);
+}
 static void attend_f16(const struct attend_args *a) { attend_blocks(a, block_f16); }
 static void attend_f32(const struct attend_args *a) { attend_blocks(a, block_f32); }
 static void attend_q8_0(const struct attend_args *a) { attend_blocks(a, block_q8_0); }
+static void attend_f16_q8_0(const struct attend_args *a) { attend_blocks(a, block_f16_q8_0); }
+static void attend_q8_0_f16(const struct attend_args *a) { attend_blocks(a, block_q8_0_f16); }
 
 #endif

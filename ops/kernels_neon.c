@@ -26,6 +26,8 @@ void ops_fill_neon(struct ops *t) {
     t->attend[KV_F16] = attend_f16;
     t->attend[KV_F32] = attend_f32;
     t->attend[KV_Q8_0] = attend_q8_0;
+    t->attend[KV_F16_Q8_0] = attend_f16_q8_0;
+    t->attend[KV_Q8_0_F16] = attend_q8_0_f16;
     t->attend[KV_I16] = attend_i16;
     t->store_f16 = store_f16;
     t->round_key = round_key;

@@ -39,7 +39,14 @@ typedef void matmul_fn(float *y, size_t ldy, const struct panels *w, uint32_t ro
  *   i16       K as [head_dim/2][KV_PAGE][2] int16, then a scale for each cell, [KV_PAGE] f32; V as [KV_PAGE/2][head_dim][2]
  *             (pairs of cells), then an exponent for each cell, [KV_PAGE] f32.  A number is int16 * scale or int16 * 2^exponent.
  *             Rounded by round_key and round_value below so that integer sums are exact (attend_fn). */
-enum kv_type { KV_I16, KV_F16, KV_F32, KV_Q8_0, KV_TYPES }; /* the first is what is taken unless another is wanted */
+/* The first is what is taken unless another is wanted; the last two: K of the one type and V of the other. */
+enum kv_type { KV_I16, KV_F16, KV_F32, KV_Q8_0, KV_F16_Q8_0, KV_Q8_0_F16, KV_TYPES };
+static inline enum kv_type kv_type_of_k(enum kv_type t) {
+    return t == KV_F16_Q8_0 ? KV_F16 : t == KV_Q8_0_F16 ? KV_Q8_0 : t;
+}
+static inline enum kv_type kv_type_of_v(enum kv_type t) {
+    return t == KV_F16_Q8_0 ? KV_Q8_0 : t == KV_Q8_0_F16 ? KV_F16 : t;
+}
 enum { KV_GROUP = 32, I16_NORM = 46000, I16_VALUE = 16383, I16_WEIGHT = 8192, I16_EXP_LOW = -40, I16_EXP_HIGH = 60 };
 
 /* Several query rows over a run of pages of one kv head, online softmax (Milakov & Gimelshein 2018).

@@ -212,7 +212,7 @@ static float kv_at(const void *x, size_t i, enum kv_type type, size_t n, size_t 
 
 /* One query row over the cells [begin, end) of one page, at least one. */
 static void attend_row(const struct attend_args *a, size_t row, size_t page, size_t begin, size_t end,
-                       enum kv_type type) {
+                       enum kv_type type_k, enum kv_type type_v) {
     const float *q = a->q + a->q_offset[row];
     const char *k = (const char *)a->k + a->pages[page] * a->page_bytes,
                *v = (const char *)a->v + a->pages[page] * a->page_bytes;
@@ -221,7 +221,7 @@ static void attend_row(const struct attend_args *a, size_t row, size_t page, siz
     for (size_t t = 0; t < end; t++) {
         float s = 0;
         for (size_t d = 0; d < hd; d++)
-            s = fmaf(q[d], kv_at(k, d * KV_PAGE + t, type, n, d / KV_GROUP * KV_PAGE + t), s);
+            s = fmaf(q[d], kv_at(k, d * KV_PAGE + t, type_k, n, d / KV_GROUP * KV_PAGE + t), s);
         p[t] = a->scale * s;
     }
     if (a->softcap > 0) softcap(p, a->softcap, end);
@@ -233,7 +233,7 @@ static void attend_row(const struct attend_args *a, size_t row, size_t page, siz
     for (size_t d = 0; d < hd; d++) {
         o[d] *= c;
         for (size_t t = begin; t < end; t++)
-            o[d] = fmaf(p[t], kv_at(v, t * hd + d, type, n, t * groups + d / KV_GROUP), o[d]);
+            o[d] = fmaf(p[t], kv_at(v, t * hd + d, type_v, n, t * groups + d / KV_GROUP), o[d]);
     }
 }
 
@@ -310,13 +310,15 @@ static void attend_run(const struct attend_args *a, enum kv_type type) {
             if (end <= first || begin >= first + KV_PAGE) continue;
             begin = begin > first ? begin - first : 0, end = end - first < KV_PAGE ? end - first : KV_PAGE;
             if (type == KV_I16) attend_row_i16(a, i, page, begin, end);
-            else attend_row(a, i, page, begin, end, type);
+            else attend_row(a, i, page, begin, end, kv_type_of_k(type), kv_type_of_v(type));
         }
 }
 
 static void attend_f16(const struct attend_args *a) { attend_run(a, KV_F16); }
 static void attend_f32(const struct attend_args *a) { attend_run(a, KV_F32); }
 static void attend_q8_0(const struct attend_args *a) { attend_run(a, KV_Q8_0); }
+static void attend_f16_q8_0(const struct attend_args *a) { attend_run(a, KV_F16_Q8_0); }
+static void attend_q8_0_f16(const struct attend_args *a) { attend_run(a, KV_Q8_0_F16); }
 static void attend_i16(const struct attend_args *a) { attend_run(a, KV_I16); }
 
 static void store_f16(uint16_t *dst, size_t dst_stride, const float *src, size_t n) {
@@ -353,20 +355,24 @@ static float round_value(int16_t *to, const float *x, size_t n) {
 }
 
 void ops_fill_scalar(struct ops *t) {
-    *t = (struct ops){
-        .name = "scalar",
-        .rms_norm = rms_norm,
-        .rope = rope,
-        .silu_mul = silu_mul,
-        .gelu_mul = gelu_mul,
-        .softcap = softcap,
-        .add = add,
-        .exp_sum = exp_sum,
-        .max = max,
-        .attend = {[KV_F16] = attend_f16, [KV_F32] = attend_f32, [KV_Q8_0] = attend_q8_0, [KV_I16] = attend_i16},
-        .store_f16 = store_f16,
-        .round_key = round_key,
-        .round_value = round_value};
+    *t = (struct ops){.name = "scalar",
+                      .rms_norm = rms_norm,
+                      .rope = rope,
+                      .silu_mul = silu_mul,
+                      .gelu_mul = gelu_mul,
+                      .softcap = softcap,
+                      .add = add,
+                      .exp_sum = exp_sum,
+                      .max = max,
+                      .attend = {[KV_F16] = attend_f16,
+                                 [KV_F32] = attend_f32,
+                                 [KV_Q8_0] = attend_q8_0,
+                                 [KV_F16_Q8_0] = attend_f16_q8_0,
+                                 [KV_Q8_0_F16] = attend_q8_0_f16,
+                                 [KV_I16] = attend_i16},
+                      .store_f16 = store_f16,
+                      .round_key = round_key,
+                      .round_value = round_value};
     t->matmul = matmul;
     t->quantize = quantize;
 }

@@ -38,6 +38,8 @@ size_t memory_peak(void) {
 }
 
 static const char *const kv_lines[KV_TYPES] = {
+    [KV_F16_Q8_0] = "keys (f16) and values (q8_0) of one branch; forks share it",
+    [KV_Q8_0_F16] = "keys (q8_0) and values (f16) of one branch; forks share it",
     [KV_I16] = "keys and values of one branch, i16; forks share it",
     [KV_F16] = "keys and values of one branch, f16; forks share it",
     [KV_F32] = "keys and values of one branch, f32; forks share it",

@@ -128,18 +128,22 @@ size_t session_kv_bytes(const struct model_config *c, enum kv_type type, uint32_
 
 const char *session_cache_name(enum kv_type type) {
     static const char *const names[KV_TYPES] = {
-        [KV_I16] = "i16", [KV_F16] = "f16", [KV_F32] = "f32", [KV_Q8_0] = "q8_0"};
+        [KV_I16] = "i16",   [KV_F16] = "f16",           [KV_F32] = "f32",
+        [KV_Q8_0] = "q8_0", [KV_F16_Q8_0] = "f16/q8_0", [KV_Q8_0_F16] = "q8_0/f16"};
     return names[type];
 }
 
 /* i16 is as large as f16, faster and nearer to f32.  f32 costs twice the memory and speed; f32 and f16 are for comparing numbers
- * with other programs.  q8_0 takes about half. */
+ * with other programs.  q8_0 takes about half.  Integer products need K and V of i16. */
 enum status session_cache_type(const struct session_options *o, enum kv_type *type, struct error *e) {
     const char *k = o->cache_k ? o->cache_k : o->cache_v, *v = o->cache_v ? o->cache_v : k;
-    for (int i = 0; k && i < KV_TYPES; i++)
-        if (!strcmp(k, session_cache_name((enum kv_type)i))) *type = (enum kv_type)i;
-    if (!k || !strcmp(k, v)) return OK;
-    return error_set(e, ERR_INPUT, "--cache-type-k %s and --cache-type-v %s: K and V must be of one type", k, v);
+    for (enum kv_type t = 0; k && t < KV_TYPES; t++) {
+        if (strcmp(k, session_cache_name(kv_type_of_k(t))) || strcmp(v, session_cache_name(kv_type_of_v(t)))) continue;
+        *type = t;
+        return OK;
+    }
+    if (!k) return OK;
+    return error_set(e, ERR_INPUT, "--cache-type-k %s and --cache-type-v %s: only f16 and q8_0 go together", k, v);
 }
 
 /* The first one stays. */
@@ -314,6 +318,7 @@ enum status session_open(const struct session_options *o, const struct session_s
                           .verifier = verifier_named(o->verifier)};
     enum status st = session_open_model(o->model, "policy", &s->policy.model, e);
     if (st) return st;
+    if ((st = config_set_rope(&s->policy.model->config, &o->rope, e))) return st;
     if ((st = tok_open(s->policy.model->file, &s->tok, e)) || (st = check_policy(s, size, e))) return st;
     if (size->with_prm && s->verifier == VERIFIER_PRM && (st = open_prm(o, s, e))) return st;
     if (o->draft && (st = session_open_draft(o->draft, s, &s->draft, e))) return st;

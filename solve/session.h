@@ -16,7 +16,8 @@ struct session_options {
     int64_t batch, ubatch; /* the smaller one is the rows of a pass; 0: as the flags' defaults */
     bool exact;            /* f32 activations */
     bool no_mmap, mlock;
-    const char *cache_k, *cache_v; /* "i16", "f16", "f32" or "q8_0", the same in both; NULL: the command's choice */
+    const char *cache_k, *cache_v; /* "i16", "f16", "f32" or "q8_0"; NULL: the same as the other, or the command's choice */
+    struct rope_options rope;      /* of the policy */
 };
 
 /* One open model. */

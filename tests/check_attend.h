@@ -18,18 +18,18 @@ struct attend_case {
 enum { ATTEND_ROWS = 32, ATTEND_PAGES = 11, ATTEND_FIRST = 3 * KV_PAGE };
 
 /* Bytes of K (or of V) in a page. */
-static size_t attend_bytes(const struct attend_case *c) {
+static size_t attend_bytes(const struct attend_case *c, enum kv_type type) {
     size_t n = c->head_dim * KV_PAGE, groups = (c->head_dim + KV_GROUP - 1) / KV_GROUP;
-    if (c->type == KV_I16) return 2 * n + 4 * KV_PAGE;
-    return c->type == KV_F32 ? 4 * n : c->type == KV_F16 ? 2 * n : n + 2 * groups * KV_PAGE;
+    if (type == KV_I16) return 2 * n + 4 * KV_PAGE;
+    return type == KV_F32 ? 4 * n : type == KV_F16 ? 2 * n : n + 2 * groups * KV_PAGE;
 }
 
 /* Number i of a page's K or V; a cell that is not seen is NaN (q8_0: has a NaN scale). */
-static void attend_set(const struct attend_case *c, uint8_t *x, size_t i, size_t group, float value, bool seen) {
+static void attend_set(const struct attend_case *c, enum kv_type type, uint8_t *x, size_t i, size_t group, float value, bool seen) {
     size_t n = c->head_dim * KV_PAGE;
     uint16_t half = seen ? f32_to_f16(value) : 0x7e00, scale = seen ? f32_to_f16(0.01f + (float)(group % 7)) : 0x7e00;
-    if (c->type == KV_F32) memcpy(x + 4 * i, seen ? &value : &(float){NAN}, 4);
-    else if (c->type == KV_F16) memcpy(x + 2 * i, &half, 2);
+    if (type == KV_F32) memcpy(x + 4 * i, seen ? &value : &(float){NAN}, 4);
+    else if (type == KV_F16) memcpy(x + 2 * i, &half, 2);
     else x[i] = (uint8_t)(int8_t)(value * 20), memcpy(x + n + 2 * group, &scale, 2);
 }
 
@@ -71,8 +71,8 @@ static void attend_in_runs(const struct ops *v, const struct attend_args *all, e
 }
 
 static bool check_attend_case(const struct ops *const *v, const struct attend_case *c) {
-    size_t hd = c->head_dim, n_o = c->n_rows * hd, bytes = attend_bytes(c), offset[ATTEND_ROWS];
-    size_t groups = (hd + KV_GROUP - 1) / KV_GROUP, page_bytes = 2 * bytes + 4;
+    size_t hd = c->head_dim, n_o = c->n_rows * hd, bytes = attend_bytes(c, kv_type_of_k(c->type)), offset[ATTEND_ROWS];
+    size_t groups = (hd + KV_GROUP - 1) / KV_GROUP, page_bytes = bytes + attend_bytes(c, kv_type_of_v(c->type)) + 4;
     uint32_t pages[ATTEND_PAGES], end[ATTEND_ROWS];
     struct fence q = fence_new(n_o * 4, 4), kv = fence_new(c->n_pages * page_bytes, 4), o = fence_new(n_o * 4, 4);
     float m[ATTEND_ROWS], l[ATTEND_ROWS], want_m[ATTEND_ROWS], want_l[ATTEND_ROWS], *want = calloc(n_o + 1, sizeof *want);
@@ -93,8 +93,8 @@ static bool check_attend_case(const struct ops *const *v, const struct attend_ca
             if (c->type == KV_I16) attend_set_i16(hd, k, vv, t, (c->key << 16) + j * KV_PAGE + t, seen[j * KV_PAGE + t]);
             for (size_t d = 0; d < hd && c->type != KV_I16; d++) {
                 float a = 4 * rng_uniform(c->key + j, 2 * (t * hd + d)) - 2, b = rng_uniform(c->key + j, 2 * (t * hd + d) + 1);
-                attend_set(c, k, d * KV_PAGE + t, d / KV_GROUP * KV_PAGE + t, a, seen[j * KV_PAGE + t]);
-                attend_set(c, vv, t * hd + d, t * groups + d / KV_GROUP, b - 0.4f, seen[j * KV_PAGE + t]);
+                attend_set(c, kv_type_of_k(c->type), k, d * KV_PAGE + t, d / KV_GROUP * KV_PAGE + t, a, seen[j * KV_PAGE + t]);
+                attend_set(c, kv_type_of_v(c->type), vv, t * hd + d, t * groups + d / KV_GROUP, b - 0.4f, seen[j * KV_PAGE + t]);
             }
         }
     }

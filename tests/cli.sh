@@ -545,6 +545,19 @@ t_contexts_that_do_not_fit() {
         refuses 2 '--ctx-size: "-2"' "$ponder" run -p x -c -2 &&
         expect 0 "$ponder" run -p "4 7 8 8" -n 2 -c 0
 }
+t_positions_and_caches_as_llama_cpp_has_them() {
+    local flags="-p x -n 9 --temp 0 --no-perf --ignore-eos"
+    expect 0 "$ponder" run $flags && cp out plain &&
+        expect 0 "$ponder" run $flags --rope-scaling none --rope-freq-base 0 --yarn-ext-factor -1 && same out plain &&
+        expect 0 "$ponder" run $flags --rope-freq-base 20 && ! cmp -s out plain &&
+        expect 0 "$ponder" run $flags --rope-scaling yarn --rope-scale 4 -c 1000 && lacks err 'was trained for' &&
+        expect 0 "$ponder" run $flags --rope-scaling linear --rope-scale 4 -c 1000 && has err 'was trained for 256' &&
+        expect 0 "$ponder" run $flags -ctk q8_0 -ctv f16 && expect 0 "$ponder" run $flags -ctk f16 -ctv q8_0 &&
+        expect 0 "$ponder" inspect -m game24-policy -ctk q8_0 -ctv f16 && has out 'keys (q8_0) and values (f16)' &&
+        refuses 2 '--rope-scaling: "ntk"' "$ponder" run $flags --rope-scaling ntk &&
+        refuses 1 'say the same thing' "$ponder" run $flags --rope-scale 2 --rope-freq-scale 0.5 &&
+        refuses 1 '--cache-type-k f32 and --cache-type-v q8_0: only f16 and q8_0' "$ponder" run $flags -ctk f32 -ctv q8_0
+}
 t_escapes_in_a_prompt() {
     expect 0 "$ponder" run -p '4 7\n8\t\x38\\ \q' -n 0 && has out "$(printf '4 7\n8\t8\\ \\q')" || return 1
     expect 0 "$ponder" run --no-escape -p '4 7\n8' -n 0 && has out '4 7\n8' || return 1

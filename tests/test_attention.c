@@ -42,7 +42,7 @@ static struct text text_of(const struct model *m, enum kv_type type) {
     return x;
 }
 
-static const enum kv_type types[] = {KV_F16, KV_F32, KV_Q8_0, KV_I16};
+static const enum kv_type types[] = {KV_F16, KV_F32, KV_Q8_0, KV_I16, KV_F16_Q8_0, KV_Q8_0_F16};
 
 static void any_pieces_give_the_same_bits(void **state) {
     (void)state;
@@ -200,9 +200,17 @@ static void rounding_of_kv_is_small(void **state) {
            i = nmse(i16.want, exact.want, (size_t)LONG * exact.n_out);
     print_message("NMSE of logits against f32 KV: f16 %.1e, q8_0 %.1e, i16 %.1e\n", f16, q, i);
     assert_true(f16 < 1e-6 && q < 1e-3 && q > f16 && i < f16);
+    struct text k8 = text_of(m, KV_Q8_0_F16), v8 = text_of(m, KV_F16_Q8_0); /* half of the rounding each */
+    double k = nmse(k8.want, exact.want, (size_t)LONG * exact.n_out),
+           v = nmse(v8.want, exact.want, (size_t)LONG * exact.n_out);
+    print_message("K alone of q8_0 %.1e, V alone %.1e\n", k, v);
+    assert_true(k > f16 && v > f16 && fabs(k + v - q) < q / 3);
+    free(k8.want), free(v8.want);
     struct kv_shape shape = {.n_layer = 4, .n_head_kv = 2, .head_dim = 64, .type = KV_F16};
     size_t bytes = kv_shape_bytes(shape);
     shape.type = KV_F32, assert_int_equal(kv_shape_bytes(shape), 2 * bytes);
+    shape.type = KV_Q8_0_F16, assert_int_equal(kv_shape_bytes(shape), bytes * 3 / 4 + bytes / 64);
+    shape.type = KV_F16_Q8_0, assert_int_equal(kv_shape_bytes(shape), bytes * 3 / 4 + bytes / 64);
     shape.type = KV_Q8_0, assert_int_equal(kv_shape_bytes(shape), bytes / 2 + bytes / 32); /* int8, and f16 for 32 */
     shape.type = KV_I16, assert_int_equal(kv_shape_bytes(shape), bytes + bytes / 32);      /* and f32 for 64 */
     free(exact.want), free(half.want), free(q8.want), free(i16.want), model_close(&m);

@@ -30,8 +30,14 @@ struct trial {
 };
 
 static enum status load(struct trial *t, struct error *e) {
-    const struct session_options o = {
-        .model = "game24-policy-small", .prm = "none", .threads = 1, .ctx = -1, .kv_mb = 4, .batch = 64, .ubatch = 64};
+    const struct session_options o = {.model = "game24-policy-small",
+                                      .prm = "none",
+                                      .threads = 1,
+                                      .ctx = -1,
+                                      .kv_mb = 4,
+                                      .batch = 64,
+                                      .ubatch = 64,
+                                      .rope = {.ext_factor = -1}};
     struct search_options search = SEARCH_OPTIONS;
     search.search = "maj", search.budget = 2;
     enum status s = solver_setup(&t->solver, task_find("game24"), &search, e);

@@ -190,6 +190,70 @@ static void test_yarn(void **state) {
     near("local", (double)table[DIM], cos(1), 1e-7);
 }
 
+/* What a plain model's file says, and the flags. */
+static struct model set_rope(struct rope_options o) {
+    struct model m = rope_model(128);
+    struct error e;
+    m.config.n_ctx = 4096;
+    m.config.scaling = (struct rope_scaling){.freq_scale = 1,
+                                             .magnitude = 1,
+                                             .beta_fast = 32,
+                                             .beta_slow = 1,
+                                             .n_ctx_orig = 4096,
+                                             .ext_factor = -1,
+                                             .attn_factor = 1,
+                                             .all_factor = 1};
+    if (config_set_rope(&m.config, &o, &e)) fail_msg("%s", e.text);
+    return m;
+}
+
+/* The cosine of a pair at a position. */
+static double rope_cosine(const struct model *m, uint32_t pair, uint32_t pos) {
+    static float table[64 * 128];
+    rope_fill(m, false, 64, table);
+    return (double)table[pos * 128 + 2 * pair];
+}
+
+/* As llama.cpp's flags: what they are worth is written down here from its README and YaRN's paper. */
+static void test_rope_flags(void **state) {
+    (void)state;
+    const double f = pow(10000, -60.0 / 128), slow = pow(10000, -120.0 / 128); /* pairs 30 and 60 */
+    struct rope_options o = {.ext_factor = -1};
+    struct model m = set_rope(o);
+    near("as the file", rope_cosine(&m, 30, 50), cos(50 * f), 1e-6);
+    assert_int_equal(m.config.n_ctx, 4096);
+    o.scaling = "linear", o.scale = 4;
+    m = set_rope(o);
+    near("linear", rope_cosine(&m, 30, 50), cos(50 * f / 4), 1e-6);
+    assert_int_equal(m.config.n_ctx, 4096);
+    o = (struct rope_options){.ext_factor = -1, .freq_scale = 0.5, .freq_base = 500}; /* without a word: linear */
+    m = set_rope(o);
+    near("base", rope_cosine(&m, 30, 50), cos(50 * pow(500, -60.0 / 128) / 2), 1e-6);
+    o.scaling = "none";
+    m = set_rope(o);
+    near("none", rope_cosine(&m, 30, 50), cos(50 * pow(500, -60.0 / 128)), 1e-6);
+    o = (struct rope_options){.ext_factor = -1, .scaling = "yarn", .freq_scale = 0.25};
+    m = set_rope(o);
+    near("yarn, in the ramp", rope_cosine(&m, 30, 50), 1.1386294 * cos(50 * 0.009488517882700576), 1e-5);
+    near("yarn, below it", rope_cosine(&m, 60, 50), 1.1386294 * cos(50 * slow / 4), 1e-5);
+    assert_int_equal(m.config.n_ctx, 16384);
+    o.attn_factor = 3; /* with YaRN its own formula holds */
+    m = set_rope(o);
+    near("yarn, magnitude", (double)m.config.scaling.magnitude, 1.1386294, 1e-6);
+    o.ext_factor = 0, o.orig_ctx = 1000; /* everything is stretched */
+    m = set_rope(o);
+    near("yarn without extrapolation", rope_cosine(&m, 30, 50), 3 * cos(50 * f / 4), 1e-5);
+    assert_int_equal(m.config.n_ctx, 4000);
+    o = (struct rope_options){
+        .ext_factor = -1, .scaling = "yarn", .scale = 4, .orig_ctx = 256, .beta_fast = 8, .beta_slow = 2};
+    m = set_rope(o); /* pair(turns) = 128 ln(256 / (2 pi turns)) / (2 ln 10000): 11.3 and 20.9 */
+    const double keep = 1 - (15 - 11) / (21.0 - 11), g = pow(10000, -30.0 / 128);
+    near("other ramp", rope_cosine(&m, 15, 50), 1.1386294 * cos(50 * (g * keep + g / 4 * (1 - keep))), 1e-5);
+    struct error e;
+    o.freq_scale = 0.25;
+    assert_int_equal(config_set_rope(&m.config, &o, &e), ERR_INPUT);
+}
+
 /* Up to the original context the short factors count, from the next token on the long ones. */
 static void test_longrope_at_its_edge(void **state) {
     (void)state;
@@ -280,15 +344,11 @@ static void test_q8_0_cells(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wilson),
-        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_mcnemar),
-        cmocka_unit_test(test_bootstrap),
-        cmocka_unit_test(test_calibration),
-        cmocka_unit_test(test_yarn),
-        cmocka_unit_test(test_longrope_at_its_edge),
-        cmocka_unit_test(test_min_p_of_one),
-        cmocka_unit_test(test_q8_0_cells),
+        cmocka_unit_test(test_wilson),       cmocka_unit_test(test_times),
+        cmocka_unit_test(test_mcnemar),      cmocka_unit_test(test_bootstrap),
+        cmocka_unit_test(test_calibration),  cmocka_unit_test(test_yarn),
+        cmocka_unit_test(test_rope_flags),   cmocka_unit_test(test_longrope_at_its_edge),
+        cmocka_unit_test(test_min_p_of_one), cmocka_unit_test(test_q8_0_cells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
