@@ -14,7 +14,7 @@
 
 /* Flags of run that a search has no use for: better refused than passed over. */
 static int check_flags(const struct args *a) {
-    static const char *const others[] = {"lookup", "draft-max", "draft-min", "draft-p-min", "reverse-prompt"};
+    static const char *const others[] = {"lookup", "draft-max", "draft-min", "draft-p-min"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (args_given(a, others[i])) return args_wrong(a, "--%s: not together with --search", others[i]);
     return ARGS_GO_ON;
@@ -37,6 +37,15 @@ static int setup(const struct args *a, const struct run_search *r, struct sessio
     return ARGS_GO_ON;
 }
 
+static const char *what_allows_more(enum why_stopped why) {
+    switch (why) {
+    case WHY_TIME: return "--max-ms";
+    case WHY_TOKENS: return "--max-tokens";
+    case WHY_FLOPS: return "--max-gflops";
+    default: return "--max-depth, --max-step-tokens, -n or -c";
+    }
+}
+
 static enum status search(const struct run_search *r, const struct solver *s, struct error *e) {
     struct problem p;
     struct outcome out = {0};
@@ -53,10 +62,8 @@ static enum status search(const struct run_search *r, const struct solver *s, st
     if (!st) report_votes(&out, stderr);
     if (!st) report_cost(&out.cost, out.ms / 1e3, stderr);
     if (!st && !out.finished)
-        st = error_set(
-            e, ERR_INPUT,
-            "no chain came to its end (stopped: %s)%s: allow more with --max-depth, --max-step-tokens, -n or -c",
-            why_name(out.why), out.unfinished ? ", the most promising one is shown" : "");
+        st = error_set(e, ERR_INPUT, "no chain came to its end (stopped: %s)%s: allow more with %s", why_name(out.why),
+                       out.unfinished ? ", the most promising one is shown" : "", what_allows_more(out.why));
     draw_free(&d);
     outcome_free(&out);
     problem_free(&p);

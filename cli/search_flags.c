@@ -83,7 +83,8 @@ int search_setup(const struct args *a, const struct search_options *o, struct se
     const struct task *task = o->task ? task_find(o->task) : NULL;
     if (o->task && !task) return args_wrong(a, "--task: \"%.60s\" is none of %s", o->task, task_names);
     if (!task && solver_task_of(models->model, &task, &e)) return args_failed(a, e.text);
-    for (int i = 0; i < o->words.stops.n; i++) input_unescape((char *)o->words.stops.values[i]); /* they get shorter */
+    for (int i = 0; !o->raw && i < o->words.stops.n; i++) /* run has done so, unless told not to; they get shorter */
+        input_unescape((char *)o->words.stops.values[i]);
     if (solver_setup(s, task, o, &e) || solver_models(s, models, &e)) return args_wrong(a, "%s", e.text);
     s->common.cancel = cancel_install();
     return ARGS_GO_ON;

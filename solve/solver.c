@@ -247,8 +247,7 @@ static char *chain_text(const struct tree *t, uint32_t node, const char *delimit
     size_t end = size - 1; /* from the last step back */
     for (uint32_t u = node; u; u = t->nodes[u].parent) {
         const char *step = t->nodes[u].text;
-        bool joined =
-            u == node || (t->nodes[u].flags & NODE_PART) || holds_end(step, t->nodes[u].n_steps, delimiter);
+        bool joined = u == node || (t->nodes[u].flags & NODE_PART) || holds_end(step, t->nodes[u].n_steps, delimiter);
         size_t n = strlen(step), gap = joined ? 0 : n_d;
         memcpy(text + end - gap, delimiter, gap);
         memcpy(text + end - gap - n, step, n);
@@ -462,6 +461,10 @@ enum status solver_search(const struct solver_search *x, struct outcome *o, stru
     common->seed = x->seed;
     if (p->max_depth) common->max_depth = p->max_depth; /* a longer chain is never right */
     if (s->max_depth && !(p->max_depth && p->max_depth < s->max_depth)) common->max_depth = s->max_depth;
+    if (x->deadline_ns) { /* reading the prompt was part of it */
+        const uint64_t now = clock_ns();
+        common->budget.ns = now < x->deadline_ns ? x->deadline_ns - now : 1;
+    }
     enum status st = search_open(&tree, x->ev, common->seed, solver_room(s).nodes, e);
     if (st) return st;
     st = search_run(s->strategy, &on, s->params.bytes, &res, e);
@@ -474,7 +477,7 @@ enum status solver_search(const struct solver_search *x, struct outcome *o, stru
 static enum status search(const struct solver *s, const struct problem *p, const struct eval_params *ep, solver_tap *tap,
                           void *arg, struct outcome *o, struct error *e) {
     struct evaluator ev;
-    struct solver_search x = {.solver = s, .problem = p, .ev = &ev};
+    struct solver_search x = {.solver = s, .problem = p, .ev = &ev, .deadline_ns = ep->deadline_ns};
     x.seed = rng_fold(s->seed, hash_bytes(p->text, strlen(p->text))); /* the puzzle's, wherever it stands in a file */
     enum status st = eval_model_open(ep, p->text, &x.model, &ev, e);
     if (st) return st;
@@ -488,13 +491,15 @@ enum status solver_run_tapped(const struct solver *s, const struct problem *p, s
     uint64_t start = clock_ns();
     struct subject x = {s, p};
     struct eval_params ep = eval_params_of(s, &x);
+    if (s->common.budget.ns) ep.deadline_ns = start + s->common.budget.ns;
     *o = (struct outcome){.verdict = problem_verdict(p, "")}; /* of no answer */
     enum status st = set_prompt(s, p, &ep, o, e);
     if (*o->trouble) o->why = WHY_ERROR;
     else if (!st) st = search(s, p, &ep, tap, arg, o, e);
     if (st == ERR_CANCELLED) { /* before the search had begun: nothing was found yet */
         outcome_free(o);
-        *o = (struct outcome){.verdict = problem_verdict(p, ""), .why = WHY_CANCELLED};
+        const bool cancelled = s->common.cancel && *s->common.cancel;
+        *o = (struct outcome){.verdict = problem_verdict(p, ""), .why = cancelled ? WHY_CANCELLED : WHY_TIME};
         st = OK;
     }
     mem_free((void *)ep.prompt_tokens);

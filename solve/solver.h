@@ -111,7 +111,8 @@ struct solver_search {
     const struct problem *problem;
     struct eval_model *model; /* NULL: there are none */
     struct evaluator *ev;
-    uint64_t seed; /* of the tree */
+    uint64_t seed;        /* of the tree */
+    uint64_t deadline_ns; /* of clock_ns, for --max-ms; 0: the time of the search alone counts */
     event_fn *on_event;
     void *arg;
 };

@@ -176,10 +176,14 @@ t_run_search() {
     expect 0 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -s 3 -l "$id-inf" &&
         lacks out ' *' && cp out b && ! cmp -s a b || return 1
     expect 0 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -s 3 --samplers 'top_k;temperature' --typical 0.9 || return 1
+    expect 0 "$ponder" run -m game24-policy-small -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' -s 3 -r ' ;' --no-display-prompt &&
+        lacks out ';' && [ "$(cut -d';' -f1 a | sed -n '2s/ $//p')" = "$(cat out)" ] || { say "$(cat a out)"; return 1; }
+    # The time counts from the start: the prompt is read in it.
+    expect 1 "$ponder" run -m game24-policy -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' --max-ms 1 &&
+        has err '(stopped: time)' && has err 'allow more with --max-ms' || return 1
     refuses 2 '--budget: needs --search' "$ponder" run -p x --budget 3 &&
         refuses 2 '--lookup: not together with --search' "$ponder" run -p x --search maj --lookup &&
         refuses 2 '--model-draft: --search maj does not use it' "$ponder" run -p x --search maj -md game24-policy-small &&
-        refuses 2 '--reverse-prompt: not together with --search' "$ponder" run -p x --search maj -r 5 &&
         refuses 2 '"nope" is none of greedy' "$ponder" run -p x --search nope
 }
 # What shapes the distribution of run shapes it here; results keep it, and do not go on without it.
