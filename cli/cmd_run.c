@@ -173,7 +173,7 @@ static void unescape_all(struct options *o, const struct args *a) {
 static int searched(const struct args *a, struct options *o) {
     struct written w = {.o = o};
     struct error e;
-    struct run_search r = {&o->session, &o->search, &o->sampling, NULL, o->special, o->hide_prompt};
+    struct run_search r = {&o->session, &o->search, &o->sampling, &o->speculative, NULL, o->special, o->hide_prompt};
     o->session.draft = o->speculative.model;
     int code = read_text(&w, &e) ? args_failed(a, e.text) : ARGS_GO_ON;
     char *text = code == ARGS_GO_ON ? mem_new(w.n_prompt + 1, 1) : NULL;

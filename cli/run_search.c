@@ -14,7 +14,7 @@
 
 /* Flags of run that a search has no use for: better refused than passed over. */
 static int check_flags(const struct args *a) {
-    static const char *const others[] = {"lookup", "draft-max", "draft-min", "draft-p-min"};
+    static const char *const others[] = {"draft-min", "draft-p-min"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (args_given(a, others[i])) return args_wrong(a, "--%s: not together with --search", others[i]);
     return ARGS_GO_ON;
@@ -26,6 +26,7 @@ static int setup(const struct args *a, const struct run_search *r, struct sessio
     r->search->seed = (int64_t)seed;
     r->search->task = "math", r->search->raw = true;
     r->search->words = *o;
+    r->search->lookup = r->speculative->lookup, r->search->draft_max = r->speculative->max;
     r->search->top_k = o->top_k < 0 ? 0 : o->top_k, r->search->top_p = o->top_p, r->search->min_p = o->min_p;
     if (args_given(a, "temp")) r->search->temp = o->temp; /* so that it is refused where nobody uses it */
     int code = search_setup(a, r->search, models, s);

@@ -7,11 +7,13 @@
 #include "cli/args.h"
 #include "solve/sampling.h"
 #include "solve/solver.h"
+#include "solve/speculative.h"
 
 struct run_search {
     const struct session_options *session;
     struct search_options *search; /* .search is set; seed and sampling are taken from below */
     const struct sampling_options *sampling;
+    const struct speculative_options *speculative;
     const char *text; /* NUL-terminated prompt, read as it is */
     bool special, hide_prompt;
 };

@@ -33,6 +33,8 @@ const struct flag search_task_flags[] = {
     {"top-p", NULL, FLAG_REAL, AT(top_p), NULL, 0, 1, "X", "only the likeliest with together this probability (default 1; 0.95 for problems in words)"},
     {"min-p", NULL, FLAG_REAL, AT(min_p), NULL, 0, 1, "X", "only tokens this likely, the best one being 1; 0 = all"},
     SAMPLING_MORE_FLAGS(struct search_options, words),
+    {"lookup", NULL, FLAG_YES, AT(lookup), NULL, 0, 0, NULL, "guess what followed the last words where they stood in a chain before; the same chains"},
+    {"draft-max", "draft", FLAG_INT, AT(draft_max), "8", 1, 64, "N", "with --lookup: tokens guessed at once"},
     {"raw", NULL, FLAG_YES, AT(raw), NULL, 0, 0, NULL, "problems in words: the text alone is the prompt, without chat template and instruction"},
     {"system-prompt", "sys", FLAG_TEXT, AT(system), NULL, 0, 0, "TEXT", "problems in words: the system message"},
     {0},

@@ -44,10 +44,11 @@ struct eval_params {
     uint32_t n_penalized;
     const struct text_constraint *constraint; /* of what is written behind the problem's own prompt; NULL: none */
     const void *constraint_state;             /* at the beginning; cloned */
-    const char *const *stops;                 /* [n_stops] texts that end a chain and are not part of it */
+    uint32_t guesses; /* a pass, copied from earlier places of a chain (model/speculate.h); the steps stay the same */
+    const char *const *stops; /* [n_stops] texts that end a chain and are not part of it */
     size_t n_stops;
-    uint32_t max_step_tokens;      /* longer steps are truncated */
-    uint32_t max_tokens;           /* of a chain, prompt included, and the question of P(True) */
+    uint32_t max_step_tokens; /* longer steps are truncated */
+    uint32_t max_tokens;      /* of a chain, prompt included, and the question of P(True) */
     uint32_t max_prm_tokens; /* of what the reward model reads; 0: max_tokens.  A step that does not fit is truncated */
     uint32_t max_branches;
     uint32_t max_batch; /* branches of one extend call; larger calls are cut */

@@ -109,8 +109,9 @@ static int writer_of(const struct step *st) { return st->draft ? DRAFT : POLICY;
 /* What the passes so far have read of a branch, and what that cost. */
 static void note_read(struct written *x) {
     struct branch *b = &x->m->branches[x->step->branch];
-    b->kv[writer_of(x->step)].n_read = x->text.n_read;
-    x->step->flops += branch_pay(x->m, b, writer_of(x->step), x->text.n_read, 1);
+    const uint32_t length = text_length(&x->text), read = x->text.n_read < length ? x->text.n_read : length - 1;
+    b->kv[writer_of(x->step)].n_read = read; /* without guesses */
+    x->step->flops += branch_pay(x->m, b, writer_of(x->step), read, 1);
 }
 
 /* The newest step has come to st->end. */
@@ -176,6 +177,11 @@ static enum status begin_text(struct written *x, struct eval_model *m, struct st
                             .n_read = kv->n_read,
                             .temperature = st->temperature};
     set_stream(x);
+    if (m->p.guesses && !st->draft) {
+        const struct speculate_params p = {.n_vocab = engine_n_out(m->p.policy), .draft_max = m->p.guesses};
+        enum status s = speculate_new(&p, &x->text.speculator, e);
+        if (s) return s;
+    }
     if (!rules->constraint) return OK;
     if (!(x->text.state = m->p.constraint->clone(m->p.constraint_state)))
         return error_set(e, ERR_MEMORY, "no memory for the state of a grammar");
@@ -184,6 +190,16 @@ static enum status begin_text(struct written *x, struct eval_model *m, struct st
     for (uint32_t i = 0; i < length_of(b) - b->n_prompt && !s; i++)
         s = m->p.constraint->advance(x->text.state, m->ids[i], e);
     return s;
+}
+
+/* Wrong guesses were read, too. */
+static void end_guesses(struct written *x) {
+    if (!x->text.speculator) return;
+    const struct speculate_stats n = speculate_stats(x->text.speculator);
+    const uint32_t at = text_length(&x->text);
+    x->m->ledger.policy_flops +=
+        (n.drafted - n.accepted) * judge_flops(engine_of(x->m->writers[POLICY]), at, at + 1, 1);
+    speculate_free(&x->text.speculator);
 }
 
 /* What the loop says of a text that on_token did not end: no distribution, or the limits of the run. */
@@ -205,15 +221,14 @@ enum status write_alloc(struct eval_model *m, struct error *e) {
         return error_set(e, ERR_MEMORY, "no memory for %u texts of %u tokens", p->max_batch, p->max_tokens);
     enum status s = OK;
     for (int w = 0; w < N_WRITERS && !s; w++)
-        if (m->writers[w]) s = writer_new(m->writers[w], p->max_batch, 0, &m->loops[w], e);
+        if (m->writers[w]) s = writer_new(m->writers[w], p->max_batch, w == POLICY ? p->guesses : 0, &m->loops[w], e);
     if (!s) m->logits = writer_rows(m->loops[POLICY]);
     return s;
 }
 
 void write_free(struct eval_model *m) {
     for (int w = 0; w < N_WRITERS; w++) writer_free(&m->loops[w]);
-    mem_free(m->written), mem_free(m->texts_now), mem_free(m->own), mem_free(m->own_logprobs),
-        mem_free(m->rated);
+    mem_free(m->written), mem_free(m->texts_now), mem_free(m->own), mem_free(m->own_logprobs), mem_free(m->rated);
 }
 
 /* Tokens of this call and their log-probabilities, for those who write the search down. */
@@ -255,6 +270,7 @@ static enum status write_by(struct eval_model *m, int writer, struct step *steps
     for (uint32_t i = 0; i < n; i++) {
         struct written *x = &m->written[i];
         if (x->text.state) m->p.constraint->free(x->text.state);
+        end_guesses(x);
         if (!s) s = end_text(x, e);
         else if (x->text.seq) note_read(x); /* what is undone is cut there */
         if (!s && x->logprobs) s = keep_told(x, x->text.ids, e);

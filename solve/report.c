@@ -157,6 +157,7 @@ json_t *report_settings(const struct solver *s) {
     add_params(settings, s);
     add_sampling(settings, &s->words);
     add_grammar(settings, s->drawn.grammar);
+    if (s->guesses) json_object_set_new(settings, "guesses", json_integer(s->guesses)); /* they cost FLOPs */
     bool words = s->task->style->prose; /* headers of results on puzzles are older than these fields */
     bool given = s->session->verifier != VERIFIER_PRM || s->session->prm.model || s->session->oracle;
     if (values && (words || s->session->verifier != VERIFIER_PRM))

@@ -127,6 +127,7 @@ enum status solver_setup(struct solver *s, const struct task *task, const struct
     s->seed = (uint64_t)o->seed, s->check = o->check;
     s->prompter.raw = o->raw, s->prompter.system = o->system;
     s->words = o->words;
+    s->guesses = o->lookup ? (uint32_t)o->draft_max : 0;
     enum status st = sampling_check(&s->words, e);
     if (!st) st = check_stops(&s->words.stops, e);
     if (!st && o->delimiter) st = set_delimiter(s, o->delimiter, e);
@@ -395,6 +396,7 @@ static struct eval_params eval_params_of(const struct solver *s, const struct su
         .n_penalized = s->drawn.rules.n_penalized,
         .constraint = s->drawn.rules.constraint,
         .priority = s->priority,
+        .guesses = s->guesses,
         .stops = s->words.stops.values,
         .n_stops = (size_t)s->words.stops.n,
         .max_step_tokens = s->max_step_tokens,
@@ -474,8 +476,8 @@ enum status solver_search(const struct solver_search *x, struct outcome *o, stru
     return st;
 }
 
-static enum status search(const struct solver *s, const struct problem *p, const struct eval_params *ep, solver_tap *tap,
-                          void *arg, struct outcome *o, struct error *e) {
+static enum status search(const struct solver *s, const struct problem *p, const struct eval_params *ep,
+                          solver_tap *tap, void *arg, struct outcome *o, struct error *e) {
     struct evaluator ev;
     struct solver_search x = {.solver = s, .problem = p, .ev = &ev, .deadline_ns = ep->deadline_ns};
     x.seed = rng_fold(s->seed, hash_bytes(p->text, strlen(p->text))); /* the puzzle's, wherever it stands in a file */

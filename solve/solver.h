@@ -17,7 +17,8 @@ struct search_options {
     int64_t budget, max_tokens, max_ms, max_depth, max_step_tokens, top_k; /* negative: not given */
     double temp, max_gflops, top_p, min_p;                                 /* negative: not given */
     int64_t seed;
-    bool check, raw;
+    bool check, raw, lookup;
+    int64_t draft_max; /* with lookup: guesses a pass */
     struct settings settings;      /* parameters of strategies */
     struct sampling_options words; /* but for n, seed, temp, top_k, top_p, min_p: those above */
 };
@@ -44,6 +45,7 @@ struct solver { /* constant once set up: any number of threads may use it */
     struct sample_params sampling; /* the temperature is in params */
     struct sampling_options words; /* what else is said about tokens; its texts are borrowed */
     struct sampling drawn;         /* all of it, from solver_attach to solver_close */
+    uint32_t guesses; /* a pass, from the text itself; 0: none */
     uint32_t max_step_tokens;
     uint64_t max_new_tokens; /* of a chain; 0: as many as its steps may have */
     uint32_t max_depth;      /* as the user said, 0: as the problem or the task says */

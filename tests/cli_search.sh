@@ -182,7 +182,7 @@ t_run_search() {
     expect 1 "$ponder" run -m game24-policy -t 1 -p ' 4 7 8 8 -> 24\n' --search maj --budget 6 --step-delimiter '\n' --max-ms 1 &&
         has err '(stopped: time)' && has err 'allow more with --max-ms' || return 1
     refuses 2 '--budget: needs --search' "$ponder" run -p x --budget 3 &&
-        refuses 2 '--lookup: not together with --search' "$ponder" run -p x --search maj --lookup &&
+        refuses 2 '--draft-min: not together with --search' "$ponder" run -p x --search maj --lookup --draft-min 2 &&
         refuses 2 '--model-draft: --search maj does not use it' "$ponder" run -p x --search maj -md game24-policy-small &&
         refuses 2 '"nope" is none of greedy' "$ponder" run -p x --search nope
 }
@@ -200,6 +200,19 @@ t_sampling_of_a_search_and_its_results() {
         refuses 2 'give one of them' solve --task math --samplers top_k --sampler-seq k "$prompt" &&
         refuses 2 '--reverse-prompt: the text is empty' solve --task math -r '' "$prompt" &&
         refuses 2 '--reverse-prompt: text 2 is not UTF-8' solve --task math -r é -r $'\xff' "$prompt"
+}
+t_guesses_change_no_search() {
+    local search
+    for search in "maj --budget 6" "mcts --budget 12" "beam --budget 4"; do
+        # shellcheck disable=SC2086
+        solve --search $search --seed 3 --json -t 1 "4 7 8 8" >a 2>tree.a || return 1
+        # shellcheck disable=SC2086
+        solve --search $search --seed 3 --json -t 1 --lookup --draft-max 4 "4 7 8 8" >b 2>tree.b || return 1
+        has b '"guesses":4' && same tree.a tree.b || return 1
+        local fields='s/"ms":[^,]*,//; s/"peak_kv_bytes":[^,]*,//; s/"pages_copied":[^,]*,//; s/"guesses":4,*//; s/"policy_flops":[0-9]*,//; s/,}/}/'
+        same <(sed "$fields" a) <(sed "$fields" b) || return 1
+        [ "$(grep -o '"policy_flops":[0-9]*' a | cut -d: -f2)" -lt "$(grep -o '"policy_flops":[0-9]*' b | cut -d: -f2)" ] || { say "wrong guesses cost nothing"; return 1; }
+    done
 }
 t_a_stop_string_ends_a_chain() {
     solve --task math -q --json --search greedy "$prompt" >a 2>err && has a ' = 24 ; 24' || { cat a; return 1; }
