@@ -15,7 +15,7 @@ headers='#include <cblas.h>
 libs=(-lopenblas -lpcre2-8 -ljansson -lmicrohttpd -ledit -lm)
 tools=(make gcc)
 if [ "$what" != build ]; then
-    packages+=(libcmocka-dev util-linux bsdutils jq)
+    packages+=(libcmocka-dev util-linux bsdutils jq bubblewrap python3)
     headers+='
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@ if [ "$what" != build ]; then
 #include <stdint.h>
 #include <cmocka.h>'
     libs+=(-lcmocka)
-    tools+=(flock script jq)
+    tools+=(flock script jq bwrap python3)
 fi
 if [ "$what" = ci ]; then
     packages+=(clang git gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libcurl4-openssl-dev libssl-dev)

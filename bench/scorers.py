@@ -3,7 +3,7 @@
 (default 10,000): right ones, right ones of other problems, and damaged ones.  Right is a score of 0.999 or more.
 Not part of the build: needs `pip install reasoning-gym==0.1.25` in an environment of its own.
 Next: docs/TASKS.md."""
-import json, os, random, re, subprocess, sys, tempfile
+import contextlib, io, json, os, random, re, subprocess, sys, tempfile
 
 import reasoning_gym as rg
 
@@ -24,15 +24,17 @@ HARD = {
     'kakurasu': dict(),
 }
 EASY = {'path_star': dict(node_range=50, degree=3), 'futoshiki': dict(min_board_size=4, max_board_size=6)}
-# Two of the scorers evaluate text, so only these bytes reach them; puzzle24's never looks at the given numbers.
-SAFE = {'countdown': r'[0-9+\-*/(). ]*', 'puzzle24': r'[0-9+\-*/(). ]*', 'n_queens': r'[_Q\s]*'}
+# Two of the scorers evaluate text, so only these bytes reach them, and neither // nor **, which the questions do not allow;
+# puzzle24's never looks at the given numbers.
+SAFE = {'countdown': r'(?!.*(//|\*\*))[0-9+\-*/(). ]*', 'puzzle24': r'(?!.*(//|\*\*))[0-9+\-*/(). ]*', 'n_queens': r'[_Q\s]*'}
 
 
 def score(ds, task, answer, item):
     if task in SAFE and not re.fullmatch(SAFE[task], answer):
         return False
     try:
-        s = ds.score_answer(answer, item)
+        with contextlib.redirect_stdout(io.StringIO()):  # one of them prints what it cannot read
+            s = ds.score_answer(answer, item)
     except Exception:
         s = 0
     if task == 'puzzle24' and sorted(map(int, re.findall(r'\d+', answer))) != sorted(item['metadata']['numbers']):

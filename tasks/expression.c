@@ -180,7 +180,7 @@ struct reader {
     const char *start, *at;
     int depth;
     bool used[CD_MAX];
-    bool posed; /* signs are allowed, "= 24" is not */
+    bool posed; /* signs are allowed, "= 24" and zeros before a number are not */
     struct error *e;
 };
 
@@ -210,6 +210,7 @@ static char take_operator(struct reader *r, const char *set) {
 static bool read_number(struct reader *r, struct ratio *v) {
     int number = 0;
     size_t size = strspn(r->at, "0123456789");
+    if (r->posed && size > 1 && *r->at == '0') return fail_at(r, "a number without zeros before it");
     for (size_t i = 0; i < size && number <= 9999; i++) number = number * 10 + (r->at[i] - '0');
     for (int i = 0; i < r->p->n; i++) {
         if (r->used[i] || r->p->numbers[i] != number) continue;

@@ -185,10 +185,11 @@ static struct judgement judge_answer(const struct problem *p, const char *text) 
         skip_space(&at);
         if (!*at) continue;
         moves++;
-        if (strstr(at, "Move disk "))
-            at = strstr(at, "Move disk "); /* what stands before and behind a move does not matter */
+        while (*at && *at != ' ' && strncmp(at, "Move disk ", 10))
+            at++; /* "+Move": its first word may begin otherwise */
         if (!take(&at, "Move disk ") || !take_small(&at, 1, t->disks, &disk) || !take(&at, " from Peg ") ||
-            !take_small(&at, 1, t->pegs, &from) || !take(&at, " to Peg ") || !take_small(&at, 1, t->pegs, &to))
+            !take_small(&at, 1, t->pegs, &from) || !take(&at, " to Peg ") || !take_small(&at, 1, t->pegs, &to) ||
+            at[strspn(at, " \t\r")])
             return judged(false, "move %d is not written as asked", moves);
         if (places[disk - 1] != from || !may_move(places, disk - 1, to))
             return judged(false, "move %d is not allowed", moves);

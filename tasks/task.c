@@ -42,7 +42,7 @@ const struct task_style style_prose = {
 
 const char task_names[] = "game24, countdown, puzzle24, chain_sum, basic_arithmetic, multistep_arithmetic_two, "
                           "boolean_expressions, n_queens, path_star, quantum_lock, jugs, tower_of_hanoi, mini_sudoku, "
-                          "futoshiki, knights_knaves, kakurasu, math, gsm8k";
+                          "futoshiki, knights_knaves, kakurasu, math, gsm8k, code";
 const struct task *const task_table[] = {
     &game24_task,
     &countdown_task,
@@ -62,6 +62,7 @@ const struct task *const task_table[] = {
     &kakurasu_task,
     &math_task,
     &gsm8k_task,
+    &code_task,
     NULL,
 };
 

@@ -42,6 +42,6 @@ struct judgement __attribute__((format(printf, 2, 3))) judged(bool right, const 
 /* The rows, each in a file of its own or beside its like. */
 extern const struct task game24_task, countdown_task, puzzle24_task, chain_sum_task, basic_arithmetic_task,
     multistep_arithmetic_task, boolean_expressions_task, n_queens_task, path_star_task, quantum_lock_task, jugs_task,
-    tower_of_hanoi_task, mini_sudoku_task, futoshiki_task, knights_knaves_task, kakurasu_task, math_task, gsm8k_task;
+    tower_of_hanoi_task, mini_sudoku_task, futoshiki_task, knights_knaves_task, kakurasu_task, math_task, gsm8k_task, code_task;
 
 #endif

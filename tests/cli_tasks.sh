@@ -39,6 +39,24 @@ t_judging_answers() {
     printf '%s\n' '{"id":"b","answer":"1"}' >ans.jsonl
     refuses 2 'no problem has the id "b"' "$ponder" judge --task countdown --input set.jsonl --answers ans.jsonl
 }
+# Where published scorers are strict, ours are: no zeros before a number, nothing behind a move.
+t_judging_as_the_published_scorers_do() {
+    printf '%s\n' '{"id":"a","question":"Calculate 7 using all of these numbers: 4, 1, 2.\nEach number may be used at most once.\n"}' >set.jsonl
+    printf '{"id":"a","answer":"%s"}\n' '4 + 2 + 1' '04 + 2 + 1' '(4) + 2.+ +1' '4 + 2//1 + 1' '4 + 2**1' '4 + 2 - -1' >ans.jsonl
+    expect 0 "$ponder" judge --task countdown --input set.jsonl --answers ans.jsonl || return 1
+    sed 's/.*"reward":\([01]\).*/\1/' out | tr -d '\n' >got
+    [ "$(cat got)" = 101001 ] || { say "countdown: $(cat got)"; return 1; }
+    printf '{"id":"t","problem":" 1 : 1 -> 2"}\n' >set.jsonl
+    printf '{"id":"t","answer":"%s"}\n' 'Move disk 1 from Peg 1 to Peg 2' ' +Move disk 1 from Peg 1 to Peg 2 ' 'Move disk 1 from Peg 1 to Peg 2.' 'I Move disk 1 from Peg 1 to Peg 2' 'move disk 1 from Peg 1 to Peg 2' >ans.jsonl
+    "$ponder" generate --task tower_of_hanoi --knobs min_disks=1,max_disks=1,min_pegs=3,max_pegs=3 -n 1 >one && sed 's/"id":"[^"]*"/"id":"t"/' one >set.jsonl || return 1
+    expect 0 "$ponder" generate --task tower_of_hanoi --knobs min_disks=1,max_disks=1,min_pegs=3,max_pegs=3 -n 1 --steps || return 1
+    sed -n 's/.*"answer":"Move disk 1 from Peg \([0-9]\) to Peg \([0-9]\)".*/s,Peg 1,Peg a,; s,Peg 2,Peg b,; s,Peg a,Peg \1,; s,Peg b,Peg \2,/p' out >rename
+    [ -s rename ] || { say "no answer in: $(cat out)"; return 1; }
+    sed -i -f rename ans.jsonl
+    expect 0 "$ponder" judge --task tower_of_hanoi --input set.jsonl --answers ans.jsonl || return 1
+    sed 's/.*"reward":\([01]\).*/\1/' out | tr -d '\n' >got
+    [ "$(cat got)" = 11000 ] || { say "tower: $(cat got)"; cat ans.jsonl; return 1; }
+}
 # Answers of a search in the form of whoever posed the problem: no "= 24" here.
 t_eval_reads_published_questions() {
     printf '%s\n' '{"id":"q1","task":"puzzle24","question":"Make 24 using 4, 7, 8, 8. You can only use each number once. You can use the operators +, -, *, /.\n"}' >set.jsonl
