@@ -47,7 +47,7 @@ FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
 
 .PHONY: help all build-tests check run test asan ubsan tsan arm fuzz bench ladder signature signature-check deps deps-install format \
-	train install clean run-fuzz FORCE
+	train study study-quick install clean run-fuzz FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -66,6 +66,7 @@ all: $(B)/ponder
 ## make deps             check which room includes which
 ## make deps-install     install the Debian packages only
 ## make format           clang-format on all C files
+## make study-quick      how much search a small model needs: runs, figures and a page in STUDY (build/study); study: the long one
 ## make train            remake the shipped models from a seed (hours)
 ## make install          the binary into PREFIX/bin (default /usr/local)
 ## make clean            remove the build folders
@@ -123,6 +124,9 @@ deps-install:
 	@.ci/setup.sh ci
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
+STUDY ?= $(B)/study
+study study-quick: $(B)/ponder
+	@bench/study.sh $(if $(filter study,$@),full,quick) $(STUDY) $(B)/ponder
 train: $(B)/ponder
 	@.ci/train.sh $(B)/ponder
 install: $(B)/ponder

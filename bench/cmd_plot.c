@@ -10,6 +10,7 @@
 
 struct options {
     const char *svg, *csv, *by, *title;
+    bool table;
 };
 
 static const struct flag flags[] = {
@@ -19,6 +20,8 @@ static const struct flag flags[] = {
     {"by", NULL, FLAG_CHOICE, offsetof(struct options, by), "flops", 0, 0, "flops|policy-flops|tokens|ms|budget",
      "what accuracy is drawn over, per problem"},
     {"title", NULL, FLAG_TEXT, offsetof(struct options, title), NULL, 0, 0, "TEXT", "above the picture"},
+    {"table", NULL, FLAG_YES, offsetof(struct options, table), NULL, 0, 0, NULL,
+     "the runs as a Markdown table on stdout instead, in the order given"},
     {0},
 };
 
@@ -29,34 +32,40 @@ static enum abscissa abscissa_of(const char *word) {
     return (enum abscissa)by;
 }
 
-static enum status write_one(const struct figure *f, void (*form)(const struct figure *, struct buffer *),
-                             const char *path, struct error *e) {
-    struct buffer text = {0};
-    form(f, &text);
+/* To path, or to stdout. */
+static enum status write_text(struct buffer *text, const char *path, struct error *e) {
     enum status s = OK;
-    if (path) s = figure_write_file(&text, path, e);
-    else if (text.failed) s = error_set(e, ERR_MEMORY, "no memory for the table");
-    else fwrite(text.data, 1, text.n, stdout);
-    buffer_free(&text);
+    if (path) s = figure_write_file(text, path, e);
+    else if (text->failed) s = error_set(e, ERR_MEMORY, "no memory for a table");
+    else fwrite(text->data, 1, text->n, stdout);
+    buffer_free(text);
+    return s;
+}
+
+static enum status draw(const struct options *o, const struct run *runs, struct error *e) {
+    struct figure f = {0};
+    struct buffer svg = {0}, csv = {0}, table = {0};
+    if (o->table) {
+        runs_table(runs, ds_len(runs), &table);
+        return write_text(&table, NULL, e);
+    }
+    enum status s = runs_plot(runs, ds_len(runs), abscissa_of(o->by), &f, e);
+    snprintf(f.title, sizeof f.title, "%s", o->title ? o->title : runs->task);
+    if (!s && o->svg) figure_svg(&f, &svg), s = write_text(&svg, o->svg, e);
+    if (!s && (o->csv || !o->svg)) figure_csv(&f, &csv), s = write_text(&csv, o->csv, e);
+    figure_free(&f);
     return s;
 }
 
 static enum status plot(const struct args *a, const struct options *o, struct run **runs, struct error *e) {
-    struct figure f = {0};
     enum status s = OK;
     for (int i = 0; i < a->n_rest && !s; i++) {
         struct run r;
-        if ((s = run_open(a->rest[i], &r, e))) break;
-        if (ds_push(*runs, r)) continue;
+        if ((s = run_open(a->rest[i], &r, e)) || ds_push(*runs, r)) continue;
         run_close(&r);
         s = error_set(e, ERR_MEMORY, "no memory for %d files", a->n_rest);
     }
-    if (!s) s = runs_plot(*runs, ds_len(*runs), abscissa_of(o->by), &f, e);
-    if (!s) snprintf(f.title, sizeof f.title, "%s", o->title ? o->title : (*runs)[0].task);
-    if (!s && o->svg) s = write_one(&f, figure_svg, o->svg, e);
-    if (!s && (o->csv || !o->svg)) s = write_one(&f, figure_csv, o->csv, e);
-    figure_free(&f);
-    return s;
+    return s ? s : draw(o, *runs, e);
 }
 
 int cmd_plot(int argc, char **argv) {

@@ -21,6 +21,7 @@ static const struct {
     {"eval", "accuracy and cost of a search over a file of problems", cmd_eval},
     {"compare", "two files of results, problem by problem", cmd_compare},
     {"plot", "accuracy over cost from files of results, as picture and table", cmd_plot},
+    {"study", "figures and a page from a folder of results", cmd_study},
     {"merge", "one file of results from the shards of a run", cmd_merge},
     {"tree", "search trees in files: show, check, resume, replay, compare, draw", cmd_tree},
     {"strategies", "the strategies of --search and their parameters", cmd_strategies},

@@ -19,6 +19,7 @@ const struct flag search_flags[] = {
     {"max-gflops", NULL, FLAG_REAL, AT(max_gflops), NULL, 1e-6, 1e9, "X", "stop after so many GFLOP, policy + PRM"},
     {"max-ms", NULL, FLAG_INT, AT(max_ms), NULL, 1, 1e9, "N", "stop after so many milliseconds (then timing decides)"},
     {"agg", NULL, FLAG_CHOICE, AT(agg), NULL, 0, 0, "last|min|product|mean", "step values -> value of a chain (default: the model's)"},
+    {"value-noise", NULL, FLAG_REAL, AT(value_noise), "0", 0, 1000, "X", "for studies: normal errors of this size on the log-odds of values"},
     {"step-delimiter", NULL, FLAG_TEXT, AT(delimiter), NULL, 0, 0, "TEXT", "what ends a step; \\n and \\t are read (default: the line end; a blank line for problems in words)"},
     {"max-step-tokens", NULL, FLAG_INT, AT(max_step_tokens), NULL, 1, 1 << 20, "N", "longer steps are given up (default 64; 256 for problems in words)"},
     {"max-depth", NULL, FLAG_INT, AT(max_depth), NULL, 1, 1 << 16, "N", "steps of a chain (default: as many as a puzzle can have; 32 for problems in words)"},

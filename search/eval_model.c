@@ -2,9 +2,11 @@
  * Not branches (eval_branch.c), not what is written on them (eval_write.c, eval_put.c), not values (prm/judge.h).  One
  * evaluator serves one search on one thread; engines are shared.
  * Next: eval_branch.c; search/strategies/mcts.c for what drives it. */
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "search/eval_internal.h"
 
 enum { PRM_PROMPT = 256 }; /* bytes that protocols put around a problem, about */
@@ -140,6 +142,16 @@ static enum status model_tell(void *self, enum telling how, struct error *e) {
     return OK;
 }
 
+/* Values as a judge would give them that errs; a chain keeps its error. */
+static float blurred(struct eval_model *m, branch_id b, float value) {
+    uint64_t key = m->p.noise_key;
+    for (const char *c = eval_model_text(m, b); *c; c++) key = (key ^ (unsigned char)*c) * 0x100000001b3u; /* FNV-1a */
+    key = rng_fold(key, 0x6e6f697365);
+    double p = fmin(fmax((double)value, 0.02), 0.98), radius = sqrt(-2 * log(1 - rng_uniform(key, 0)));
+    double odds = log(p / (1 - p)) + m->p.value_noise * radius * cos(2 * M_PI * rng_uniform(key, 1)); /* Box-Muller */
+    return (float)(1 / (1 + exp(-odds)));
+}
+
 static enum status model_score(void *self, const branch_id *branches, size_t n, float *value, struct error *e) {
     struct eval_model *m = self;
     enum status s = OK;
@@ -149,6 +161,7 @@ static enum status model_score(void *self, const branch_id *branches, size_t n, 
         s = limits_stopped(&m->limits) ? error_set(e, ERR_CANCELLED, "stopped before chains were valued")
                                        : score_some(m, branches + i, some, value + i, e);
     }
+    for (size_t i = 0; i < n && !s && m->p.value_noise > 0; i++) value[i] = blurred(m, branches[i], value[i]);
     for (size_t i = 0; i < n; i++) branch_set_busy(m, branches[i], false);
     note_costs(m);
     return s;

@@ -73,6 +73,10 @@ struct eval_params {
     unsigned asks;
     size_t (*answer)(void *arg, const char *text, char *out, size_t cap); /* canonical answer */
     float (*oracle)(void *arg, const char *text);                         /* --prm oracle: replaces the reward model */
+    /* For studies of judges that err: a normal draw of this standard deviation on the log-odds of each value (the
+     * value taken within 0.02 and 0.98), the same for the same (noise_key, text); 0: none. */
+    double value_noise;
+    uint64_t noise_key;
     /* Does this step state the final answer?  Then it is the chain's last one, whatever the model would go on with.
      * NULL: only the end token ends a chain. */
     bool (*complete)(void *arg, const char *step);

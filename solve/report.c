@@ -154,6 +154,7 @@ json_t *report_settings(const struct solver *s) {
     if (!(s->strategy->without & WITHOUT_TEMPERATURE))
         json_object_set_new(settings, "temp", json_real((double)p->temperature));
     if (values) json_object_set_new(settings, "agg", json_string(prm_agg_name(s->agg)));
+    add_number(settings, "value_noise", s->value_noise, 0);
     add_params(settings, s);
     add_sampling(settings, &s->words);
     add_grammar(settings, s->drawn.grammar);

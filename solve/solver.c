@@ -93,7 +93,8 @@ static enum status set_search(struct solver *s, const struct search_options *o, 
     if (o->max_step_tokens > 0) s->max_step_tokens = (uint32_t)o->max_step_tokens;
     set_budget(s, o);
     enum status st = strategy_set(s->strategy, &o->settings, &s->params, e);
-    return st || !o->agg || (needs(s) & CAN_VALUE) ? st : not_used(s, "agg", e);
+    const char *of_values = o->agg ? "agg" : o->value_noise > 0 ? "value-noise" : NULL;
+    return st || !of_values || (needs(s) & CAN_VALUE) ? st : not_used(s, of_values, e);
 }
 
 enum status solver_models(const struct solver *s, struct session_options *o, struct error *e) {
@@ -124,7 +125,7 @@ enum status solver_setup(struct solver *s, const struct task *task, const struct
         return error_set(e, ERR_INPUT, "--search: \"%.60s\" is none of %s", search,
                          strategy_names(names, sizeof names));
     solver_init(s, task, strategy);
-    s->seed = (uint64_t)o->seed, s->check = o->check;
+    s->seed = (uint64_t)o->seed, s->check = o->check, s->value_noise = o->value_noise;
     s->prompter.raw = o->raw, s->prompter.system = o->system;
     s->words = o->words;
     s->guesses = o->lookup ? (uint32_t)o->draft_max : 0;
@@ -411,6 +412,8 @@ static struct eval_params eval_params_of(const struct solver *s, const struct su
         .answer = vote_of_chain,
         .state = p->task->state ? state_of_chain : NULL,
         .oracle = n->oracle ? reachable : NULL,
+        .value_noise = s->value_noise,
+        .noise_key = rng_fold(s->seed, hash_bytes(p->text, strlen(p->text))),
         .complete = p->task->is_last ? states_answer : NULL,
         .cancel = s->common.cancel,
         .prompt = prompt_of,

@@ -16,6 +16,7 @@ struct search_options {
     const char *task, *search, *agg, *delimiter, *system;                  /* NULL: not given */
     int64_t budget, max_tokens, max_ms, max_depth, max_step_tokens, top_k; /* negative: not given */
     double temp, max_gflops, top_p, min_p;                                 /* negative: not given */
+    double value_noise;                                                    /* 0: none */
     int64_t seed;
     bool check, raw, lookup;
     int64_t draft_max; /* with lookup: guesses a pass */
@@ -42,6 +43,7 @@ struct solver { /* constant once set up: any number of threads may use it */
     enum prm_agg agg;
     bool agg_given; /* by the user: else the reward model says it */
     bool check;
+    double value_noise; /* as in struct eval_params */
     struct sample_params sampling; /* the temperature is in params */
     struct sampling_options words; /* what else is said about tokens; its texts are borrowed */
     struct sampling drawn;         /* all of it, from solver_attach to solver_close */

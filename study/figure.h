@@ -16,14 +16,14 @@ struct point {
 };
 
 struct series {
-    char name[96];
+    char name[128];
     struct point *points; /* an array of base/ds.h, by x once figure_sort was called */
     bool dots;            /* no line between its points */
 };
 
 struct figure {
-    char name[64]; /* of its files, without ending */
-    char title[160], x_label[80], y_label[80];
+    char name[200]; /* of its files, without ending */
+    char title[240], x_label[120], y_label[80];
     bool log_x;            /* every x is above 0 */
     bool percent;          /* y is a share: 0 to 100% */
     struct series *series; /* an array of base/ds.h */

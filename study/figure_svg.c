@@ -124,7 +124,7 @@ static void draw_series(const struct figure *f, size_t i, const struct axis *x, 
     for (size_t k = 0; k < ds_len(s->points); k++) {
         const struct point *p = &s->points[k];
         double at = place(x, p->x);
-        char title[200];
+        char title[280];
         if (!isnan(p->low))
             buffer_print(to, "<path stroke=\"%s\" d=\"M%.1f %.1f V%.1f\"/>\n", color, at, place(y, p->low),
                          place(y, p->high));

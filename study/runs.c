@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/stats.h"
+#include "base/terminal.h"
 
 static const char *text_of(const json_t *header, const char *object, const char *name) {
     const json_t *from = object ? json_object_get(header, object) : header;
@@ -79,9 +80,9 @@ struct point run_point(const struct run *r, double x) {
     return p;
 }
 
-static void add_part(char name[96], const char *part) {
+static void add_part(char name[128], const char *part) {
     size_t n = strlen(name);
-    snprintf(name + n, 96 - n, "%s%s", n ? " " : "", part);
+    snprintf(name + n, 128 - n, "%s%s", n ? " " : "", part);
 }
 
 enum status runs_plot(const struct run *runs, size_t n, enum abscissa by, struct figure *f, struct error *e) {
@@ -94,7 +95,7 @@ enum status runs_plot(const struct run *runs, size_t n, enum abscissa by, struct
             judges |= !strcmp(runs[i].search, runs[k].search) && strcmp(runs[i].judge, runs[k].judge);
     }
     for (size_t i = 0; i < n; i++) {
-        char name[96] = "", noise[32];
+        char name[128] = "", noise[32];
         if (tasks) add_part(name, runs[i].task);
         if (policies) add_part(name, runs[i].policy);
         add_part(name, runs[i].search);
@@ -111,4 +112,20 @@ enum status runs_plot(const struct run *runs, size_t n, enum abscissa by, struct
     snprintf(f->y_label, sizeof f->y_label, "right");
     figure_sort(f);
     return OK;
+}
+
+void runs_table(const struct run *runs, size_t n, struct buffer *to) {
+    buffer_text(
+        to, "| policy | search | budget | judge | right | 95% interval | policy tokens | PRM tokens | policy | PRM |\n"
+            "|---|---|---:|---|---:|---|---:|---:|---:|---:|\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct run *r = &runs[i];
+        struct point at = run_point(r, 1);
+        char flops[2][32];
+        buffer_print(to, "| %s | %s | %llu | %s | %u/%u, %.1f%% | %.1f-%.1f | %.0f | %.0f | %s | %s |\n", r->policy,
+                     r->search, (unsigned long long)r->budget, r->judge, r->n_right, r->n, 100 * at.y, 100 * at.low,
+                     100 * at.high, r->mean[COST_POLICY_TOKENS], r->mean[COST_PRM_TOKENS],
+                     show_flops((uint64_t)r->mean[COST_POLICY_FLOPS], flops[0]),
+                     show_flops((uint64_t)r->mean[COST_PRM_FLOPS], flops[1]));
+    }
 }

@@ -37,4 +37,7 @@ struct point run_point(const struct run *r, double x);
  * noise, task). */
 enum status runs_plot(const struct run *runs, size_t n, enum abscissa by, struct figure *f, struct error *e);
 
+/* The runs as a Markdown table, a row each in the order given; tokens and FLOPs are means per problem. */
+void runs_table(const struct run *runs, size_t n, struct buffer *to);
+
 #endif

@@ -81,10 +81,69 @@ bon,20,0.666667,0.20766,0.938508,budget 4
 bon,80,1,0.438503,1,budget 16' ] || { cat out >&2; return 1; }
     expect 0 "$ponder" plot x.jsonl y.jsonl --by budget --svg p.svg --csv p.csv --title 'a & b' && empty out && has p.csv 'bon,16,1,' &&
         has p.svg 'a &amp; b' || return 1
-    rows "" 1 >none.jsonl
-    refuses 1 'names no task, search and model' "$ponder" plot a.jsonl && refuses 1 'no.jsonl: cannot be read' "$ponder" plot no.jsonl &&
+    expect 0 "$ponder" plot --table x.jsonl y.jsonl && [ "$(wc -l <out)" = 4 ] && has out '| m | bon | 4 | none | 2/3, 66.7% | 20.8-93.9 | 10 | 0 |' || return 1
+    rows 1 1 >w.jsonl
+    refuses 1 'names no task, search and model' "$ponder" plot w.jsonl && refuses 1 'no.jsonl: cannot be read' "$ponder" plot no.jsonl &&
         refuses 2 'files of results are missing' "$ponder" plot && refuses 2 '"speed" is none of' "$ponder" plot x.jsonl --by speed &&
         refuses 1 'no/p.svg: cannot be written' "$ponder" plot x.jsonl --svg no/p.svg
+}
+# row_file NAME SEARCH BUDGET POLICY FLOPS RIGHT: as rows, of a policy that costs FLOPS a token.
+row_file() {
+    rows "$6" "$5" | sed "1s/}\$/,\"search\":\"$2\",\"model\":\"$4\",\"policy\":{\"name\":\"$4\",\"weights\":$5,\"flops_per_token\":$5},\"budget\":$3,\"problems\":10}/" >"$1"
+}
+# Ten problems; the small policy has 1, 2 and 3 right the more easily the smaller the number.  Ids sort as texts: 1, 10, 2, ...
+t_study_from_rows() {
+    rm -rf st && mkdir st || return 1
+    row_file st/samples.a.jsonl maj 1 small 10 1110000000 && row_file st/samples.b.jsonl maj 1 small 10 1000000000 &&
+        row_file st/main.s1.jsonl greedy 1 small 10 1100000000 && row_file st/main.l1.jsonl greedy 1 large 140 1111100000 &&
+        row_file st/main.s2.jsonl bon 16 small 100 1110000000 && row_file st/main.s3.jsonl mcts 16 small 120 1111111000 &&
+        row_file st/main.l2.jsonl mcts 16 large 900 1111111110 || return 1
+    echo '{"step":1,"n":50,"auc":0.75,"ece":0.1}' >st/calibration.game24.small.jsonl
+    head -n 4 st/main.s2.jsonl >st/main.torn.jsonl && echo nonsense >st/main.bad.jsonl && echo 'widths.x: it broke' >st/failures.txt || return 1
+    expect 0 "$ponder" study st -o page && has page/report.html 'main.torn.jsonl: holds 3 of 10 problems' && has page/report.html 'main.bad.jsonl: holds something else' && has page/report.html 'widths.x: it broke' || return 1
+    has page/strategies-total.game24.small.csv 'mcts,240,0.7,' && has page/strategies-policy-only.game24.small.csv 'mcts,120,0.7,' || return 1
+    has page/sizes-total.game24.mcts.csv 'large,1800,0.9,' && has page/calibration.csv 'game24.small AUC,1,0.75,' || return 1
+    # Fifths: 1 3 | 2 10 | 4 5 | 6 7 | 8 9 (ids of equal difficulty in the order of their texts: 2, 3 have one of two right).
+    has page/bins.game24.small.csv 'bon 16,1,1,' && has page/bins.game24.small.csv 'bon 16,2,0.5,' && has page/bins.game24.small.csv 'mcts 16,4,1,' &&
+        has page/bins.game24.small.csv 'mcts 16,5,0,' || { cat page/bins.game24.small.csv >&2; return 1; }
+    # Shares: 1 2 3 are right in half of the chains or more.
+    has page/shares.game24.small.csv 'bon 16,1,1,' && has page/shares.game24.small.csv 'bon 16,4,0,' || return 1
+    # One half of a bin chooses for the other: ties go to the cheaper bon, but where mcts alone was right on the half that chooses.
+    grep 'best of each bin' page/optimal-total.game24.small.csv >best && one_line best || { cat page/optimal-total.game24.small.csv >&2; return 1; }
+    # The larger model costs 14 times as much: at R = 22 the small one may spend 14 + 39/22.
+    has page/exchange-total.game24.csv '"larger, greedy, R = 22",15.7727,1,' && has page/exchange-total.game24.csv '"bin 4, search",' || { cat page/exchange-total.game24.csv >&2; return 1; }
+    # bon and mcts of the small one cost less than the large one's greedy answers, and are compared with them.
+    has page/report.html '<td>large greedy 1</td><td>small mcts 16</td><td class="n">10</td><td class="n">50.0%</td><td class="n">70.0%</td>' || return 1
+    refuses 1 'no/rows: No such file' "$ponder" study no/rows -o page && mkdir -p none && refuses 1 'holds no finished' "$ponder" study none -o page &&
+        refuses 2 'one folder of results' "$ponder" study -o page && refuses 2 '--out is missing' "$ponder" study st
+}
+# Four processes share the runs; one is killed, and the others do its part.
+t_a_study_of_four_processes() {
+    local i pids=()
+    sanitized && return 77
+    [ -x "$here/../bench/study.sh" ] || return 77
+    for i in 1 2 3 4; do
+        STUDY_N=2 STUDY_SEEDS=1 STUDY_BUDGETS="4 16" STUDY_MCTS=16 STUDY_NOISES=2 STUDY_POLICIES=game24-policy-small STUDY_THREADS=1 \
+            "$here/../bench/study.sh" quick "$dir/four" "$ponder" >four.$i 2>&1 &
+        pids+=($!)
+    done
+    sleep 0.5
+    kill -9 "${pids[1]}"
+    for i in 0 2 3; do wait "${pids[i]}" || { cat four.$((i + 1)) >&2; return 1; }; done
+    [ ! -s four/rows/failures.txt ] && [ -s four/report/report.html ] && lacks four/report/report.html 'of 2 problems' || { cat four.? >&2; return 1; }
+    [ "$(ls four/rows/*.jsonl | wc -l)" = "$(grep -h '^study: ' four.? | sort -u | wc -l)" ] || { say "rows are missing"; return 1; }
+    local first=four/rows/main.game24.game24-policy-small.bon.4.jsonl
+    [ "$(grep -c '"id"' $first)" = 2 ]
+}
+# Errors belong to the chain, not to when or where it is valued.
+t_judges_that_err() {
+    local noisy=("${run[@]}" --prm oracle --value-noise 3)
+    expect 0 "$ponder" "${run[@]}" --prm oracle --in-flight 2 -o exact.jsonl && expect 0 "$ponder" "${noisy[@]}" --in-flight 1 -o n1.jsonl &&
+        expect 0 "$ponder" "${noisy[@]}" -t 2 --in-flight 5 -o n2.jsonl && has n1.jsonl '"value_noise":3.0' && lacks exact.jsonl value_noise || return 1
+    plain n1.jsonl >a && plain n2.jsonl >b && same a b || return 1
+    sed '1d; s/.*"value":\([^,]*\),.*/\1/' n1.jsonl | awk '$1 <= 0 || $1 >= 1 { bad = 1 } END { exit bad }' || { say "values out of (0, 1)"; return 1; }
+    plain exact.jsonl >b && ! cmp -s a b || { say "no noise"; return 1; }
+    refuses 2 'value-noise: --search greedy does not use it' "$ponder" eval --input p.txt --search greedy --value-noise 1
 }
 t_headers_describe_their_models() {
     expect 0 "$ponder" "${run[@]}" --limit 1 -m game24-policy-small -o h.jsonl &&
