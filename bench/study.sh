@@ -62,7 +62,8 @@ run() { # GROUP TASK POLICY WORDS... -- FLAGS...
     shift 3
     while [ "$1" != -- ]; do name+=.$1; shift; done
     shift
-    job "$name" "$ponder" eval -m "$policy" --prm "$prm" --task "$task" -i "$folder/problems/$task.jsonl" -t "$threads" \
+    case " $* " in *" --prm "* | *" greedy "* | *" maj "*) ;; *) set -- --prm "$prm" "$@" ;; esac # a search without values takes none
+    job "$name" "$ponder" eval -m "$policy" --task "$task" -i "$folder/problems/$task.jsonl" -t "$threads" \
         --in-flight 8 "$@" -o "$folder/rows/$name.jsonl"
 }
 calibration() { # TASK POLICY
@@ -83,7 +84,6 @@ all_of() { # TASK POLICY: cheap runs first, so that a study that is stopped has 
     calibration "$task" "$policy"
     for b in $budgets; do
         for s in bon beam; do
-            run judges "$task" "$policy" "$s" "$b" prm -- --search "$s" --budget "$b"
             run judges "$task" "$policy" "$s" "$b" noisy -- --search "$s" --budget "$b" --value-noise 4
             run judges "$task" "$policy" "$s" "$b" oracle -- --prm oracle --search "$s" --budget "$b"
         done

@@ -86,6 +86,14 @@ static void judge_name(const struct run *r, char out[128]) {
     else snprintf(out, 128, "%.40s %.60s", r->search, r->judge);
 }
 
+/* Is there a run of this search among those with other judges? */
+static bool has_search(const struct study *s, const struct run *like, const char *search) {
+    const struct run *r;
+    for (size_t i = 0; (r = study_next(s, &i, "judges", like));)
+        if (!strcmp(r->search, search)) return true;
+    return false;
+}
+
 enum status figures_judges(const struct study *s, const struct run *like, struct page *p, struct error *e) {
     struct figure f = {.log_x = true, .percent = true, .x_label = "budget", .y_label = "right"};
     const struct run *r;
@@ -96,6 +104,12 @@ enum status figures_judges(const struct study *s, const struct run *like, struct
         char series[128];
         judge_name(r, series);
         st = add_run(&f, series, r, (double)r->budget, e);
+    }
+    /* The same searches with the judge as it is. */
+    for (size_t i = 0; !st && ds_len(f.series) && (r = study_next(s, &i, "main", like));) {
+        char series[128];
+        judge_name(r, series);
+        if (has_search(s, like, r->search)) st = add_run(&f, series, r, (double)r->budget, e);
     }
     return finish(
         p, &f, st,
