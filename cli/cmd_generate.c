@@ -112,8 +112,6 @@ static enum status generate(const struct options *o, const struct task *t, const
     enum status s = OK;
     for (int64_t i = 0; i < o->n && !s && !*cancel; i++) {
         for (uint64_t attempt = 0; !s && !*cancel; attempt++) {
-            if (attempt == 100000)
-                return error_set(e, ERR_INPUT, "--held-out: %s draws no such problem (100000 tries)", t->name);
             uint64_t key = rng_fold(rng_fold(stream, (uint64_t)(o->first + i)), attempt);
             struct problem p;
             if ((s = t->generate(t, rng_fold(key, 1), d, &p, e))) break;
