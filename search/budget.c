@@ -151,20 +151,41 @@ static uint64_t left_of(uint64_t limit, uint64_t used, uint64_t part) {
     return left == UINT64_MAX ? 0 : left;
 }
 
-enum status run_part(struct run *r, const struct strategy *s, const void *params, const struct budget *part,
-                     struct search_result *res) {
+static struct budget part_of(const struct run *r, const struct budget *part) {
     const struct budget *b = &r->common->budget;
     const struct ledger *now = r->ev->ledger;
-    struct search on = r->on;
-    on.nested = on.keep = true;
-    on.common.budget = (struct budget){
+    return (struct budget){
         .simulations = part->simulations,
         .tokens = left_of(b->tokens, tokens_of(now) - tokens_of(&r->start), part->tokens),
         .flops = left_of(b->flops, flops_of(now) - flops_of(&r->start), part->flops),
         .ns = left_of(b->ns, clock_ns() - r->start_ns, part->ns),
     };
+}
+
+enum status run_part(struct run *r, const struct strategy *s, const void *params, const struct budget *part,
+                     struct search_result *res) {
+    struct search on = r->on;
+    on.nested = on.keep = true;
+    on.common.budget = part_of(r, part);
     enum status st = search_run(s, &on, params, res, r->e);
     hand_limits(r);
+    return st;
+}
+
+enum status run_apart(struct run *r, struct apart *a) {
+    struct evaluator ev = *r->ev;
+    struct tree tree;
+    struct search_result res;
+    struct search on = {.ev = &ev, .tree = &tree, .common = r->on.common, .nested = true};
+    ev.root = a->root, on.common.seed = a->key, on.common.budget = part_of(r, &a->budget);
+    a->text = "";
+    enum status st = search_open(&tree, &ev, a->key, search_room(a->strategy, &on.common, a->params).nodes, r->e);
+    if (st) return st;
+    st = search_run(a->strategy, &on, a->params, &res, r->e);
+    if (!st && res.node) a->text = tree.nodes[res.node].text;
+    search_close(&tree, &ev);
+    hand_limits(r);
+    run_look(r);
     return st;
 }
 

@@ -104,6 +104,16 @@ void run_emit(const struct run *r, enum event_kind kind, uint32_t node);
 /* Another strategy on the same tree, for a part of what is left of the budget. */
 enum status run_part(struct run *r, const struct strategy *s, const void *params, const struct budget *part,
                      struct search_result *res);
+/* Another strategy on a prompt of its own, with a tree of its own that is gone afterwards. */
+struct apart {
+    branch_id root; /* the caller's */
+    const struct strategy *strategy;
+    const void *params;
+    uint64_t key;
+    struct budget budget; /* at most, of what is left */
+    const char *text;     /* out: the last step of the chain that was picked, the evaluator's; "": none */
+};
+enum status run_apart(struct run *r, struct apart *a);
 /* Room for n chains of max_depth steps, at most 65536 nodes; n = 0: for 16384 nodes. */
 uint32_t room_for_chains(const struct search_params *common, uint64_t n);
 
@@ -163,6 +173,9 @@ enum status wave_open(struct run *r, struct wave *w, const struct usual_params *
 /* The room of a population of n chains. */
 struct search_room wave_room(const struct search_params *common, const struct usual_params *p, uint64_t fallback);
 void wave_close(struct wave *w);
+/* All of the next chains begin at the prompt: as many of the `left` ones as a batch holds, which are taken out of it.  False: there
+ * are none, or the run is over. */
+bool wave_begin(struct run *r, struct wave *w, uint64_t *left);
 /* Is there a chain that is not complete? */
 bool wave_is_open(const struct run *r, const struct wave *w);
 /* Makes share[i] steps below each tip.  An open tip without a step below it is given up, and so are steps that were cut

@@ -12,7 +12,8 @@
 /* In the order of `ponder strategies`. */
 #define STRATEGIES                                                                                                     \
     X(greedy) X(bon) X(weighted) X(maj) X(beam) X(blocks) X(tot_bfs) X(tot_dfs) X(dvts) X(rebase) X(particle) X(gibbs) \
-    X(reject) X(draft) X(mcts) X(abmcts) X(tokenbeam) X(refine) X(judge)
+    X(reject) X(draft) X(mcts) X(abmcts) X(tokenbeam) X(refine) X(judge) \
+    X(think) X(decompose)
 
 #define X(name) extern const struct strategy strategy_##name;
 STRATEGIES

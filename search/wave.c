@@ -32,6 +32,14 @@ struct search_room wave_room(const struct search_params *common, const struct us
 
 void wave_close(struct wave *w) { mem_free(w->tips), mem_free(w->share), mem_free(w->next), mem_free(w->from); }
 
+bool wave_begin(struct run *r, struct wave *w, uint64_t *left) {
+    uint32_t most = w->cap < r->cap ? w->cap : r->cap;
+    w->n = *left < most ? (uint32_t)*left : most;
+    *left -= w->n;
+    for (uint32_t i = 0; i < w->n; i++) w->tips[i] = 0;
+    return w->n && run_go(r);
+}
+
 bool wave_is_open(const struct run *r, const struct wave *w) {
     for (uint32_t i = 0; i < w->n; i++)
         if (!(r->t->nodes[w->tips[i]].flags & NODE_TERMINAL)) return true;

@@ -152,9 +152,199 @@ static void the_judge_chooses_as_its_replies_say(void **state) {
     assert_true(n_judged > 50 && n_turned > 5);
 }
 
+/* ---- chains of the tree, and second ones, as sums of hashes ---- */
+
+static uint64_t hash_of(const char *digits) {
+    uint64_t h = 17;
+    for (; *digits; digits++) h = rng_fold(h, (unsigned char)*digits);
+    return h;
+}
+
+static uint64_t finished_in_tree(void) {
+    uint64_t sum = 0;
+    for (uint32_t u = 1; u < fx.tree.n; u++) {
+        char text[256], digits[TOY_MAX_DEPTH + 1];
+        size_t n = 0;
+        if (!(fx.tree.nodes[u].flags & NODE_FINISHED)) continue;
+        search_chain_text(&fx.tree, u, text, sizeof text);
+        for (const char *c = text; *c; c++)
+            if (*c >= '0' && *c <= '9') digits[n++] = *c;
+        digits[n] = 0;
+        sum += hash_of(digits);
+    }
+    return sum;
+}
+
+/* ---- think ---- */
+
+static const uint32_t NO_LIMIT = UINT32_MAX;
+struct thinker {
+    const struct toy_world *w;
+    uint32_t budget, least, waits, answer;
+    uint64_t finished;
+    uint32_t n_finished, n_forced, n_waits;
+};
+struct thinking {
+    char digits[TOY_MAX_DEPTH + 1];
+    uint64_t salt, key; /* of the node that it stands at */
+    uint32_t tries, depth, spent, waits;
+    bool open, answers, over;
+};
+
+static void remark(struct thinking *c, const char *text) {
+    c->open = false;
+    for (; *text; text++) c->salt = rng_fold(c->salt, (unsigned char)*text);
+}
+
+static void go_to(struct thinking *c, uint64_t key) {
+    c->key = key, c->tries = 0;
+    c->over |= ++c->depth >= 16;
+}
+
+static void close_thought(struct thinker *x, struct thinking *c, uint64_t key) {
+    remark(c, "\n\nFinal answer: \\boxed{");
+    c->answers = true, c->spent = 0, x->n_forced++;
+    go_to(c, key);
+}
+
+/* Up to `most` tokens of the step; true: the chain ended too early. */
+static bool write_tokens(struct thinker *x, struct thinking *c, uint64_t key) {
+    uint32_t most = c->answers ? x->answer - c->spent : x->budget == NO_LIMIT ? NO_LIMIT : x->budget - c->spent, n = 0;
+    enum step_end end = STEP_OPEN;
+    if (!c->open) {
+        size_t len = strlen(c->digits);
+        c->digits[len] = (char)('0' + toy_digit_salted(x->w, c->digits, key, 1, c->salt)), c->digits[len + 1] = 0;
+        c->open = true, n++;
+    }
+    if (n < most) end = toy_end(x->w, c->digits), c->open = false, n++;
+    c->spent += n;
+    if (end == STEP_FINISHED && !c->answers && c->spent < x->least && c->waits < x->waits) return true;
+    c->over = end != STEP_OPEN && end != STEP_SEPARATOR;
+    if (end == STEP_FINISHED) x->n_finished++, x->finished += hash_of(c->digits);
+    else if (c->answers && c->spent >= x->answer) c->over = true;
+    return false;
+}
+
+static void wait_on(struct thinker *x, struct thinking *c, uint64_t key) {
+    remark(c, "\n\nWait,");
+    c->waits++, x->n_waits++;
+    go_to(c, key);
+}
+
+/* The first round numbers the tries at the prompt; then each chain is on its own. */
+static void think_naively(struct thinker *x, uint64_t seed, uint32_t n) {
+    struct thinking chains[16];
+    bool early[16];
+    uint32_t root = 0;
+    for (uint32_t i = 0; i < n; i++) chains[i] = (struct thinking){.key = seed};
+    for (uint32_t i = 0; i < n && !x->budget; i++) close_thought(x, &chains[i], rng_fold(seed, root++));
+    for (uint32_t i = 0; i < n; i++) {
+        struct thinking *c = &chains[i];
+        uint64_t key = c->depth ? rng_fold(c->key, c->tries++) : rng_fold(seed, root++);
+        if (!(early[i] = write_tokens(x, c, key))) go_to(c, key);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct thinking *c = &chains[i];
+        if (early[i]) wait_on(x, c, c->depth ? rng_fold(c->key, c->tries++) : rng_fold(seed, root++));
+        while (!c->over) {
+            uint64_t key = rng_fold(c->key, c->tries++);
+            if (!c->answers && c->spent >= x->budget) close_thought(x, c, key);
+            else if (write_tokens(x, c, key)) wait_on(x, c, rng_fold(c->key, c->tries++));
+            else go_to(c, key);
+        }
+    }
+}
+
+static void thoughts_are_closed_and_taken_back(void **state) {
+    static const uint32_t budgets[] = {1, 2, 3, 5, 64, 0}, least[] = {0, 4, 100};
+    uint32_t forced = 0, waits = 0;
+    (void)state;
+    for (int i = 0; i < N_WORLDS; i++)
+        for (int b = 0; b < 6; b++)
+            for (int l = 0; l < 3; l++)
+                for (uint64_t seed = 1; seed <= 4; seed++) {
+                    struct thinker x = {.w = &worlds[i], .budget = budgets[b], .least = least[l], .waits = 2, .answer = 6};
+                    think_naively(&x, seed, 8);
+                    fx_open("think", x.w);
+                    fx.common.seed = seed, fx.common.budget.simulations = 8;
+                    fx_set("effort", 0), fx_set("think-tokens", x.budget), fx_set("least-tokens", x.least);
+                    fx_set("waits", 2), fx_set("answer-tokens", 6);
+                    fx_run();
+                    assert_int_equal(fx.status, OK);
+                    if (fx.res.n_finished != x.n_finished || finished_in_tree() != x.finished)
+                        fail_msg("world %d, budget %u, least %u, seed %d: %u finished, naive %u", i, x.budget, x.least,
+                                 (int)seed, fx.res.n_finished, x.n_finished);
+                    assert_true(note("forced") == x.n_forced && note("waits") == x.n_waits);
+                    forced += x.n_forced, waits += x.n_waits;
+                    fx_close();
+                }
+    assert_true(forced > 100 && waits > 100);
+}
+
+/* Without limits the chains are those of a vote. */
+static void endless_thought_is_a_vote(void **state) {
+    (void)state;
+    for (int i = 0; i < N_WORLDS; i++) {
+        uint64_t want = fx_signature("maj", &worlds[i], 8, 8);
+        fx_open("think", &worlds[i]);
+        fx_set("effort", 4);
+        fx_run();
+        assert_true(fx.signature == want);
+        fx_close();
+    }
+}
+
+/* ---- decompose ---- */
+
+/* A chain by the policy behind a prompt; to_end: one call, whose step s has the stream fold(key, s). */
+static enum step_end chain_of(const struct toy_world *w, uint64_t key, uint64_t salt, bool to_end, char *digits) {
+    enum step_end end = STEP_SEPARATOR;
+    *digits = 0;
+    for (size_t n = 0; end == STEP_SEPARATOR; n++) {
+        uint64_t k = to_end ? rng_fold(key, n) : key;
+        digits[n + 1] = 0, digits[n] = (char)('0' + toy_digit_salted(w, digits, k, 1, salt));
+        end = toy_end(w, digits);
+        key = to_end ? key : rng_fold(key, 0);
+    }
+    return end;
+}
+
+static void the_whole_is_solved_with_the_answer_of_its_part(void **state) {
+    uint32_t n_parts = 0, n_plain = 0;
+    (void)state;
+    for (int i = 0; i < N_WORLDS; i++)
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+            const struct toy_world *w = &worlds[i];
+            char plan[TOY_MAX_DEPTH + 1], part[TOY_MAX_DEPTH + 1], known[64] = "", digits[TOY_MAX_DEPTH + 1];
+            enum step_end end = chain_of(w, ~seed, prompt_salt(w, ASK_DECOMPOSE, "", ""), true, plan);
+            bool split = end != STEP_DEAD;
+            if (split) {
+                uint64_t key = rng_fold(rng_fold(~seed, 1), 0); /* the first chain of the search for the part */
+                end = chain_of(w, key, prompt_salt(w, ASK_PART, "", plan), false, part);
+                if (end == STEP_FINISHED) sprintf(known, "%s: %c\n", plan, part[strlen(part) - 1]);
+            }
+            uint64_t salt = *known ? prompt_salt(w, ASK_COMPOSE, "", known) : 0, sum = 0;
+            for (uint32_t c = 0; c < 6; c++)
+                if (chain_of(w, rng_fold(seed, c), salt, false, digits) == STEP_FINISHED) sum += hash_of(digits);
+            fx_open("decompose", w);
+            fx.common.seed = seed, fx.common.budget.simulations = 6;
+            fx_set("part-chains", 1);
+            fx_run();
+            assert_int_equal(fx.status, OK);
+            assert_true(note("parts") == split);
+            if (finished_in_tree() != sum) fail_msg("world %d, seed %d: other chains than after \"%s\"", i, (int)seed, known);
+            n_parts += *known != 0, n_plain += !*known;
+            fx_close();
+        }
+    assert_true(n_parts > 10 && n_plain > 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_judge_chooses_as_its_replies_say),
+        cmocka_unit_test(thoughts_are_closed_and_taken_back),
+        cmocka_unit_test(endless_thought_is_a_vote),
+        cmocka_unit_test(the_whole_is_solved_with_the_answer_of_its_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

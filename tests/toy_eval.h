@@ -80,7 +80,7 @@ static void toy_distribution(const struct toy_world *w, const char *digits, uint
 }
 
 static double toy_p_salted(const struct toy_world *w, const char *digits, uint32_t d, uint64_t salt) {
-    double p[10];
+    double p[10] = {0};
     toy_distribution(w, digits, salt, p);
     return p[d];
 }
@@ -120,6 +120,7 @@ static float toy_value(const struct toy_world *w, const char *digits) {
     if (w->nan) return NAN;
     if (w->flat) return 0.5f;
     if (w->arms) return w->arms[digits[0] - '0'];
+    if (strlen(digits) > w->depth) return 0;
     double matches = 0, open = 0.3 * (w->depth - strlen(digits));
     for (uint32_t i = 0; digits[i]; i++) matches += digits[i] == w->best[i];
     double v = (matches + open) / w->depth + w->noise * (rng_uniform(toy_hash(w, digits, 3), 0) - 0.5);
@@ -295,7 +296,13 @@ static enum status toy_extend(void *self, struct step *steps, size_t n, struct e
     return OK;
 }
 
-/* Digits of a text, each with its end; or tokens; or the digits that another branch is ahead. */
+/* What is no digit is a remark: it ends an open step, and the policy is another one from there on. */
+static void toy_remark(struct toy_branch *b, const char *text) {
+    b->open = false;
+    for (; *text; text++) b->salt = rng_fold(b->salt, (unsigned char)*text);
+}
+
+/* Digits of a text, each with its end, and a remark behind them; or tokens; or the digits that another branch is ahead. */
 static enum status toy_put_one(struct toy *y, struct put *p, struct error *e) {
     struct toy_branch *b = toy_get(y, p->branch, "put on a branch that is not live"), old = *b;
     const char *text = p->tokens ? "" : p->from ? y->branches[p->from].digits + b->len : p->text;
@@ -305,6 +312,11 @@ static enum status toy_put_one(struct toy *y, struct put *p, struct error *e) {
     p->ids = y->telling ? y->ids + y->n_ids : NULL;
     b->ended = false;
     for (uint32_t i = 0; p->tokens ? i < p->n_tokens : *text || b->open; i++) {
+        if (!p->tokens && *text && (*text < '0' || *text > '9')) {
+            toy_remark(b, text);
+            b->ended = false, p->end = STEP_SEPARATOR, n++;
+            break;
+        }
         int32_t token = p->tokens ? p->tokens[i]
                         : !b->open ? *text++ - '0'
                         : toy_end(&y->world, b->digits) == STEP_FINISHED ? TOY_END : TOY_SEPARATOR;

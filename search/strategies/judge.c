@@ -142,8 +142,7 @@ static enum status judge_run(struct run *r, const void *params) {
     r->score = SCORE_NONE;
     enum status s = wave_open(r, &w, &p->usual, CHAINS, 1);
     r->pick = PICK_MAJORITY;
-    w.n = w.cap; /* all at the prompt: tips are 0 */
-    if (!s) s = wave_finish(r, &w);
+    for (uint64_t left = w.cap; !s && wave_begin(r, &w, &left);) s = wave_finish(r, &w);
     if (!s && !(c.answers = mem_new(r->t->n, sizeof *c.answers)))
         s = error_set(r->e, ERR_MEMORY, "no memory for the answers of %u nodes", r->t->n);
     if (!s) c.n = search_tally(r->t, PICK_MAJORITY, c.answers);

@@ -60,15 +60,15 @@ static enum status refine_run(struct run *r, const void *params) {
     struct wave w = {0};
     uint64_t *answers = tree_column(r->t, "refine", sizeof *answers);
     enum status s = wave_open(r, &w, &p->usual, ATTEMPTS, 1);
-    uint64_t wide = run_width(r, ATTEMPTS) / (1 + p->rounds);
-    w.n = wide < 1 ? 1 : wide < r->cap ? (uint32_t)wide : r->cap; /* all at the prompt: tips are 0 */
-    if (w.n > w.cap) w.n = w.cap;
+    uint64_t left = run_width(r, ATTEMPTS) / (1 + p->rounds);
     r->keep_finished = true;
     if (r->score == SCORE_ALL) r->score = SCORE_FINISHED;
     if (!s && !answers) s = error_set(r->e, ERR_MEMORY, "no memory for the answers of %u nodes", r->t->cap);
-    if (!s) s = wave_finish(r, &w);
-    for (uint32_t round = 0; round < p->rounds && w.n && !s && run_go(r); round++)
-        if (!(s = revise(r, p, &w, answers)) && !r->stopped) s = wave_finish(r, &w);
+    for (left += !left; !s && wave_begin(r, &w, &left);) {
+        s = wave_finish(r, &w);
+        for (uint32_t round = 0; round < p->rounds && w.n && !s && run_go(r); round++)
+            if (!(s = revise(r, p, &w, answers)) && !r->stopped) s = wave_finish(r, &w);
+    }
     for (uint32_t u = 1; u < r->t->n; u++)
         if (r->t->nodes[u].flags & NODE_TERMINAL) tree_drop(r->t, r->ev, u);
     wave_close(&w);
