@@ -44,7 +44,8 @@ static enum status reply(struct run *r, struct question *q, uint32_t n) {
 
 enum status run_ask(struct run *r, struct question *q, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) q[i].reply = "";
-    return run_soft(r, reply(r, q, n));
+    enum status s = reply(r, q, n);
+    return s == ERR_INPUT ? OK : run_soft(r, s); /* the prompt is longer than the context: nothing is said */
 }
 
 char *run_chain_text(const struct run *r, uint32_t u) {

@@ -38,15 +38,21 @@ static bool is_kv_leaf(const struct tree *t, uint32_t u) {
     return true;
 }
 
-/* Frees the KV of the leaf with the lowest mean value; of equal ones the newest.  False when no leaf can go. */
-static bool evict_one(struct run *r) {
+/* The node with the lowest mean value whose KV can go, of equal ones the newest; 0: there is none. */
+static uint32_t worst_of(const struct run *r, bool leaves) {
     uint32_t worst = 0;
     for (uint32_t u = r->t->n - 1; u > 0; u--) {
         const struct node *n = &r->t->nodes[u];
-        if (!has_kv(n) || (n->flags & NODE_BUSY) || !is_kv_leaf(r->t, u)) continue;
+        if (!has_kv(n) || (n->flags & NODE_BUSY) || (leaves && !is_kv_leaf(r->t, u))) continue;
         if (!worst || node_mean(r->t, u) < node_mean(r->t, worst)) worst = u;
     }
-    if (!worst) return false;
+    return worst;
+}
+
+/* Frees the KV of a leaf; where none can go, that of a node above one in use, whose last page is its own. */
+static bool evict_one(struct run *r) {
+    uint32_t worst = worst_of(r, true);
+    if (!worst && !(worst = worst_of(r, false))) return false;
     r->ev->evict(r->ev->self, r->t->nodes[worst].branch);
     r->t->nodes[worst].flags |= NODE_EVICTED;
     return true;

@@ -199,7 +199,8 @@ struct question {
     const char *reply;              /* out: the evaluator's until its close; "": none */
 };
 enum { MOST_QUESTIONS = 2 };
-/* Asks up to MOST_QUESTIONS at once.  Where memory or a limit does not allow it the run stops and there is no reply. */
+/* Asks up to MOST_QUESTIONS at once.  Where memory or a limit does not allow it the run stops and there is no reply; neither is there
+ * one where the prompt is longer than the context. */
 enum status run_ask(struct run *r, struct question *q, uint32_t n);
 /* The verb begin, after evicting others where memory is short.  The branches are the caller's. */
 enum status run_begin(struct run *r, struct asking *asks, uint32_t n);

@@ -13,7 +13,7 @@
 #define STRATEGIES                                                                                                     \
     X(greedy) X(bon) X(weighted) X(maj) X(beam) X(blocks) X(tot_bfs) X(tot_dfs) X(dvts) X(rebase) X(particle) X(gibbs) \
     X(reject) X(draft) X(mcts) X(abmcts) X(tokenbeam) X(refine) X(judge) \
-    X(think) X(decompose)
+    X(think) X(decompose) X(adaptive)
 
 #define X(name) extern const struct strategy strategy_##name;
 STRATEGIES

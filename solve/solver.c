@@ -450,8 +450,8 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
     if (n + question + 1 >= ep->max_tokens)
         snprintf(o->trouble, sizeof o->trouble, "the prompt has %zu tokens, the context %u (-c)", n, ep->max_tokens);
     uint64_t whole = n + question + (s->max_new_tokens && s->max_new_tokens < fresh ? s->max_new_tokens : fresh);
-    /* Prompts about a chain hold all of it, and what the task says about it. */
-    if (ep->verifier == VERIFIER_JUDGE || (needs(s) & ~(CAN_ASK - 1u))) whole += fresh + 512;
+    /* Prompts about chains hold all of one or two, and what the task says about them. */
+    if (ep->verifier == VERIFIER_JUDGE || (needs(s) & ~(CAN_ASK - 1u))) whole += 2 * fresh + 512;
     if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
     return begin_grammar(s, thinking, ep, e);
 }

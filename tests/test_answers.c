@@ -263,7 +263,8 @@ static void thoughts_are_closed_and_taken_back(void **state) {
         for (int b = 0; b < 6; b++)
             for (int l = 0; l < 3; l++)
                 for (uint64_t seed = 1; seed <= 4; seed++) {
-                    struct thinker x = {.w = &worlds[i], .budget = budgets[b], .least = least[l], .waits = 2, .answer = 6};
+                    struct thinker x = {
+                        .w = &worlds[i], .budget = budgets[b], .least = least[l], .waits = 2, .answer = 6};
                     think_naively(&x, seed, 8);
                     fx_open("think", x.w);
                     fx.common.seed = seed, fx.common.budget.simulations = 8;
@@ -332,11 +333,96 @@ static void the_whole_is_solved_with_the_answer_of_its_part(void **state) {
             fx_run();
             assert_int_equal(fx.status, OK);
             assert_true(note("parts") == split);
-            if (finished_in_tree() != sum) fail_msg("world %d, seed %d: other chains than after \"%s\"", i, (int)seed, known);
+            if (finished_in_tree() != sum)
+                fail_msg("world %d, seed %d: other chains than after \"%s\"", i, (int)seed, known);
             n_parts += *known != 0, n_plain += !*known;
             fx_close();
         }
     assert_true(n_parts > 10 && n_plain > 0);
+}
+
+/* ---- adaptive ---- */
+
+/* Share of the leader among the first n chains. */
+static double leader_of(const struct toy_world *w, uint64_t seed, int n) {
+    struct stand s[64];
+    int n_stands = stands_of(w, seed, n, s), votes = 0;
+    for (int i = 0; i < n_stands; i++) votes += s[i].votes;
+    return votes ? (double)s[0].votes / votes : 0;
+}
+
+static void chains_are_added_until_the_vote_is_clear(void **state) {
+    static const int stages[] = {4, 8, 16, 32};
+    uint32_t ends[4] = {0};
+    (void)state;
+    for (int i = 0; i < N_WORLDS; i++)
+        for (uint64_t seed = 1; seed <= 10; seed++) {
+            const struct toy_world *w = &worlds[i];
+            uint64_t sum = 0;
+            int stage = 0;
+            while (stage < 3 && leader_of(w, seed, stages[stage]) < 0.63) stage++;
+            for (int c = 0; c < stages[stage]; c++) {
+                struct chain x = naive_chain(w, seed, (uint32_t)c, 1);
+                if (x.end == STEP_FINISHED) sum += hash_of(x.digits);
+            }
+            fx_open("adaptive", w);
+            fx.common.seed = seed, fx.common.budget.simulations = 64;
+            fx_set("estimate", 1), fx_set("stop-value", 0.63);
+            fx_run();
+            assert_int_equal(fx.status, OK);
+            assert_true(fabs(note("ease") - leader_of(w, seed, 4)) < 1e-9);
+            assert_true(note("tiers") == stage);
+            assert_true(finished_in_tree() == sum);
+            assert_int_equal(fx.res.why, stage < 3 ? WHY_DECIDED : WHY_DONE);
+            ends[stage]++;
+            fx_close();
+        }
+    assert_true(ends[0] && ends[1] && ends[2] && ends[3]);
+}
+
+/* bon, then mcts twice, on one tree, by hand. */
+static void tiers_go_on_in_one_tree(void **state) {
+    static const struct {
+        const char *name;
+        uint64_t n;
+    } parts[] = {{"bon", 4}, {"mcts", 16}, {"mcts", 30}};
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        double ease = 0;
+        uint64_t tree = 0, n = 0;
+        for (uint32_t c = 0; c < 4; c++) {
+            struct chain x = naive_chain(&worlds[0], seed, c, 1);
+            ease += x.end == STEP_FINISHED ? (double)x.value / 4 : 0;
+        }
+        for (int k = 0; k < 3; k++) {
+            if (!k) fx_open("bon", &worlds[0]);
+            fx.strategy = parts[k].name, fx.keep = true;
+            strategy_defaults(strategy_find(fx.strategy), false, &fx.params);
+            fx.common.seed = seed, fx.common.budget.simulations = parts[k].n;
+            fx_set("stop-value", 2), fx_set("batch", 16);
+            if (!k) fx_run();
+            else assert_int_equal(fx_search(NULL, NULL), OK);
+        }
+        tree = finished_in_tree(), n = fx.tree.n;
+        fx_close();
+        fx_open("adaptive", &worlds[0]);
+        fx.common.seed = seed, fx.common.budget.simulations = 50;
+        fx_set("stop-value", 2);
+        fx_run();
+        assert_true(finished_in_tree() == tree && fx.tree.n == n);
+        assert_true(fabs(note("ease") - ease) < 1e-6);
+        assert_true(note("tiers") == 2);
+        assert_int_equal(fx.res.why, WHY_SIMULATIONS);
+        fx_close();
+        fx_open("adaptive", &worlds[0]); /* nothing is worth this */
+        fx.common.seed = seed;
+        fx_set("price", 100), fx_set("stop-value", 2);
+        fx_run();
+        uint64_t probe = 0;
+        for (uint32_t u = 1; u < fx.tree.n; u++) probe += fx.tree.nodes[u].parent == 0;
+        assert_true(probe == 4 && note("tiers") == 0);
+        fx_close();
+    }
 }
 
 int main(void) {
@@ -345,6 +431,8 @@ int main(void) {
         cmocka_unit_test(thoughts_are_closed_and_taken_back),
         cmocka_unit_test(endless_thought_is_a_vote),
         cmocka_unit_test(the_whole_is_solved_with_the_answer_of_its_part),
+        cmocka_unit_test(chains_are_added_until_the_vote_is_clear),
+        cmocka_unit_test(tiers_go_on_in_one_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,8 +148,8 @@ static enum status adopt(struct mcts *m) {
                 back_up(&m->v[v], r->t->nodes[u].value);
                 if (!v) break;
             }
+        run_emit(r, EVENT_VISITED, u);
     }
-    if (n > 1 && !s) run_emit(r, EVENT_VISITED, n - 1);
     return s;
 }
 
