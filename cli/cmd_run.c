@@ -25,7 +25,8 @@ struct options {
     struct sampling_options sampling;
     struct speculative_options speculative;
     struct search_options search;
-    bool special, escape, no_escape, hide_prompt, quiet;
+    const char *trace;
+    bool special, escape, no_escape, hide_prompt, quiet, explain;
 };
 
 /* clang-format off */
@@ -42,6 +43,8 @@ static const struct flag flags[] = {
     SAMPLING_FLAGS(struct options, sampling),
     SPECULATIVE_FLAGS(struct options, speculative),
     VALUE_FLAGS(struct options, session),
+    TRACE_FLAG(struct options, trace),
+    EXPLAIN_FLAG(struct options, explain),
     COMPUTE_FLAGS(struct options, session),
     COLOR_FLAGS,
     {0},
@@ -173,7 +176,14 @@ static void unescape_all(struct options *o, const struct args *a) {
 static int searched(const struct args *a, struct options *o) {
     struct written w = {.o = o};
     struct error e;
-    struct run_search r = {&o->session, &o->search, &o->sampling, &o->speculative, NULL, o->special, o->hide_prompt};
+    struct run_search r = {.session = &o->session,
+                           .search = &o->search,
+                           .sampling = &o->sampling,
+                           .speculative = &o->speculative,
+                           .special = o->special,
+                           .hide_prompt = o->hide_prompt,
+                           .explain = o->explain,
+                           .trace = o->trace};
     o->session.draft = o->speculative.model;
     int code = read_text(&w, &e) ? args_failed(a, e.text) : ARGS_GO_ON;
     char *text = code == ARGS_GO_ON ? mem_new(w.n_prompt + 1, 1) : NULL;
@@ -211,7 +221,7 @@ int cmd_run(int argc, char **argv) {
     if (sampling_check(&o.sampling, &e) || speculative_check(&o.speculative, &e)) return args_wrong(&a, "%s", e.text);
     if (!o.no_escape) unescape_all(&o, &a);
     if (o.search.search) return searched(&a, &o);
-    const char *alone = search_flag_given(&a);
+    const char *alone = o.trace ? "trace" : o.explain ? "explain" : search_flag_given(&a);
     if (alone) return args_wrong(&a, "--%s: needs --search", alone);
     enum status s = open_written(&w, &o, &e);
     if (!s) {

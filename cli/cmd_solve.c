@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "solve/draw.h"
 #include "cli/search_flags.h"
+#include "solve/explain.h"
 #include "solve/report.h"
 #include "solve/tree_file.h"
 
@@ -16,7 +17,7 @@ struct options {
     struct session_options session;
     struct search_options search;
     const char *file, *trace;
-    bool json, quiet;
+    bool json, quiet, explain;
 };
 
 static const struct flag flags[] = {
@@ -26,8 +27,8 @@ static const struct flag flags[] = {
     {"file", "f", FLAG_TEXT, offsetof(struct options, file), NULL, 0, 0, "FILE",
      "the problem, instead of words behind the flags; - = standard input"},
     {"quiet", "q", FLAG_YES, offsetof(struct options, quiet), NULL, 0, 0, NULL, "no greedy answer first, no tree"},
-    {"trace", NULL, FLAG_TEXT, offsetof(struct options, trace), NULL, 0, 0, "FILE",
-     "write the search down as it goes, as a tree file (see: ponder tree)"},
+    TRACE_FLAG(struct options, trace),
+    EXPLAIN_FLAG(struct options, explain),
     {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL,
      "the outcome as one JSON object on stdout"},
     COMPUTE_FLAGS(struct options, session),
@@ -62,32 +63,19 @@ static enum status show_greedy(const struct solver *s, const struct problem *p, 
     return OK;
 }
 
-/* The search, written down if wanted. */
-static enum status search_traced(const struct options *o, const struct solver *s, const struct problem *p,
-                                 event_fn *on_event, void *arg, struct outcome *out, struct error *e) {
-    struct tree_origin origin = {&o->session, &o->search};
-    struct tree_file *file;
-    if (!o->trace) return solver_run(s, p, on_event, arg, out, e);
-    struct error why;
-    enum status st = tree_file_new(o->trace, &origin, &file, &why);
-    if (st) return error_set(e, st, "--trace %s", why.text);
-    st = tree_file_run(file, s, p, on_event, arg, out, e);
-    enum status closed = tree_file_close(&file, &why);
-    if (!st && closed) {
-        outcome_free(out);
-        st = error_set(e, closed, "--trace %s", why.text);
-    }
-    return st;
-}
-
 /* Search with the tree on stderr, unless quiet. */
 static enum status search_heard(const struct options *o, const struct solver *s, const struct problem *p,
                                 struct outcome *out, struct error *e) {
     struct draw draw = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = p->text, .words = p->task->style->prose};
     if (!o->quiet) fprintf(stderr, "%s:\n", s->strategy->name);
-    enum status st = search_traced(o, s, p, o->quiet ? NULL : draw_event, &draw, out, e);
+    struct explainer why = {.solver = s, .problem = p, .next = o->quiet ? NULL : draw_event, .arg = &draw};
+    struct tree_origin origin = {&o->session, &o->search};
+    enum status st = tree_file_record(o->trace, &origin, s, p, o->explain ? explain_event : why.next,
+                                      o->explain ? (void *)&why : &draw, out, e);
     draw_free(&draw);
-    if (!st && !o->quiet) report_votes(out, stderr);
+    if (!st && !o->quiet && !o->explain) report_votes(out, stderr);
+    if (!st && why.text.n) fputs(why.text.data, stderr);
+    buffer_free(&why.text);
     return st;
 }
 

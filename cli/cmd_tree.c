@@ -9,29 +9,38 @@
 
 #include "cli/cancel.h"
 #include "cli/command.h"
+#include "cli/search_flags.h"
 #include "serve/page.h"
 #include "solve/draw.h"
 #include "solve/report.h"
 #include "solve/tree_file.h"
+#include "solve/tree_show.h"
 #include "solve/tree_tools.h"
 
 struct options {
     struct session_options session;
-    const char *format, *out;
-    bool json;
+    const char *format, *out, *judge, *agg;
+    bool json, explain;
 };
 
 static const struct flag flags[] = {
     {"format", NULL, FLAG_CHOICE, offsetof(struct options, format), NULL, 0, 0, "dot|svg|html|json",
      "export: the form (default: what --out ends with)"},
     {"out", "o", FLAG_TEXT, offsetof(struct options, out), NULL, 0, 0, "FILE", "export: write there, not to stdout"},
+    EXPLAIN_FLAG(struct options, explain),
     {"json", NULL, FLAG_YES, offsetof(struct options, json), NULL, 0, 0, NULL, "stats: one JSON object"},
+    {"judge", NULL, FLAG_TEXT, offsetof(struct options, judge), NULL, 0, 0, "J",
+     "rescore: oracle, check, logprob, or a reward model (a file, or embedded)"},
+    {"prm-kind", NULL, FLAG_TEXT, offsetof(struct options, session.prm_kind), NULL, 0, 0, "NAME",
+     "rescore: how it is asked (default: what its file says)"},
+    {"agg", NULL, FLAG_CHOICE, offsetof(struct options, agg), NULL, 0, 0, "last|min|product|mean",
+     "rescore: step values -> value of a chain (default: the model's)"},
     {"model", "m", FLAG_TEXT, offsetof(struct options, session.model), NULL, 0, 0, "FILE",
      "resume: where the policy is now"},
     {"prm", NULL, FLAG_TEXT, offsetof(struct options, session.prm), NULL, 0, 0, "FILE",
      "resume: where the reward model is now"},
     {"threads", "t", FLAG_INT, offsetof(struct options, session.threads), NULL, -1, 256, "N",
-     "resume: threads; -1 and 0 = all CPUs (the default)"},
+     "resume, rescore: threads; -1 and 0 = all CPUs (the default)"},
     {"kv-mb", NULL, FLAG_INT, offsetof(struct options, session.kv_mb), "1024", 1, 1 << 20, "MB",
      "resume: most memory for the KV cache of each model"},
     COLOR_FLAGS,
@@ -50,35 +59,11 @@ static int failed(const struct job *j, const struct error *e) { return args_fail
 
 /* ---- show ---- */
 
-static void show_result(const struct saved_tree *f) {
-    const struct saved_node *picked = &f->nodes[f->result.node];
-    struct ledger cost = tree_cost(f);
-    if (!f->done) printf("no end: the search was stopped after %u steps; ponder tree resume goes on\n", f->tree.n - 1);
-    else if (!f->result.node) printf("no answer (stopped: %s)\n", why_name(f->result.why));
-    else
-        printf("answer: %s   value %.3f of %u finished chains (stopped: %s)\n",
-               picked->answer && *picked->answer ? picked->answer : "the chain names none", (double)f->result.value,
-               f->result.n_finished, why_name(f->result.why));
-    char a[32], b[32], c[32], d[32];
-    printf("cost: %s policy + %s PRM tokens, %s + %s\n", show_count(cost.prompt_tokens + cost.generated_tokens, a),
-           show_count(cost.prm_tokens, b), show_flops(cost.policy_flops, c), show_flops(cost.prm_flops, d));
-}
-
 static int show(struct job *j) {
-    struct saved_tree *f = &j->trees[0];
-    const char *problem = tree_header_text(f, "problem");
-    struct ledger cost = tree_cost(f);
-    struct draw d = {.to = stdout, .term = terminal_of(STDOUT_FILENO), .title = problem};
-    d.words = task_find(tree_header_text(f, "task"))->style->prose;
-    d.term.live = false, d.visited = tree_visits(&f->tree) != NULL;
-    for (uint32_t u = 1; u < f->tree.n; u++) d.scored |= (f->tree.nodes[u].flags & NODE_SCORED) != 0;
-    struct event end = {EVENT_DONE, f->result.node, &f->tree, &cost, f->done ? &f->result : NULL};
-    printf("%s, %s, seed %lld\n", tree_header_text(f, "task"), tree_header_text(f, "strategy"),
-           json_integer_value(json_object_get(f->header, "seed")));
-    draw_event(&d, &end);
-    draw_free(&d);
-    show_result(f);
-    return EXIT_GOOD;
+    const struct terminal term = terminal_of(STDOUT_FILENO);
+    struct error e;
+    tree_show(&j->trees[0], &term, stdout);
+    return j->o->explain && tree_show_why(&j->trees[0], stdout, &e) ? failed(j, &e) : EXIT_GOOD;
 }
 
 /* ---- check ---- */
@@ -182,6 +167,28 @@ static int resume(struct job *j) {
     return code;
 }
 
+/* ---- rescore ---- */
+
+static int rescore(struct job *j) {
+    struct tree_options o;
+    struct solver s;
+    struct problem p;
+    struct rescored r;
+    struct error e;
+    struct saved_tree *f = &j->trees[0];
+    const struct rescore_options how = {j->o->judge, j->o->session.prm_kind, j->o->agg, (int)j->o->session.threads};
+    if (!how.judge) return args_wrong(j->args, "--judge is missing: oracle, check, logprob, or a reward model");
+    enum status st = tree_options_read(f, &o, &e);
+    if (!st) st = tree_solver(f, &o, &s, &p, &e);
+    if (st) return failed(j, &e);
+    if (!(st = tree_rescore(f, &s, &p, &how, &r, &e))) {
+        tree_show_rescored(f, &r, how.judge, stdout);
+        rescored_free(&r);
+    }
+    problem_free(&p);
+    return st ? failed(j, &e) : EXIT_GOOD;
+}
+
 /* ---- diff, stats, export ---- */
 
 static int diff(struct job *j) {
@@ -241,10 +248,11 @@ static const struct {
     const char *flags;    /* those that mean something, each between blanks */
     int (*run)(struct job *j);
 } verbs[] = {
-    {"show",   1, 1, " color no-color ", show},
+    {"show",   1, 1, " color no-color explain ", show},
     {"check",  1, 1, " ", check},
     {"resume", 1, 1, " model prm threads kv-mb color no-color ", resume},
     {"replay", 1, 1, " color no-color ", replay},
+    {"rescore", 1, 1, " judge prm-kind agg threads ", rescore},
     {"diff",   2, 2, " ", diff},
     {"stats",  1, 1, " json ", stats},
     {"export", 1, 2, " format out ", export},
@@ -292,16 +300,19 @@ int cmd_tree(int argc, char **argv) {
                               "  check    every field; one line a fault\n"
                               "  resume   go on with a search that was killed, as if it had not been\n"
                               "  replay   the same search again, without models, and compare every line\n"
+                              "  rescore  pick again with the values of another judge, without the policy\n"
                               "  diff     what two trees differ in (exit code 1)\n"
                               "  stats    sizes, values, costs\n"
                               "  export   as a picture or a page; html takes two files, side by side\n"};
     struct job j = {.args = &a, .o = &o};
     int code = args_parse(&a, argc, argv), verb = 0;
     if (code != ARGS_GO_ON) return code;
-    if (!a.n_rest) return args_wrong(&a, "the verb is missing: show, check, resume, replay, diff, stats or export");
+    if (!a.n_rest)
+        return args_wrong(&a, "the verb is missing: show, check, resume, replay, rescore, diff, stats or export");
     while (verb < N_VERBS && strcmp(verbs[verb].name, a.rest[0])) verb++;
     if (verb == N_VERBS)
-        return args_wrong(&a, "\"%.60s\" is none of show, check, resume, replay, diff, stats, export", a.rest[0]);
+        return args_wrong(&a, "\"%.60s\" is none of show, check, resume, replay, rescore, diff, stats, export",
+                          a.rest[0]);
     code = run(&j, verb);
     for (int i = 0; i < 2; i++) tree_close(&j.trees[i]);
     return code;

@@ -7,10 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "solve/draw.h"
 #include "cli/flags_session.h"
 #include "cli/search_flags.h"
+#include "solve/draw.h"
+#include "solve/explain.h"
 #include "solve/report.h"
+#include "solve/tree_file.h"
 
 /* Flags of run that a search has no use for: better refused than passed over. */
 static int check_flags(const struct args *a) {
@@ -28,12 +30,12 @@ static int setup(const struct args *a, const struct run_search *r, struct sessio
     r->search->words = *o;
     r->search->lookup = r->speculative->lookup, r->search->draft_max = r->speculative->max;
     r->search->top_k = o->top_k < 0 ? 0 : o->top_k, r->search->top_p = o->top_p, r->search->min_p = o->min_p;
-    if (args_given(a, "temp")) r->search->temp = o->temp; /* so that it is refused where nobody uses it */
+    r->search->special = r->special, r->search->max_new = o->n > 0 ? o->n : 0;
+    const struct strategy *strategy = strategy_find(r->search->search);
+    bool cold = strategy && (strategy->without & WITHOUT_TEMPERATURE);
+    if (!cold || args_given(a, "temp")) r->search->temp = o->temp; /* it is refused where nobody uses it */
     int code = search_setup(a, r->search, models, s);
     if (code != ARGS_GO_ON) return code;
-    s->prompter.special = r->special;
-    s->max_new_tokens = o->n > 0 ? (uint64_t)o->n : 0;
-    s->common.temperature = (float)o->temp;
     fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
     return ARGS_GO_ON;
 }
@@ -47,25 +49,31 @@ static const char *what_allows_more(enum why_stopped why) {
     }
 }
 
-static enum status search(const struct run_search *r, const struct solver *s, struct error *e) {
+static enum status search(const struct run_search *r, const struct session_options *models, const struct solver *s,
+                          struct error *e) {
     struct problem p;
     struct outcome out = {0};
     struct draw d = {.to = stderr, .term = terminal_of(STDERR_FILENO), .title = r->text, .words = true};
+    struct explainer why = {.solver = s, .problem = &p, .next = draw_event, .arg = &d};
+    struct tree_origin origin = {models, r->search};
     enum status st = s->task->parse_text(s->task, r->text, &p, e);
     if (st) return st;
-    st = solver_run(s, &p, draw_event, &d, &out, e);
+    st = tree_file_record(r->trace, &origin, s, &p, r->explain ? explain_event : draw_event,
+                          r->explain ? (void *)&why : &d, &out, e);
     if (!st && *out.trouble) st = error_set(e, ERR_INPUT, "--prompt: %s", out.trouble);
     if (!st && (out.finished || out.unfinished)) {
         printf("%s%s\n", r->hide_prompt ? "" : r->text, out.finished ? out.text : out.unfinished);
         fflush(stdout); /* what comes next is on stderr */
         if (out.answer && *out.answer) fprintf(stderr, "answer: %s\n", out.answer);
     }
-    if (!st) report_votes(&out, stderr);
+    if (!st && !r->explain) report_votes(&out, stderr);
+    if (!st && why.text.n) fputs(why.text.data, stderr);
     if (!st) report_cost(&out.cost, out.ms / 1e3, stderr);
     if (!st && !out.finished)
         st = error_set(e, ERR_INPUT, "no chain came to its end (stopped: %s)%s: allow more with %s", why_name(out.why),
                        out.unfinished ? ", the most promising one is shown" : "", what_allows_more(out.why));
     draw_free(&d);
+    buffer_free(&why.text);
     outcome_free(&out);
     problem_free(&p);
     return st;
@@ -83,7 +91,7 @@ int run_search(const struct args *a, const struct run_search *r) {
     enum status s = session_open(&o, &size, &session, &e);
     if (!s) session_remark("run", &session);
     if (!s) s = solver_attach(&solver, &session, &e);
-    if (!s) s = search(r, &solver, &e);
+    if (!s) s = search(r, &o, &solver, &e);
     solver_close(&solver);
     session_close(&session);
     return s ? args_failed(a, e.text) : EXIT_GOOD;

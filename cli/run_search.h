@@ -15,7 +15,8 @@ struct run_search {
     const struct sampling_options *sampling;
     const struct speculative_options *speculative;
     const char *text; /* NUL-terminated prompt, read as it is */
-    bool special, hide_prompt;
+    bool special, hide_prompt, explain;
+    const char *trace; /* a tree file to write; NULL: none */
 };
 
 /* The exit code, after one line on stderr when it is not 0.  stdout: the prompt (unless hidden) and the text of the picked chain;

@@ -11,6 +11,13 @@
  * the first and the last. */
 extern const struct flag search_flags[];      /* what run has too */
 extern const struct flag search_task_flags[]; /* the problem and the sampling, in solve and eval */
+/* Of commands that run one search. */
+/* clang-format off */
+#define TRACE_FLAG(type, field) \
+    {"trace", NULL, FLAG_TEXT, offsetof(type, field), NULL, 0, 0, "FILE", "write the search down as it goes, as a tree file (see: ponder tree)"}
+#define EXPLAIN_FLAG(type, field) \
+    {"explain", NULL, FLAG_YES, offsetof(type, field), NULL, 0, 0, NULL, "say after the search why this answer won: votes, values, the runner-up"}
+/* clang-format on */
 /* Every parameter of every strategy once; made of their rows at the first call. */
 const struct flag *strategy_flags(void);
 

@@ -175,9 +175,9 @@ static void set_limits(void *self, const struct limits *l) {
 /* ---- calls ---- */
 
 static void recite_step(struct cassette *c, struct step *st, const struct tape_item *x) {
-    st->n_tokens = x->n_tokens, st->end = x->end, st->tokens = x->ids, st->logprobs = x->logprobs;
+    st->n_tokens = x->n_tokens, st->end = x->end, st->tokens = x->ids, st->logprobs = x->logprobs, st->flops = x->flops;
     if (c->inner) return;
-    st->text = x->text, st->n_steps = x->n_steps, st->logprob = x->logprob, st->flops = x->flops;
+    st->text = x->text, st->n_steps = x->n_steps, st->logprob = x->logprob;
     c->ledger.generated_tokens += x->n_tokens, c->ledger.policy_flops += x->flops;
 }
 

@@ -108,6 +108,16 @@ static enum status read_chains(struct eval_model *m, const branch_id *branches, 
     return pass_run(m, POLICY, m->readers, n, e);
 }
 
+/* Values as a judge would give them that errs; a chain keeps its error. */
+static float blurred(struct eval_model *m, branch_id b, float value) {
+    uint64_t key = m->p.noise_key;
+    for (const char *c = eval_model_text(m, b); *c; c++) key = (key ^ (unsigned char)*c) * 0x100000001b3u; /* FNV-1a */
+    key = rng_fold(key, 0x6e6f697365);
+    double p = fmin(fmax((double)value, 0.02), 0.98), radius = sqrt(-2 * log(1 - rng_uniform(key, 0)));
+    double odds = log(p / (1 - p)) + m->p.value_noise * radius * cos(2 * M_PI * rng_uniform(key, 1)); /* Box-Muller */
+    return (float)(1 / (1 + exp(-odds)));
+}
+
 static enum status score_some(struct eval_model *m, const branch_id *branches, uint32_t n, float *value,
                               struct error *e) {
     const struct judge_row *row = m->judge->row;
@@ -122,8 +132,11 @@ static enum status score_some(struct eval_model *m, const branch_id *branches, u
                                             .logprob = b->logprob,
                                             .n_rated = b->n_rated};
     }
-    if (!s && m->telling == TELL_RECITED && row->recite) row->recite(m->judge, m->judged, n);
-    else if (!s) s = row->value(m->judge, m->judged, n, value, e);
+    bool known = m->telling == TELL_RECITED && row->recite;
+    if (!s && known) row->recite(m->judge, m->judged, n);
+    if (!s && !known) s = row->value(m->judge, m->judged, n, value, e);
+    for (uint32_t i = 0; i < n && !s && !known && m->p.value_noise > 0; i++)
+        value[i] = blurred(m, branches[i], value[i]);
     for (uint32_t i = 0; i < n; i++) {
         struct branch *b = branch_of(m, branches[i]);
         b->value_cost = (struct value_cost){m->judged[i].tokens, m->judged[i].flops, b->flops};
@@ -142,16 +155,6 @@ static enum status model_tell(void *self, enum telling how, struct error *e) {
     return OK;
 }
 
-/* Values as a judge would give them that errs; a chain keeps its error. */
-static float blurred(struct eval_model *m, branch_id b, float value) {
-    uint64_t key = m->p.noise_key;
-    for (const char *c = eval_model_text(m, b); *c; c++) key = (key ^ (unsigned char)*c) * 0x100000001b3u; /* FNV-1a */
-    key = rng_fold(key, 0x6e6f697365);
-    double p = fmin(fmax((double)value, 0.02), 0.98), radius = sqrt(-2 * log(1 - rng_uniform(key, 0)));
-    double odds = log(p / (1 - p)) + m->p.value_noise * radius * cos(2 * M_PI * rng_uniform(key, 1)); /* Box-Muller */
-    return (float)(1 / (1 + exp(-odds)));
-}
-
 static enum status model_score(void *self, const branch_id *branches, size_t n, float *value, struct error *e) {
     struct eval_model *m = self;
     enum status s = OK;
@@ -161,7 +164,6 @@ static enum status model_score(void *self, const branch_id *branches, size_t n, 
         s = limits_stopped(&m->limits) ? error_set(e, ERR_CANCELLED, "stopped before chains were valued")
                                        : score_some(m, branches + i, some, value + i, e);
     }
-    for (size_t i = 0; i < n && !s && m->p.value_noise > 0; i++) value[i] = blurred(m, branches[i], value[i]);
     for (size_t i = 0; i < n; i++) branch_set_busy(m, branches[i], false);
     note_costs(m);
     return s;

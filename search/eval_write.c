@@ -197,8 +197,8 @@ static void end_guesses(struct written *x) {
     if (!x->text.speculator) return;
     const struct speculate_stats n = speculate_stats(x->text.speculator);
     const uint32_t at = text_length(&x->text);
-    x->m->ledger.policy_flops +=
-        (n.drafted - n.accepted) * judge_flops(engine_of(x->m->writers[POLICY]), at, at + 1, 1);
+    const uint64_t flops = (n.drafted - n.accepted) * judge_flops(engine_of(x->m->writers[POLICY]), at, at + 1, 1);
+    x->m->ledger.policy_flops += flops, x->step->flops += flops;
     speculate_free(&x->text.speculator);
 }
 
@@ -293,8 +293,10 @@ static enum status recite(struct eval_model *m, struct step *st, const struct st
         done = take_token(&x, known->tokens[i], known->logprobs[i]);
         if (x.status) return error_set(e, x.status, "%s", x.error.text);
     }
-    if (done || (known->end != STEP_DEAD && known->end != STEP_TRUNCATED)) return OK;
     if (known->end == STEP_DEAD) st->flops += branch_pay(m, b, writer_of(st), length_of(b), 1);
+    if (!st->draft && known->flops > st->flops) /* wrong guesses */
+        m->ledger.policy_flops += known->flops - st->flops, st->flops = known->flops;
+    if (done || (known->end != STEP_DEAD && known->end != STEP_TRUNCATED)) return OK;
     st->end = known->end;
     return finish(m, st, e);
 }

@@ -203,7 +203,7 @@ static enum status score_call(struct run *r, uint32_t first, uint32_t n) {
 
 static uint32_t score_node(const struct run *r, uint32_t i) { return r->scored[i]; }
 
-static uint64_t hash_answer(const char *s) {
+uint64_t search_answer_key(const char *s) {
     uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
     if (!s || !*s) return 0;
     while (*s) h = (h ^ (unsigned char)*s++) * 0x100000001b3u;
@@ -213,7 +213,7 @@ static uint64_t hash_answer(const char *s) {
 /* The verdict of a checker stands above the reward model. */
 static void settle_finished(struct run *r, uint32_t u) {
     struct node *n = &r->t->nodes[u];
-    if (r->ev->answer) n->answer = hash_answer(r->ev->answer(r->ev->self, n->branch));
+    if (r->ev->answer) n->answer = search_answer_key(r->ev->answer(r->ev->self, n->branch));
     if (!r->ev->check) return;
     float reward = r->ev->check(r->ev->self, n->branch).reward;
     bool right = reward >= 1;

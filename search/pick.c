@@ -69,6 +69,11 @@ static uint32_t count_firsts(const struct tree *t) {
     return n;
 }
 
+const char *pick_name(enum pick p) {
+    static const char *const names[] = {"best", "weighted", "majority", "visits", "confident", "lowest"};
+    return names[p];
+}
+
 enum status pick_answer(const struct tree *t, enum pick pick, struct search_result *res, struct error *e) {
     bool solved = false;
     res->node = res->n_finished = 0;

@@ -44,7 +44,7 @@ struct step {
     enum step_end end;   /* out */
     uint64_t flops;      /* out: of the model that wrote */
     /* [n_tokens] of this call, where tokens are told (enum telling): out, the evaluator's until its close.  While it
-     * recites: in, with n_tokens and end. */
+     * recites: in, with n_tokens, end and flops. */
     const int32_t *tokens;
     const float *logprobs;
 };
@@ -289,6 +289,7 @@ typedef void event_fn(void *arg, const struct event *event);
 /* Finished chains -> one answer: the best one; votes weighted by values, by one each; the most visited path; votes weighted by the
  * mean probability of the chain's tokens, or of those of its least likely step. */
 enum pick { PICK_BEST, PICK_WEIGHTED, PICK_MAJORITY, PICK_VISITS, PICK_CONFIDENT, PICK_LOWEST };
+const char *pick_name(enum pick p); /* "best", "weighted" ... */
 
 /* What a strategy has to say of its run: how many steps were drafted, how many chains were rejected ... */
 struct note {
@@ -314,9 +315,13 @@ struct tally {
     double votes;
     uint32_t chains, node; /* the best of them speaks for all */
 };
+/* The key of a canonical answer in struct node; 0: it holds none. */
+uint64_t search_answer_key(const char *answer);
 /* Fills to [as many as there are finished chains], the leader first; chains without an answer are left out.  Returns how
  * many. */
 uint32_t search_tally(const struct tree *t, enum pick how, struct tally *to);
+/* Fills res->node, value, pick and the counts from all finished chains of the tree. */
+enum status pick_answer(const struct tree *t, enum pick pick, struct search_result *res, struct error *e);
 
 /* A tree with room for n_nodes nodes, 2 or more, and the prompt as node 0; search_close drops all branches still held. */
 enum status search_open(struct tree *t, const struct evaluator *ev, uint64_t seed, uint32_t n_nodes, struct error *e);

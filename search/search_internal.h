@@ -267,7 +267,4 @@ double vote_certainty(double a, double b);
 /* The answer of a vote, as res->pick says; n_finished is set. */
 enum status vote_pick(const struct tree *t, struct search_result *res, struct error *e);
 
-/* Fills res->node, value and n_finished from all finished chains of the tree. */
-enum status pick_answer(const struct tree *t, enum pick pick, struct search_result *res, struct error *e);
-
 #endif

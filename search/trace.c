@@ -186,6 +186,7 @@ static void put_done(struct buffer *o, const struct search_result *r, const stru
     if (r) {
         put_number(o, "value", (double)r->value);
         put_name(o, "why", why_name(r->why));
+        put_name(o, "pick", pick_name(r->pick));
         put_count(o, "finished", r->n_finished);
     }
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)

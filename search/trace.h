@@ -16,7 +16,7 @@
  *     {"event":"visited","node":7,"visits":3,"mean":0.77}           the counts of its ancestors follow by addition
  *     {"event":"pruned","node":7}
  *     {"event":"finished","node":7,"value":0.81,"checked":true}     "checked" only when a checker ran
- *     {"event":"done","node":7,"value":0.81,"why":"solved","finished":4,"simulations":...,the ledger}
+ *     {"event":"done","node":7,"value":0.81,"why":"solved","pick":"best","finished":4,...the ledger}
  *
  * "end" is open, finished, truncated or dead: whether the chain can go on.  Text is escaped; bytes that are no UTF-8
  * become U+FFFD; numbers that JSON cannot hold become null.

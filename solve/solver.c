@@ -126,7 +126,8 @@ enum status solver_setup(struct solver *s, const struct task *task, const struct
                          strategy_names(names, sizeof names));
     solver_init(s, task, strategy);
     s->seed = (uint64_t)o->seed, s->check = o->check, s->value_noise = o->value_noise;
-    s->prompter.raw = o->raw, s->prompter.system = o->system;
+    s->prompter.raw = o->raw, s->prompter.system = o->system, s->prompter.special = o->special;
+    s->max_new_tokens = (uint64_t)o->max_new;
     s->words = o->words;
     s->guesses = o->lookup ? (uint32_t)o->draft_max : 0;
     enum status st = sampling_check(&s->words, e);
@@ -257,6 +258,10 @@ static char *chain_text(const struct tree *t, uint32_t node, const char *delimit
     }
     memmove(text, text + end, size - end);
     return text;
+}
+
+char *solver_chain_text(const struct solver *s, const struct tree *t, uint32_t node) {
+    return chain_text(t, node, s->delimiter);
 }
 
 /* A model can write any byte: what is shown, and what JSON holds, is text without control characters. */

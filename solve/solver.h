@@ -20,6 +20,8 @@ struct search_options {
     int64_t seed;
     bool check, raw, lookup;
     int64_t draft_max; /* with lookup: guesses a pass */
+    bool special;      /* raw: names of control tokens in the problem are those tokens */
+    int64_t max_new;   /* tokens of a chain; 0: as many as its steps may have */
     struct settings settings;      /* parameters of strategies */
     struct sampling_options words; /* but for n, seed, temp, top_k, top_p, min_p: those above */
 };
@@ -126,6 +128,9 @@ enum status solver_search(const struct solver_search *x, struct outcome *o, stru
 typedef enum status solver_tap(void *arg, struct solver_search *x, struct outcome *o, struct error *e);
 enum status solver_run_tapped(const struct solver *s, const struct problem *p, solver_tap *tap, void *arg,
                               struct outcome *o, struct error *e);
+
+/* The chain's text, its steps with what ended them, for mem_free; NULL: no memory. */
+char *solver_chain_text(const struct solver *s, const struct tree *t, uint32_t node);
 
 /* Reads a problem of --task from a text of the command line.  Errors name the text. */
 enum status solver_parse(const struct task *t, const char *text, struct problem *p, struct error *e);

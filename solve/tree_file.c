@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "solve/report.h"
+#include "tokenizer/pretok.h"
 
 struct tree_file {
     const char *path;
@@ -135,12 +136,18 @@ static enum status header_json(const struct tree_file *f, const struct solver *s
                                uint64_t root, json_t **out, struct error *e) {
     const struct session *n = s->session;
     const bool values = n->prm.model || n->oracle || n->verifier != VERIFIER_PRM;
-    size_t size = strlen(p->text);
-    while (size && p->text[size - 1] == '\n') size--;
-    const char *text = p->text + (*p->text == ' ');
+    const char *text = p->text;
+    size_t size = strlen(text);
+    if (!s->task->style->prose) { /* as people write it */
+        while (size && text[size - 1] == '\n') size--;
+        if (*text == ' ') text++, size--;
+    }
+    for (size_t i = 0, length; i < size; i += length)
+        if (!(length = utf8_char(text + i, size - i)))
+            return error_set(e, ERR_INPUT, "%s: the problem is not UTF-8, which a tree file cannot hold", f->path);
     *out = json_pack("{s:s,s:i,s:s,s:o,s:s,s:I,s:o,s:s,s:o,s:o,s:o}", "format", "ponder-tree", "version", TREE_VERSION,
-                     "task", s->task->name, "problem", json_stringn(text, size - (size_t)(text - p->text)), "strategy",
-                     s->strategy->name, "seed", (json_int_t)s->seed, "root", hex(root), "values",
+                     "task", s->task->name, "problem", json_stringn(text, size), "strategy", s->strategy->name, "seed",
+                     (json_int_t)s->seed, "root", hex(root), "values",
                      !values     ? "none"
                      : n->oracle ? "oracle"
                                  : verifier_name(n->verifier),
@@ -325,4 +332,19 @@ enum status tree_file_close(struct tree_file **fp, struct error *e) {
     if (fd >= 0 && close(fd) && !s) s = error_set(e, ERR_IO, "%s: %s", f->path, strerror(errno));
     drop(fp);
     return s;
+}
+
+enum status tree_file_record(const char *path, const struct tree_origin *o, const struct solver *s,
+                             const struct problem *p, event_fn *on_event, void *arg, struct outcome *out,
+                             struct error *e) {
+    struct tree_file *file;
+    struct error why;
+    if (!path) return solver_run(s, p, on_event, arg, out, e);
+    enum status st = tree_file_new(path, o, &file, &why);
+    if (st) return error_set(e, st, "--trace %s", why.text);
+    st = tree_file_run(file, s, p, on_event, arg, out, e);
+    enum status closed = tree_file_close(&file, &why);
+    if (!closed) return st;
+    if (!st) outcome_free(out);
+    return error_set(e, closed, "--trace %s", why.text);
 }

@@ -38,6 +38,9 @@ enum status tree_file_close(struct tree_file **f, struct error *e);
 /* solver_run, written down. */
 enum status tree_file_run(struct tree_file *f, const struct solver *s, const struct problem *p, event_fn *on_event,
                           void *arg, struct outcome *o, struct error *e);
+/* The same with a new file; path NULL: solver_run.  Errors of the file begin with --trace. */
+enum status tree_file_record(const char *path, const struct tree_origin *o, const struct solver *s, const struct problem *p,
+                             event_fn *on_event, void *arg, struct outcome *out, struct error *e);
 /* solver_run from the tape alone; s needs no session.  ERR_INPUT: the search asks for something that the file does not
  * say, or goes another way. */
 enum status tree_file_run_tape(struct tree_file *f, const struct solver *s, const struct problem *p, event_fn *on_event,

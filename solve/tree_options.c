@@ -25,6 +25,7 @@ static const struct row search_rows[] = {
     S("max_depth", INT, max_depth), S("max_step_tokens", INT, max_step_tokens), S("top_k", INT, top_k),
     S("temp", REAL, temp), S("max_gflops", REAL, max_gflops), S("top_p", REAL, top_p), S("min_p", REAL, min_p),
     S("value_noise", REAL, value_noise), S("seed", INT, seed), S("check", YES, check), S("raw", YES, raw),
+    S("special", YES, special), S("max_new", INT, max_new), S("lookup", YES, lookup), S("draft_max", INT, draft_max),
     S("typical", REAL, words.typical), S("repeat_last_n", INT, words.repeat_last_n), S("repeat_penalty", REAL, words.repeat),
     S("presence_penalty", REAL, words.presence), S("frequency_penalty", REAL, words.frequency),
     S("samplers", TEXT, words.samplers), S("sampler_seq", TEXT, words.sampler_seq), S("logit_bias", LIST, words.bias),

@@ -64,7 +64,7 @@ static const struct rule
                 {"prompt_tokens", COUNT, false, 0, HUGE_COUNT, NULL}, {"prm_tokens", COUNT, false, 0, HUGE_COUNT, NULL},
                 {"policy_flops", COUNT, false, 0, HUGE_COUNT, NULL}, {"prm_flops", COUNT, false, 0, HUGE_COUNT, NULL}, {0}},
     done[] = {{"node", COUNT, false, 0, MOST, NULL}, {"value", NUMBER, false, 0, 1, NULL},
-              {"why", TEXT, false, 0, 0, NULL},
+              {"why", TEXT, false, 0, 0, NULL}, {"pick", WORD, false, 0, 0, "best|weighted|majority|visits|confident|lowest"},
               {"finished", COUNT, false, 0, MOST, NULL}, {"simulations", COUNT, false, 0, HUGE_COUNT, NULL},
               {"prompt_tokens", COUNT, false, 0, HUGE_COUNT, NULL}, {"generated_tokens", COUNT, false, 0, HUGE_COUNT, NULL},
               {"prm_tokens", COUNT, false, 0, HUGE_COUNT, NULL}, {"policy_flops", COUNT, false, 0, HUGE_COUNT, NULL},
@@ -408,6 +408,7 @@ static bool add_done(struct reading *r) {
                                        .value = number(r, "value", 0),
                                        .n_finished = (uint32_t)count(r, "finished")};
     while (f->result.why < WHY_ERROR && strcmp(why_name(f->result.why), word(r, "why"))) f->result.why++;
+    while (strcmp(pick_name(f->result.pick), word(r, "pick"))) f->result.pick++;
     if (strcmp(why_name(f->result.why), word(r, "why")))
         return fault(r, "\"why\": \"%.40s\" is no reason to stop", word(r, "why"));
     f->cost = (struct ledger){.simulations = count(r, "simulations"),
@@ -450,6 +451,7 @@ static bool add_answer(struct reading *r) {
     struct tape_item *x = add_item(r, TAPE_ANSWER);
     x->text = keep_text(r, "answer");
     r->f->nodes[x->node].answer = x->text;
+    if (x->text) r->f->tree.nodes[x->node].answer = search_answer_key(x->text);
     return true;
 }
 

@@ -66,6 +66,30 @@ t_export() {
     expect 0 "$ponder" tree export -o two.html a.jsonl b.jsonl && has two.html 'id="saved"' && lacks two.html 'http://' || return 1
     refuses 2 'takes one file' "$ponder" tree export --format dot a.jsonl b.jsonl && refuses 2 '--format is missing' "$ponder" tree export a.jsonl
 }
+t_rescore() {
+    write a.jsonl --search mcts --budget 60 --stop-value 2 "4 7 8 8" || return 1
+    expect 0 "$ponder" tree rescore a.jsonl --judge embedded -t 1 && has out ', 0 of ' && has out 'correlation of finished chains' || return 1
+    [ "$(sed -n 's/^was: //p' out)" = "$(sed -n 's/^now: //p' out)" ] || { cat out; return 1; } # the same judge, the same bits
+    expect 0 "$ponder" tree rescore a.jsonl --judge oracle && has out 'value 1.0000' && expect 0 "$ponder" tree rescore a.jsonl --judge logprob || return 1
+    refuses 1 '--judge ptrue' "$ponder" tree rescore a.jsonl --judge ptrue && refuses 2 '--judge is missing' "$ponder" tree rescore a.jsonl &&
+        refuses 1 '/no/such' "$ponder" tree rescore a.jsonl --judge /no/such
+}
+t_explain() {
+    "$ponder" solve -q -t 1 --search weighted --budget 12 --explain "4 7 8 8" >out 2>err && has err 'why this answer: the answer with most votes' &&
+        has err 'runner-up: ' && has err 'its steps:' || return 1
+    write a.jsonl --search mcts --budget 60 --explain "4 7 8 8" && has err 'the finished chain of the largest value' || return 1
+    expect 0 "$ponder" tree show --explain a.jsonl && has out "$(grep 'why this answer' err)" || return 1
+    "$ponder" solve -q -t 1 --search bon --budget 1 --max-depth 1 --explain "4 7 8 8" >out 2>err
+    has err 'why no answer'
+}
+t_run_writes_them_too() {
+    local run=("$ponder" run -t 1 --seed 3 --temp 0.7 --search maj --budget 4 --max-step-tokens 12 -n 40 -p " 4 7 8 8")
+    "${run[@]}" --trace a.jsonl --explain >answer 2>err
+    [ -s a.jsonl ] && has err 'why' && has a.jsonl '"event":"done"' || return 1
+    head -n 4 a.jsonl >part.jsonl
+    "$ponder" tree resume -t 1 part.jsonl >out 2>err
+    same a.jsonl part.jsonl && refuses 2 'needs --search' "$ponder" run --trace b.jsonl -p x
+}
 t_diff() {
     write a.jsonl --search mcts --budget 40 "4 7 8 8" || return 1
     expect 0 "$ponder" tree diff a.jsonl a.jsonl && empty out || return 1

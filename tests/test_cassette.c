@@ -188,41 +188,62 @@ static void a_changed_line_is_noticed(void **state) {
 /* ---- real models ---- */
 
 static const struct search_params of_models = {
-    .seed = 3, .budget = {.simulations = 6}, .temperature = 1, .max_depth = 4};
+    .seed = 3, .budget = {.simulations = 14}, .temperature = 1, .max_depth = 4};
 
-static void open_recorded(const char *strategy, struct params *params) {
-    open_world();
+static void open_recorded(const char *strategy, enum verifier verifier, struct params *params) {
+    open_engines(roomy.n_pages);
+    w.params.verifier = verifier;
+    w.params.max_step_tokens = 24;
+    open_eval();
     strategy_defaults(strategy_find(strategy), true, params);
 }
 
-/* A policy and a reward model: from every line on the same file, and so the same costs. */
+/* Lines of `full` that hold this text. */
+static size_t count_lines(const char *text) {
+    size_t n = 0;
+    for (size_t i = 0; i < full.n; i++) n += strstr(full.lines[i], text) != NULL;
+    return n;
+}
+
+/* A policy and a judge: from every line on the same file, and so the same costs. */
 static void models_go_on_where_the_tape_ends(void **state) {
-    static const char *const rows[] = {"bon", "mcts", "beam", "tokenbeam"};
+    static const struct {
+        const char *strategy;
+        enum verifier verifier;
+    } rows[] = {{"bon", VERIFIER_PRM},
+                {"mcts", VERIFIER_PRM},
+                {"beam", VERIFIER_PRM},
+                {"mcts", VERIFIER_LOGPROB},
+                {"tokenbeam", VERIFIER_NONE}};
+    size_t n_valued = 0;
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *strategy = rows[i].strategy;
         struct search_result res, again;
         struct saved_tree saved;
         struct params params;
         bool over;
         log_clear(&full);
-        open_recorded(rows[i], &params);
+        open_recorded(strategy, rows[i].verifier, &params);
         const unsigned can = w.ev.can;
         const struct ledger start = *w.ev.ledger;
-        run(&w.ev, NULL, rows[i], &of_models, params.bytes, &full, &res, &over);
+        run(&w.ev, NULL, strategy, &of_models, params.bytes, &full, &res, &over);
         close_world();
+        n_valued += count_lines("\"judge_tokens\":") - count_lines("\"judge_tokens\":0,");
         for (size_t n = 0; n <= full.n; n += 1 + full.n / 25) {
-            open_recorded(rows[i], &params);
+            open_recorded(strategy, rows[i].verifier, &params);
             read_part(tiny_path("part.jsonl"), n, of_models.seed, can, &start, &saved);
-            run(&w.ev, &saved, rows[i], &of_models, params.bytes, &part, &again, &over);
+            run(&w.ev, &saved, strategy, &of_models, params.bytes, &part, &again, &over);
             close_world();
-            compare(rows[i], n);
+            compare(strategy, n);
             tree_close(&saved);
         }
         read_part(tiny_path("part.jsonl"), full.n, of_models.seed, can, &start, &saved);
-        run(NULL, &saved, rows[i], &of_models, params.bytes, &part, &again, &over);
-        compare(rows[i], full.n);
+        run(NULL, &saved, strategy, &of_models, params.bytes, &part, &again, &over);
+        compare(strategy, full.n);
         tree_close(&saved);
     }
+    if (n_valued < 8) fail_msg("%zu steps were valued by the reward model: the test is empty", n_valued);
 }
 
 static int clean_up(void **state) {

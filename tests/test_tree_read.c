@@ -61,7 +61,7 @@ static void make_lines(void) {
     LINE("{\"event\":\"finished\",\"node\":3,\"value\":0.5,\"checked\":true}");
     LINE("{\"event\":\"node\",\"node\":3,\"value\":0.5,\"times\":2,\"tries\":0,\"visits\":2,\"mean\":0.5,\"status\":"
          "\"right\"}");
-    LINE("{\"event\":\"done\",\"node\":3,\"value\":0.5,\"why\":\"solved\",\"finished\":1,\"simulations\":3,\"prompt_"
+    LINE("{\"event\":\"done\",\"node\":3,\"value\":0.5,\"why\":\"solved\",\"pick\":\"best\",\"finished\":1,\"simulations\":3,\"prompt_"
          "tokens\":2,"
          "\"generated_tokens\":4,\"prm_tokens\":4,\"policy_flops\":40,\"prm_flops\":24,\"forks\":3}");
 }
