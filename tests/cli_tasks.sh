@@ -26,7 +26,7 @@ t_knobs_of_generators() {
     refuses 2 'no "arms"' "$ponder" generate --task path_star --knobs arms=3 &&
         refuses 2 'degree takes 2 to 8' "$ponder" generate --task path_star --knobs degree=9 &&
         refuses 2 'max_length is 3' "$ponder" generate --task path_star --knobs min_length=5,max_length=3 &&
-        refuses 1 'game24 draws no such problem' "$ponder" generate --task game24 --held-out -n 1 &&
+        refuses 1 'none of 20000 problems of these settings is held out' "$ponder" generate --task game24 --held-out -n 1 &&
         refuses 2 'math has no generator' "$ponder" generate --task math &&
         refuses 2 '"chess" is none of' "$ponder" generate --task chess &&
         refuses 2 '--task is missing' "$ponder" generate
