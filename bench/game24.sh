@@ -1,32 +1,19 @@
 #!/usr/bin/env bash
-# game24.sh: every strategy at every budget on a file of Game-of-24 puzzles, one JSON summary a line.
-#   bench/game24.sh PUZZLES.txt OUT.jsonl [LIMIT] [THREADS]
-# Not a test: nothing here fails because a machine is slow or a model is weak.  bench/table.sh makes a table of the result.
+# game24.sh FOLDER [SAMPLE [THREADS]]: every strategy at every budget on the Game of 24, for the policies inside the binary; rows of
+# every puzzle in FOLDER, which bench/results.sh makes tables of.  SAMPLE random puzzles (100; 0: all 1262).  It goes on where it was
+# stopped.
+# Not a test: nothing here fails because a machine is slow or a model is weak.
+# Next: docs/RESULTS.md.
 set -euo pipefail
-puzzles=$1 out=$2 limit=${3:-0} threads=${4:-2}
-ponder=${PONDER:-build/ponder}
-sample=()
-[ "$limit" = 0 ] || sample=(--sample "$limit")
-mkdir -p "$(dirname "$out")"
-: >"$out.tmp"
-one() { # policy label, its flags, then search and budget
-  local label=$1 search=$2 budget=$3
-  shift 3
-  printf '%s %s %s\n' "$label" "$search" "$budget" >&2
-  "$ponder" eval --task game24 --input "$puzzles" "${sample[@]}" --search "$search" --budget "$budget" --seed 1 -t "$threads" \
-    --json "$@" | tail -1 | sed "s/^{/{\"policy\":\"$label\",/" >>"$out.tmp"
-}
-all() {
-  local label=$1
-  shift
-  one "$label" greedy 1 "$@"
-  for n in 4 16 64; do one "$label" maj $n "$@"; done
-  for n in 4 16 64; do one "$label" bon $n "$@"; done
-  for n in 4 16 64; do one "$label" weighted $n "$@"; done
-  for n in 4 16 64; do one "$label" beam $n "$@"; done
-  for n in 16 64 256 1024; do one "$label" mcts $n "$@"; done
-}
-# The policy inside the binary, then the other sizes beside it.
-all "$(basename "${POLICY:-embedded}" .gguf)" ${POLICY:+-m "$POLICY"} ${PRM:+--prm "$PRM"}
-for other in ${OTHERS:-}; do all "$(basename "$other" .gguf)" -m "$other" ${PRM:+--prm "$PRM"}; done
-mv "$out.tmp" "$out"
+cd "$(dirname "$0")/.."
+folder=${1:?usage: bench/game24.sh FOLDER [SAMPLE [THREADS]]} sample=${2:-100} threads=${3:-$(nproc)}
+mkdir -p "$folder"
+for spec in greedy:1 mcts:{16,64,256,1024} {maj,bon,weighted,beam}:{4,16,64}; do
+    for policy in ${POLICIES:-game24-policy-small game24-policy}; do
+        search=${spec%:*} budget=${spec#*:}
+        file=$folder/main.game24.$(basename "$policy" .gguf).$search.$budget.jsonl
+        echo "$file" >&2
+        "${PONDER:-build/ponder}" eval --task game24 -i bench/game24.txt --sample "$sample" --search "$search" --budget "$budget" -m "$policy" \
+            -t "$threads" --in-flight 8 -o "$file" >/dev/null
+    done
+done

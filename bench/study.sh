@@ -11,8 +11,8 @@ cd "$(dirname "$0")/.."
 usage='usage: bench/study.sh quick|full FOLDER [PONDER]'
 kind=${1:?$usage} folder=${2:?$usage} ponder=${3:-build/ponder}
 case $kind in
-quick) n=60 seeds=16 budgets="4 16 64" mcts="16 64 256" noises="0 2 4" ;;
-full) n=500 seeds=64 budgets="4 16 64 256" mcts="16 64 256 1024" noises="0 1 2 3 4 6" ;;
+quick) n=60 seeds=16 budgets="4 16 64" mcts="16 64 256" noises="0 2 4" chains=16 ;;
+full) n=500 seeds=64 budgets="4 16 64 256" mcts="16 64 256 1024" noises="0 1 2 3 4 6" chains=64 ;;
 *) echo "$usage" >&2; exit 2 ;;
 esac
 # A part of it, or more: problems a task, seeds of single chains, budgets, noises.
@@ -93,8 +93,8 @@ all_of() { # TASK POLICY: cheap runs first, so that a study that is stopped has 
             run widths "$task" "$policy" "$b" "noise$x" -- --prm oracle --search beam --budget 16 --beam-width "$b" --value-noise "$x"
         done
     done
-    for b in 32 16 8 4; do
-        run turns "$task" "$policy" "$b" -- --search gibbs --budget "$b" --sweeps $((32 / b))
+    for x in 1 2 4 8; do
+        run turns "$task" "$policy" "$x" -- --search gibbs --budget $((chains / x)) --sweeps "$x"
     done
 }
 

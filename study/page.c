@@ -84,7 +84,8 @@ enum status study_report(const struct study *s, const char *out, struct error *e
     buffer_text(
         &p.html,
         "<!doctype html>\n<meta charset=\"utf-8\">\n<title>ponder study</title>\n<style>body{font:15px/1.5 "
-        "sans-serif;max-width:960px;margin:2em auto;padding:0 1em}figure{margin:1.5em 0}figcaption,caption{color:#444;"
+        "sans-serif;max-width:1500px;margin:2em auto;padding:0 1em}figure{margin:1em "
+        "0;display:inline-block;width:720px;max-width:100%;vertical-align:top}figcaption,caption{color:#444;"
         "text-align:left;font-size:13px;padding:.3em 0}table{border-collapse:collapse;font-size:12px;margin:1.5em 0;"
         "display:block;overflow-x:auto}td,th{padding:2px 8px;border-bottom:1px solid #ddd;text-align:left}"
         ".n{text-align:right}svg{max-width:100%}</style>\n<h1>How much search a small model needs</h1>\n"

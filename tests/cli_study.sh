@@ -145,6 +145,10 @@ t_judges_that_err() {
     plain exact.jsonl >b && ! cmp -s a b || { say "no noise"; return 1; }
     refuses 2 'value-noise: --search greedy does not use it' "$ponder" eval --input p.txt --search greedy --value-noise 1
 }
+t_pages_say_what_the_rows_say() {
+    [ -x "$here/../bench/results.sh" ] || return 77
+    expect 0 "$here/../bench/results.sh" --check "$ponder"
+}
 t_headers_describe_their_models() {
     expect 0 "$ponder" "${run[@]}" --limit 1 -m game24-policy-small -o h.jsonl &&
         has h.jsonl '"policy":{"name":"game24-policy-small","weights":' && has h.jsonl '"reward_model":{"name":"game24-prm","weights":'

@@ -39,6 +39,15 @@ t_judging_answers() {
     printf '%s\n' '{"id":"b","answer":"1"}' >ans.jsonl
     refuses 2 'no problem has the id "b"' "$ponder" judge --task countdown --input set.jsonl --answers ans.jsonl
 }
+t_code_is_run_under_bubblewrap_or_not_at_all() {
+    printf '%s\n' '{"task_id":"X/0","prompt":"def one():\n    \"\"\"Returns 1.\"\"\"\n","entry_point":"one","test":"def check(f):\n    assert f() == 1\n"}' >code.jsonl
+    printf '{"id":"X/0","answer":"%s"}\n' '    return 1' '    return 2' '    open(\"/ponder-was-here\", \"w\")\n    return 1' >ans.jsonl
+    PATH=/nowhere expect 1 "$ponder" judge --task code --input code.jsonl --answers ans.jsonl && has err 'under bubblewrap' && has err 'install bubblewrap' || return 1
+    bwrap --ro-bind / / true 2>/dev/null && command -v python3 >/dev/null || return 77
+    expect 0 "$ponder" judge --task code --input code.jsonl --answers ans.jsonl || return 1
+    [ "$(sed 's/.*"reward":\([01]\).*/\1/' out | tr -d '\n')" = 100 ] && has out 'AssertionError' && has out 'Read-only file system' && [ ! -e /ponder-was-here ] || { cat out >&2; return 1; }
+    refuses 2 'needs tests' "$ponder" solve --task code -m game24-policy-small --prm none --search maj "def f(): pass"
+}
 # Where published scorers are strict, ours are: no zeros before a number, nothing behind a move.
 t_judging_as_the_published_scorers_do() {
     printf '%s\n' '{"id":"a","question":"Calculate 7 using all of these numbers: 4, 1, 2.\nEach number may be used at most once.\n"}' >set.jsonl
