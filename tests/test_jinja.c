@@ -123,7 +123,8 @@ static void test_filters_and_methods(void **state) {
         {"{{ 'abc'.startswith('ab') }}{{ 'abc'.endswith(('x', 'c')) }} {{ 'aaa'.replace('a', 'b', 2) }} {{ 'aXa' | "
          "replace('X', '-') }}",
          "TrueTrue bba a-a"},
-        {"{{ \"don't\" | title }} {{ 'x.y z' | title }} {{ 'a-b (c [d {e <f' | title }}", "Don't X.y Z A-B (C [D {E <F"},
+        {"{{ \"don't\" | title }} {{ 'x.y z' | title }} {{ 'a-b (c [d {e <f' | title }}",
+         "Don't X.y Z A-B (C [D {E <F"},
         {"{{ \"don't\".title() }} {{ 'x.y z'.title() }}", "Don'T X.Y Z"},
         {"{{ 'hello wORLD' | title }} {{ 'hello World' | capitalize }} {{ 'a\\n\\nb' | indent(2) }} {{ '5' | int + 1 "
          "}} {{ -3 | abs }} {{ 2.567 | round(1) }}",
@@ -160,6 +161,14 @@ static void test_statements(void **state) {
         {"{% macro f(x, y='d') %}<{{ x }}{{ y }}>{% endmacro %}{{ f(1) }}{{ f(1, y=2) }}{{ f(3) | upper }}",
          "<1d><12><3D>"},
         {"{% macro r(n) %}{{ n }}{% if n > 0 %}{{ r(n - 1) }}{% endif %}{% endmacro %}{{ r(5) }}", "543210"},
+        /* macros see what the template has set, not what a loop around the call has, and keep what they set */
+        {"{% set x = 1 %}{% macro f() %}{{ x }}{% endmacro %}{% set x = 2 %}{{ f() }}", "2"},
+        {"{% macro f() %}[{{ x }}]{% endmacro %}{% for x in [1, 2] %}{{ f() }}{% endfor %}", "[][]"},
+        {"{% set x = 1 %}{% macro f() %}{% set x = 5 %}{{ x }}{% endmacro %}{{ f() }}{{ x }}", "51"},
+        {"{% set x = 7 %}{% macro f(x) %}{{ x }}{% endmacro %}{{ f(1) }}{{ x }}", "17"},
+        {"{% macro f() %}a{% endmacro %}{% macro g() %}a{% endmacro %}{% if f == f %}1{% endif %}{% if f == g "
+         "%}2{% endif %}{% if f != g %}3{% endif %}",
+         "13"},
         {"{% filter upper %}ab{{ n }}c{% endfilter %}{% generation %}g{% endgeneration %}{# c #}{{ strftime_now('%Y') "
          "}}",
          "AB7Cg1970"},

@@ -340,7 +340,7 @@ static void check_chain(const struct cd_problem *p, json_t *chain, struct seen *
             assert_true(r == 4 || r == 8 || r == 16);
             if (fabs(v * r - round(v * r)) > 1e-2) fail_msg("value %g of %d rollouts", v, r);
             if (cd_count_solutions(&s, p->target, true) == 0) assert_true(v == 0);
-            if (v == 0 || v == 1) assert_true(r <= 8); /* doubled once */
+            if (v == 0 || v == 1) assert_int_equal(r, 8); /* doubled once */
             else assert_int_equal(r, 16);
             note_place(seen, &s, v, r);
         }
