@@ -19,7 +19,7 @@
 struct options {
     const char *task, *out, *knobs;
     int64_t n, first, seed;
-    bool hard, steps, held_out;
+    bool hard, steps, held_out, training;
 };
 
 static const struct flag flags[] = {
@@ -35,6 +35,7 @@ static const struct flag flags[] = {
      "also a chain that solves each problem, and its answer"},
     {"held-out", NULL, FLAG_YES, offsetof(struct options, held_out), NULL, 0, 0, NULL,
      "only problems that are never trained on"},
+    {"training", NULL, FLAG_YES, offsetof(struct options, training), NULL, 0, 0, NULL, "only the others"},
     {"out", "o", FLAG_TEXT, offsetof(struct options, out), NULL, 0, 0, "FILE", "instead of stdout"},
     {0},
 };
@@ -115,10 +116,10 @@ static enum status generate(const struct options *o, const struct task *t, const
             uint64_t key = rng_fold(rng_fold(stream, (uint64_t)(o->first + i)), attempt);
             struct problem p;
             if ((s = t->generate(t, rng_fold(key, 1), d, &p, e))) break;
-            bool taken = !o->held_out || problem_is_held_out(&p);
+            bool kept = problem_is_held_out(&p), taken = kept ? !o->training : !o->held_out;
             if (!taken && attempt == MOST_TRIES)
-                s = error_set(e, ERR_INPUT, "--held-out: none of %d problems of these settings is held out",
-                              MOST_TRIES);
+                s = error_set(e, ERR_INPUT, "--%s: none of %d problems of these settings is %sheld out",
+                              kept ? "training" : "held-out", MOST_TRIES, kept ? "not " : "");
             if (taken) s = write_one(o, &p, o->first + i, rng_fold(key, 2), to, e);
             problem_free(&p);
             if (taken) break;
@@ -144,6 +145,7 @@ int cmd_generate(int argc, char **argv) {
     if (!t) return args_wrong(&a, "--task: \"%.60s\" is none of %s", o.task, task_names);
     if (!t->generate) return args_wrong(&a, "--task: %s has no generator", t->name);
     if (o.knobs && !strcmp(o.knobs, "list")) return list_knobs(t);
+    if (o.held_out && o.training) return args_wrong(&a, "--held-out and --training: give one of them");
     struct task_draw d = task_level(t, o.hard);
     if (o.knobs && (code = set_knobs(&a, t, o.knobs, &d)) != ARGS_GO_ON) return code;
     FILE *to = o.out ? fopen(o.out, "w") : stdout;

@@ -1,4 +1,4 @@
-/* cmd_train.c: trains a policy from generated solutions or by its own rewards, or a reward model from labels.
+/* cmd_train.c: trains a policy from generated solutions, from chains or by its own rewards, or a reward model from labels.
  * Not the loop: train/trainer.c.
  * Next: cmd_label.c, the step between the two. */
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "solve/session.h"
 #include "tokenizer/vocab.h"
+#include "train/chains.h"
 #include "train/grpo.h"
 #include "train/policy.h"
 #include "train/reward.h"
@@ -24,14 +25,15 @@ struct options {
 static const struct flag flags[] = {
     {"out", "o", FLAG_TEXT, offsetof(struct options, out), NULL, 0, 0, "FILE", "the trained model, a GGUF file"},
     {"task", NULL, FLAG_TEXT, offsetof(struct options, task), "game24", 0, 0, "NAMES",
-     "policy: what to learn, one task or several with commas between them"},
+     "policy, grpo: what to learn, one task or several with commas between them"},
     {"hard", NULL, FLAG_REAL, offsetof(struct options, hard), "0", 0, 1, "X",
      "policy: share of problems of the hard level"},
     {"size", NULL, FLAG_TEXT, offsetof(struct options, size), "base", 0, 0, "NAME",
      "policy: tiny, small, base, deep or wide"},
     {"init", NULL, FLAG_TEXT, offsetof(struct options, init), NULL, 0, 0, "FILE",
-     "start from these weights, or embedded (prm: needed, the policy)"},
-    {"labels", NULL, FLAG_TEXT, offsetof(struct options, labels), NULL, 0, 0, "FILE", "prm: labels of ponder label"},
+     "start from these weights, or embedded (needed by prm, revise and grpo: the policy)"},
+    {"labels", NULL, FLAG_TEXT, offsetof(struct options, labels), NULL, 0, 0, "FILE",
+     "prm, distill, revise: labels of ponder label; distill, revise: also results of ponder eval -o"},
     {"spoiled", NULL, FLAG_REAL, offsetof(struct options, spoiled), "0.2", 0, 1, "X",
      "prm: share of examples with one step made wrong"},
     {"problems", NULL, FLAG_INT, offsetof(struct options, problems), "16", 1, 4096, "N", "grpo: problems of a step"},
@@ -47,7 +49,8 @@ static const struct flag flags[] = {
     {"steps", NULL, FLAG_INT, offsetof(struct options, steps), "5000", 1, 1e9, "N", "optimiser steps"},
     {"batch", NULL, FLAG_INT, offsetof(struct options, batch), "128", 4, 65536, "N",
      "sequences a step, a multiple of 4"},
-    {"lr", NULL, FLAG_REAL, offsetof(struct options, lr), "2e-3", 0, 10, "X", "peak learning rate"},
+    {"lr", NULL, FLAG_REAL, offsetof(struct options, lr), NULL, 0, 10, "X",
+     "peak learning rate (default: 2e-3; 1e-3 for chains, 1e-4 for grpo)"},
     {"lr-floor", NULL, FLAG_REAL, offsetof(struct options, lr_floor), "0.05", 0, 1, "X",
      "learning rate at the end, as a share of the peak"},
     {"warmup", NULL, FLAG_INT, offsetof(struct options, warmup), "200", 0, 1e9, "N", "steps up to the peak"},
@@ -70,11 +73,11 @@ static const struct flag flags[] = {
 /* Streams of random numbers drawn from --seed. */
 enum { STREAM_DATA = 7 };
 
-/* FNV-1a of a file, so that a resume notices other labels under the same name; 0 when it cannot be read. */
+/* FNV-1a of a file, so that a resume notices another one under the same name; 0 when it cannot be read. */
 static uint64_t hash_file(const char *path) {
     unsigned char block[65536];
     uint64_t h = 0xcbf29ce484222325u;
-    FILE *f = fopen(path, "rb");
+    FILE *f = path ? fopen(path, "rb") : NULL;
     if (!f) return 0;
     for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
         for (size_t i = 0; i < n; i++) h = (h ^ block[i]) * 0x100000001b3u;
@@ -83,44 +86,134 @@ static uint64_t hash_file(const char *path) {
 }
 
 /* What decides the weights, flag by flag: a checkpoint of other settings is refused by name. */
-static void describe(const struct options *o, bool prm, char *out, size_t cap) {
-    int n = snprintf(out, cap, "steps=%lld\nbatch=%lld\nlr=%.9g\nlr-floor=%.9g\nwarmup=%lld\ninit=%s %016llx\n",
-                     (long long)o->steps, (long long)o->batch, o->lr, o->lr_floor, (long long)o->warmup,
-                     o->init ? o->init : "none", o->init ? (unsigned long long)hash_file(o->init) : 0);
-    if (n < 0 || (size_t)n >= cap) return;
-    if (prm)
-        snprintf(out + n, cap - (size_t)n, "labels=%s %016llx\nspoiled=%.9g\n", o->labels,
-                 (unsigned long long)hash_file(o->labels), o->spoiled);
-    else
-        snprintf(out + n, cap - (size_t)n, "task=%s\nhard=%.9g\nsize=%s\nexplore=%.9g\ntries=%.9g\n", o->task, o->hard,
-                 o->size, o->explore, o->tries);
+static void describe(const struct options *o, const char *verb, char *out, size_t cap) {
+    snprintf(out, cap,
+             "train=%s\nsteps=%lld\nbatch=%lld\nlr=%.9g\nlr-floor=%.9g\nwarmup=%lld\ninit=%s %016llx\n"
+             "labels=%s %016llx\nspoiled=%.9g\ntask=%s\nhard=%.9g\nsize=%s\nexplore=%.9g\ntries=%.9g\nproblems=%lld\n"
+             "group=%lld\nepochs=%lld\ntemp=%.9g\nclip-low=%.9g\nclip-high=%.9g\n",
+             verb, (long long)o->steps, (long long)o->batch, o->lr, o->lr_floor, (long long)o->warmup,
+             o->init ? o->init : "none", (unsigned long long)hash_file(o->init), o->labels ? o->labels : "none",
+             (unsigned long long)hash_file(o->labels), o->spoiled, o->task, o->hard, o->size, o->explore, o->tries,
+             (long long)o->problems, (long long)o->group, (long long)o->epochs, o->temp, o->clip_low, o->clip_high);
 }
 
-static enum status run(const struct options *o, struct net *n, example_fn *source, void *arg, const char *checkpoint,
-                       double *loss, struct error *e) {
+/* ---- what is learned ---- */
+
+/* A training run: options, and what its parts open. */
+struct job {
+    const struct options *o;
+    const struct verb *verb;
+    const char *checkpoint;
     char settings[1024];
-    describe(o, n->head == NET_VALUE, settings, sizeof settings);
+    struct tok *tok;
+    struct net *net;
+    struct trained about;
+    struct policy_data policy;
+    struct reward_data *reward;
+    struct chains *chains;
+    double result; /* validation loss, or reward */
+};
+
+struct verb {
+    const char *name, *about, *result; /* .result: what the number is */
+    enum net_head head;
+    bool needs_init, needs_labels;
+    double lr; /* when none is given */
+    enum status (*run)(struct job *j, struct error *e);
+};
+
+static uint64_t data_key(const struct job *j) { return rng_fold((uint64_t)j->o->seed, STREAM_DATA); }
+static int threads(const struct options *o) { return o->threads ? (int)o->threads : cpu_count(); }
+
+static enum status learn(struct job *j, example_fn *source, void *arg, struct error *e) {
+    const struct options *o = j->o;
     struct train_params p = {
-        .settings = settings,
+        .settings = j->settings,
         .steps = (uint64_t)o->steps,
         .warmup = (uint64_t)o->warmup,
         .batch = (uint32_t)o->batch,
         .lr = (float)o->lr,
         .lr_floor = (float)o->lr_floor,
         .seed = (uint64_t)o->seed,
-        .threads = o->threads ? (int)o->threads : cpu_count(),
-        .checkpoint = checkpoint,
+        .threads = threads(o),
+        .checkpoint = j->checkpoint,
         .log = o->log,
         .save_every_s = o->save_every,
         .n_validation = (uint32_t)o->validation,
         .cancel = cancel_install(),
     };
-    fprintf(stderr, "%zu weights, %lld steps of %lld sequences\n", n->n_weights, (long long)o->steps,
+    fprintf(stderr, "%zu weights, %lld steps of %lld sequences\n", j->net->n_weights, (long long)o->steps,
             (long long)o->batch);
-    enum status s = train_run(n, source, arg, &p, loss, e);
-    if (!s && *p.cancel) return error_set(e, ERR_IO, "stopped; the same command goes on from %s", checkpoint);
+    return train_run(j->net, source, arg, &p, &j->result, e);
+}
+
+static enum status run_policy(struct job *j, struct error *e) {
+    j->policy = (struct policy_data){
+        .tok = j->tok, .key = data_key(j), .mix = j->policy.mix, .explore = j->o->explore, .tries = j->o->tries};
+    j->policy.mix.hard = j->o->hard;
+    j->about.revises |= j->o->tries > 0;
+    return learn(j, policy_example, &j->policy, e);
+}
+
+static enum status run_prm(struct job *j, struct error *e) {
+    enum status s = reward_data_open(j->o->labels, j->tok, data_key(j), j->o->spoiled, &j->reward, e);
+    if (s) return s;
+    fprintf(stderr, "%s: %llu chains\n", j->o->labels, (unsigned long long)reward_data_chains(j->reward));
+    return learn(j, reward_example, j->reward, e);
+}
+
+static enum status run_chains(struct job *j, struct error *e) {
+    bool revise = !strcmp(j->verb->name, "revise");
+    enum status s = chains_open(j->o->labels, j->tok, data_key(j), revise, &j->chains, e);
+    if (s) return s;
+    struct chains_count n = chains_counts(j->chains);
+    fprintf(stderr, "%s: %llu problems with %llu right chains and %llu wrong ones\n", j->o->labels,
+            (unsigned long long)n.problems, (unsigned long long)n.right, (unsigned long long)n.wrong);
+    j->about.revises |= revise;
+    return learn(j, chains_example, j->chains, e);
+}
+
+static enum status run_grpo(struct job *j, struct error *e) {
+    const struct options *o = j->o;
+    struct grpo_report last = {0};
+    struct grpo_params p = {
+        .mix = j->policy.mix,
+        .tok = j->tok,
+        .key = data_key(j),
+        .seed = (uint64_t)o->seed,
+        .steps = (uint64_t)o->steps,
+        .problems = (uint32_t)o->problems,
+        .group = (uint32_t)o->group,
+        .epochs = (uint32_t)o->epochs,
+        .lr = (float)o->lr,
+        .temperature = (float)o->temp,
+        .clip_low = (float)o->clip_low,
+        .clip_high = (float)o->clip_high,
+        .threads = threads(o),
+        .checkpoint = j->checkpoint,
+        .settings = j->settings,
+        .log = o->log,
+        .save_every_s = o->save_every,
+        .cancel = cancel_install(),
+    };
+    p.mix.hard = o->hard;
+    enum status s = grpo_run(j->net, &p, &last, e);
+    j->result = last.reward;
     return s;
 }
+
+/* clang-format off */
+static const struct verb verbs[] = {
+    {"policy",  "learns to write chains that solve generated problems, never held-out ones: no Game of 24",     "validation loss",              NET_LM,    false, false, 2e-3, run_policy},
+    {"prm",     "learns from labels how often the policy solves a puzzle from each step",                       "validation loss",              NET_VALUE, true,  true,  2e-3, run_prm},
+    {"distill", "learns the right chains of a file: those of a search, of a larger policy, or its own",         "validation loss",              NET_LM,    false, true,  1e-3, run_chains},
+    {"revise",  "learns to write a right chain behind wrong ones of the same problem",                          "validation loss",              NET_LM,    true,  true,  1e-3, run_chains},
+    {"grpo",    "goes on with a policy by sampling chains and learning from their rewards",                     "mean reward of the last step", NET_LM,    true,  false, 1e-4, run_grpo},
+};
+/* clang-format on */
+enum { N_VERBS = sizeof verbs / sizeof *verbs };
+
+/* ---- the command ---- */
 
 /* Our own vocabulary is made, not trained: it reaches the tokenizer by way of a file, as every vocabulary does. */
 static enum status open_own_tok(const char *out, uint32_t n_vocab, struct tok **tok, struct error *e) {
@@ -142,146 +235,89 @@ static enum status open_own_tok(const char *out, uint32_t n_vocab, struct tok **
     return s;
 }
 
-static enum status load_net(const char *path, enum net_head head, struct net **n, struct error *e) {
+/* The weights to start from.  The numbers game alone has the vocabulary of the shipped models; what is there has its own. */
+static enum status open_net(struct job *j, struct error *e) {
+    const struct options *o = j->o;
+    struct model_config c;
     struct gguf *g;
-    enum status s = session_open_file(path, "policy", &g, e);
+    if (!o->init) {
+        uint32_t n_vocab = !o->labels && !strcmp(o->task, "game24") ? VOCAB_SIZE : VOCAB_DIGITS;
+        policy_size(o->size, n_vocab, &c);
+        return net_new(&c, j->verb->head, (uint64_t)o->seed, &j->net, e);
+    }
+    enum status s = session_open_file(o->init, "policy", &g, e);
     if (s) return s;
-    s = net_load(g, head, n, e);
+    s = net_load(g, j->verb->head, &j->net, e);
+    if (!s) s = trained_read(g, &j->about, e);
     gguf_close(&g);
-    return s;
-}
-
-/* The numbers game alone has the vocabulary of the shipped models; weights that are there have their own. */
-static enum status vocab_for(const struct options *o, const struct task_mix *mix, struct net *init, uint32_t *n_vocab,
-                             struct error *e) {
-    *n_vocab = mix->n == 1 && !strcmp(mix->tasks[0]->name, "game24") ? VOCAB_SIZE : VOCAB_DIGITS;
-    if (!init) return OK;
-    *n_vocab = init->config.n_vocab;
-    if (*n_vocab == VOCAB_SIZE || *n_vocab == VOCAB_DIGITS) return OK;
+    if (s) return s;
+    uint32_t n_vocab = j->net->config.n_vocab;
+    if (n_vocab == VOCAB_SIZE || n_vocab == VOCAB_DIGITS) return OK;
     return error_set(e, ERR_INPUT, "--init %s: its vocabulary is not one of ours", o->init);
 }
 
-static enum status train_policy(const struct options *o, const char *checkpoint, struct error *e) {
+/* A model says what it was trained for: its --task, or what the one before it was; those of the numbers game are known. */
+static enum status train(struct job *j, bool task_given, struct error *e) {
+    const struct options *o = j->o;
+    enum status s = open_net(j, e);
+    uint32_t n_vocab = s ? 0 : j->net->config.n_vocab;
+    if (n_vocab == VOCAB_DIGITS && (task_given || !*j->about.tasks))
+        snprintf(j->about.tasks, sizeof j->about.tasks, "%s", o->task);
+    if (!s) s = open_own_tok(o->out, n_vocab, &j->tok, e);
+    if (!s) s = j->verb->run(j, e);
+    if (!s && *cancel_install())
+        return error_set(e, ERR_IO, "stopped; the same command goes on from %s", j->checkpoint);
+    bool prm = j->verb->head == NET_VALUE;
+    char name[32];
+    snprintf(name, sizeof name, "%s-%s", n_vocab == VOCAB_SIZE ? "game24" : "ponder", prm ? "prm" : "policy");
+    if (!s)
+        s = prm ? reward_write(j->net, j->tok, name, &j->about, o->out, e)
+                : policy_write(j->net, name, &j->about, o->out, e);
+    if (!s) printf("%s: %s, %s %.5f\n", o->out, prm ? "reward model" : "policy", j->verb->result, j->result);
+    return s;
+}
+
+static void job_close(struct job *j) {
+    reward_data_close(&j->reward);
+    chains_close(&j->chains);
+    if (j->net) net_free(&j->net);
+    if (j->tok) tok_close(&j->tok);
+}
+
+static int check(const struct args *a, struct options *o, struct job *j) {
     struct model_config c;
-    struct tok *tok = NULL;
-    struct net *n = NULL;
-    struct policy_data data = {
-        .key = rng_fold((uint64_t)o->seed, STREAM_DATA), .explore = o->explore, .tries = o->tries};
-    double loss;
-    uint32_t n_vocab = 0;
-    enum status s = task_mix_read(o->task, &data.mix, e);
-    data.mix.hard = o->hard;
-    if (!s && o->init) s = load_net(o->init, NET_LM, &n, e);
-    if (!s) s = vocab_for(o, &data.mix, n, &n_vocab, e);
-    if (!s) s = open_own_tok(o->out, n_vocab, &tok, e);
-    data.tok = tok;
-    if (!s && !n && policy_size(o->size, n_vocab, &c)) s = net_new(&c, NET_LM, (uint64_t)o->seed, &n, e);
-    if (!s) s = run(o, n, policy_example, &data, checkpoint, &loss, e);
-    if (!s) s = policy_write(n, n_vocab == VOCAB_SIZE ? "game24-policy" : "ponder-policy", o->out, e);
-    if (!s) printf("%s: policy, validation loss %.5f\n", o->out, loss);
-    if (n) net_free(&n);
-    if (tok) tok_close(&tok);
-    return s;
-}
-
-static enum status train_prm(const struct options *o, const char *checkpoint, struct error *e) {
-    struct gguf *g = NULL;
-    struct tok *tok = NULL;
-    struct reward_data *data = NULL;
-    struct net *n = NULL;
-    double loss;
-    enum status s = session_open_file(o->init, "policy", &g, e);
-    if (!s) s = tok_open(g, &tok, e);
-    if (!s) s = net_load(g, NET_VALUE, &n, e);
-    if (g) gguf_close(&g);
-    if (!s) s = reward_data_open(o->labels, tok, rng_fold((uint64_t)o->seed, STREAM_DATA), o->spoiled, &data, e);
-    if (!s) fprintf(stderr, "%s: %llu chains\n", o->labels, (unsigned long long)reward_data_chains(data));
-    if (!s) s = run(o, n, reward_example, data, checkpoint, &loss, e);
-    if (!s) s = reward_write(n, tok, n->config.n_vocab == VOCAB_SIZE ? "game24-prm" : "ponder-prm", o->out, e);
-    if (!s) printf("%s: reward model, validation loss %.5f\n", o->out, loss);
-    if (data) reward_data_close(&data);
-    if (n) net_free(&n);
-    if (tok) tok_close(&tok);
-    return s;
-}
-
-static enum status train_grpo(const struct options *o, const char *checkpoint, struct error *e) {
-    char settings[1024];
-    struct tok *tok = NULL;
-    struct net *n = NULL;
-    struct grpo_report last = {0};
-    uint32_t n_vocab;
-    struct grpo_params p = {
-        .key = rng_fold((uint64_t)o->seed, STREAM_DATA),
-        .seed = (uint64_t)o->seed,
-        .steps = (uint64_t)o->steps,
-        .problems = (uint32_t)o->problems,
-        .group = (uint32_t)o->group,
-        .epochs = (uint32_t)o->epochs,
-        .lr = (float)o->lr,
-        .temperature = (float)o->temp,
-        .clip_low = (float)o->clip_low,
-        .clip_high = (float)o->clip_high,
-        .threads = o->threads ? (int)o->threads : cpu_count(),
-        .checkpoint = checkpoint,
-        .settings = settings,
-        .log = o->log,
-        .save_every_s = o->save_every,
-        .cancel = cancel_install(),
-    };
-    snprintf(
-        settings, sizeof settings,
-        "steps=%lld\nlr=%.9g\ninit=%s %016llx\ntask=%s\nhard=%.9g\nproblems=%lld\ngroup=%lld\nepochs=%lld\ntemp=%.9g\n"
-        "clip-low=%.9g\nclip-high=%.9g\n",
-        (long long)o->steps, o->lr, o->init, (unsigned long long)hash_file(o->init), o->task, o->hard,
-        (long long)o->problems, (long long)o->group, (long long)o->epochs, o->temp, o->clip_low, o->clip_high);
-    enum status s = task_mix_read(o->task, &p.mix, e);
-    p.mix.hard = o->hard;
-    if (!s) s = load_net(o->init, NET_LM, &n, e);
-    if (!s) s = vocab_for(o, &p.mix, n, &n_vocab, e);
-    if (!s) s = open_own_tok(o->out, n_vocab, &tok, e);
-    p.tok = tok;
-    if (!s) s = grpo_run(n, &p, &last, e);
-    if (!s && *p.cancel) s = error_set(e, ERR_IO, "stopped; the same command goes on from %s", checkpoint);
-    if (!s) s = policy_write(n, n_vocab == VOCAB_SIZE ? "game24-policy" : "ponder-policy", o->out, e);
-    if (!s) printf("%s: policy, mean reward of the last step %.4f\n", o->out, last.reward);
-    if (n) net_free(&n);
-    if (tok) tok_close(&tok);
-    return s;
+    struct error e;
+    for (int i = 0; i < N_VERBS && a->n_rest == 1; i++)
+        if (!strcmp(a->rest[0], verbs[i].name)) j->verb = &verbs[i];
+    if (!j->verb) return args_wrong(a, "what is to be trained? one of policy, prm, distill, revise, grpo");
+    if (!o->out) return args_wrong(a, "--out is missing: the file for the trained model");
+    if (j->verb->needs_init && !o->init) return args_wrong(a, "--init POLICY is missing");
+    if (j->verb->needs_labels && !o->labels) return args_wrong(a, "--labels FILE is missing");
+    if (!args_given(a, "lr")) o->lr = j->verb->lr;
+    if (!policy_size(o->size, VOCAB_SIZE, &c))
+        return args_wrong(a, "--size: \"%.60s\" is none of %s", o->size, policy_sizes);
+    if (task_mix_read(o->task, &j->policy.mix, &e)) return args_wrong(a, "%s", e.text);
+    if (o->batch % 4) return args_wrong(a, "--batch: %lld is not a multiple of 4", (long long)o->batch);
+    return ARGS_GO_ON;
 }
 
 int cmd_train(int argc, char **argv) {
     struct options o = {0};
-    struct args a = {
-        .command = "train",
-        .usage = "policy|prm|grpo",
-        .flags = flags,
-        .options = &o,
-        .about = "policy: learns to write chains that solve generated problems, never held-out ones: no Game of 24.\n"
-                 "prm: learns from labels how often the policy solves a puzzle from each step.\n"
-                 "grpo: goes on with a policy (--init) by sampling chains and learning from their rewards.\n"};
-    char checkpoint[4096];
-    struct model_config c;
+    struct job j = {.o = &o};
+    char checkpoint[4096], about[1024] = "";
     struct error e;
+    for (int i = 0, n = 0; i < N_VERBS; i++)
+        n += snprintf(about + n, sizeof about - (size_t)n, "%s: %s.\n", verbs[i].name, verbs[i].about);
+    struct args a = {
+        .command = "train", .usage = "policy|prm|distill|revise|grpo", .flags = flags, .options = &o, .about = about};
     int code = args_parse(&a, argc, argv);
+    if (code == ARGS_GO_ON) code = check(&a, &o, &j);
     if (code != ARGS_GO_ON) return code;
-    bool prm = a.n_rest == 1 && !strcmp(a.rest[0], "prm"), grpo = a.n_rest == 1 && !strcmp(a.rest[0], "grpo");
-    if (a.n_rest != 1 || (!prm && !grpo && strcmp(a.rest[0], "policy")))
-        return args_wrong(&a, "what is to be trained? policy or prm, or grpo to go on with one");
-    if (!o.out) return args_wrong(&a, "--out is missing: the file for the trained model");
-    if (prm && (!o.init || !o.labels)) return args_wrong(&a, "--%s is missing", o.init ? "labels FILE" : "init POLICY");
-    if (grpo && !o.init) return args_wrong(&a, "--init POLICY is missing");
-    if (grpo && !args_given(&a, "lr")) o.lr = 1e-4; /* 2e-3 is for weights that know nothing */
-    if (!policy_size(o.size, VOCAB_SIZE, &c))
-        return args_wrong(&a, "--size: \"%.60s\" is none of %s", o.size, policy_sizes);
-    struct task_mix mix;
-    if (!prm && task_mix_read(o.task, &mix, &e)) return args_wrong(&a, "%s", e.text);
-    if (o.batch % 4) return args_wrong(&a, "--batch: %lld is not a multiple of 4", (long long)o.batch);
     if (snprintf(checkpoint, sizeof checkpoint, "%s.ckpt", o.out) >= (int)sizeof checkpoint)
         return args_wrong(&a, "--out: the name is too long");
-    if (o.checkpoint) snprintf(checkpoint, sizeof checkpoint, "%s", o.checkpoint);
-    enum status s = prm    ? train_prm(&o, checkpoint, &e)
-                    : grpo ? train_grpo(&o, checkpoint, &e)
-                           : train_policy(&o, checkpoint, &e);
+    j.checkpoint = o.checkpoint ? o.checkpoint : checkpoint;
+    describe(&o, j.verb->name, j.settings, sizeof j.settings);
+    enum status s = train(&j, args_given(&a, "task"), &e);
+    job_close(&j);
     return s ? args_failed(&a, e.text) : EXIT_GOOD;
 }

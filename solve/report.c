@@ -79,6 +79,7 @@ json_t *report_outcome(const struct problem *p, const struct outcome *o) {
     if (*o->trouble) json_object_set_new(object, "trouble", json_string(o->trouble));
     const char *text = o->text ? o->text : o->unfinished; /* a cut chain is something to look at, if no answer */
     if (p->task->style->prose && text) json_object_set_new(object, "text", json_string(text));
+    if (!p->task->style->prose && o->text) json_object_set_new(object, "steps", json_string(o->text)); /* to learn from */
     report_add_ledger(object, &o->cost, false);
     json_object_set_new(object, "ms", json_real(o->ms));
     return object;

@@ -84,6 +84,23 @@ t_a_policy_of_several_tasks() {
     refuses 1 'labels of other settings' "$ponder" label -m p.gguf --task boolean_expressions -n 80 --chains 3 --max-rollouts 4 -t 1 -o l.jsonl || return 1
     expect 0 "$ponder" train prm --init p.gguf --labels l.jsonl --steps 2 "${tiny[@]}" -o r.gguf
 }
+# A search's chains become examples: those of the training side only, and the right ones.
+t_what_a_search_found_is_learned() {
+    "$ponder" generate --task n_queens --knobs min_remove=1,max_remove=2 --training -n 60 -s 3 >q.jsonl || return 1
+    "$ponder" train policy --task n_queens --size tiny --steps 1 "${tiny[@]}" -o p.gguf >out 2>err || return 1
+    expect 0 "$ponder" eval -m p.gguf --prm none --task n_queens --input q.jsonl --search greedy -t 1 -o r.jsonl && lacks r.jsonl '"correct":true' || return 1
+    refuses 1 'too few' "$ponder" train distill --size tiny --labels r.jsonl --steps 1 "${tiny[@]}" -o d.gguf || return 1
+    "$ponder" generate --task n_queens --knobs min_remove=1,max_remove=2 --training --steps -n 60 -s 3 >c.jsonl || return 1
+    expect 0 "$ponder" train distill --size tiny --task n_queens --labels c.jsonl --steps 3 "${tiny[@]}" -o d.gguf && has err '60 problems with 60 right chains and 0 wrong' || return 1
+    refuses 1 'no values of steps' "$ponder" train prm --init p.gguf --labels c.jsonl --steps 1 "${tiny[@]}" -o x.gguf || return 1
+    expect 0 "$ponder" label -m d.gguf --task n_queens --hard 0 -n 40 --chains 4 --min-rollouts 1 --max-rollouts 1 -t 1 -o l.jsonl || return 1
+    expect 0 "$ponder" train revise --init d.gguf --labels c.jsonl --steps 2 "${tiny[@]}" -o v.gguf || return 1
+    expect 0 "$ponder" inspect v.gguf && has out 'ponder.revises' && has out 'n_queens' || return 1
+    "$ponder" generate --task n_queens --held-out --steps -n 60 -s 3 >h.jsonl
+    refuses 1 'must not be trained on' "$ponder" train distill --size tiny --labels h.jsonl --steps 1 "${tiny[@]}" -o x.gguf &&
+        refuses 2 'give one of them' "$ponder" generate --task n_queens --held-out --training &&
+        refuses 2 '--labels FILE is missing' "$ponder" train distill -o x.gguf && refuses 2 'one of policy' "$ponder" train dance -o x.gguf
+}
 t_a_resume_with_other_settings_is_refused() {
     local run=(train policy --size tiny --steps 4000 "${tiny[@]}" -o b.gguf --log b.jsonl) f i
     "$ponder" "${run[@]}" --save-every 0.1 >out 2>err &

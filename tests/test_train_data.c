@@ -8,6 +8,7 @@
 
 #include "tasks/countdown.h"
 #include "tasks/gen.h"
+#include "train/chains.h"
 #include "train/labels.h"
 #include "train/policy.h"
 #include "train/reward.h"
@@ -102,7 +103,7 @@ static int open_policy(void **state) {
     struct train_params p = {
         .steps = 180, .warmup = 5, .batch = 4, .lr = 0.02f, .lr_floor = 0.1f, .threads = 1, .save_every_s = 1e9};
     GOOD(train_run(n, learned_example, NULL, &p, &loss, &e));
-    GOOD(policy_write(n, "tiny", tiny_path("policy.gguf"), &e));
+    GOOD(policy_write(n, "tiny", &(struct trained){.revises = false}, tiny_path("policy.gguf"), &e));
     net_free(&n);
     policy = tiny_open(tiny_path("policy.gguf"));
     return 0;
@@ -507,6 +508,95 @@ static void values_lie_on_the_ends_of_steps(void **state) {
     reward_data_close(&d);
 }
 
+/* ---- chains ---- */
+
+/* 60 problems with a right chain, a wrong one that shares its first step, one that shares none, and one without an end. */
+static void write_chains(const char *path) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    for (int i = 1; i <= 60; i++)
+        fprintf(
+            f,
+            "{\"index\":%d,\"problem\":\"2 3 %d -> %d\",\"chains\":[{\"steps\":\" 3 - 2 = 1 ; 1 %d\\n 1 * %d = %d ; "
+            "%d\",\"finished\":true,\"values\":[0,0]},"
+            "{\"steps\":\" 2 + 3 = 5 ; 5 %d\\n 5 + %d = %d ; %d\",\"finished\":true,\"values\":[1,1]},"
+            "{\"steps\":\" 2 + 3 = 5 ; 5 %d\\n 5 * %d = %d ; %d\",\"finished\":true,\"values\":[1,0]},"
+            "{\"steps\":\" 2 * 3 = 6 ; 6 %d\\n\",\"finished\":false,\"values\":[0]}]}\n",
+            i, i, i + 5, i, i, i, i, i, i, i + 5, i + 5, i, i, 5 * i, 5 * i, i);
+    fclose(f);
+}
+
+static void text_of(const struct example *x, bool learned, char text[CD_TEXT]) {
+    int32_t ids[EXAMPLE_MAX];
+    size_t n = 0, size;
+    for (uint32_t i = 0; i + 1 < x->n; i++)
+        if (!learned || x->weights[i] > 0) ids[n++] = learned ? x->targets[i] : x->tokens[i];
+    tok_decode(tok, ids, n, false, text, CD_TEXT, &size);
+    text[size] = 0;
+}
+
+/* Behind the prompt come tries that were given up, the nearest one last; only the right chain is learned.  Distilled, there are
+ * no tries. */
+static void revisions_learn_the_right_chain_only(void **state) {
+    (void)state;
+    struct chains *c;
+    struct error e;
+    for (int revise = 0; revise < 2; revise++) {
+        int with_tries[6] = {0};
+        write_chains(tiny_path("chains.jsonl"));
+        GOOD(chains_open(tiny_path("chains.jsonl"), tok, 7, revise, &c, &e));
+        struct chains_count n = chains_counts(c);
+        assert_true(n.problems == 60 && n.right == 60 && n.wrong == 120);
+        for (uint64_t i = 0; i < 400; i++) {
+            struct example x;
+            char all[CD_TEXT], learned[CD_TEXT];
+            GOOD(chains_example(c, i, &x, &e));
+            text_of(&x, false, all), text_of(&x, true, learned);
+            int tries = 0, k = 0;
+            const char *last = strchr(all, '\n') + 1, *before = NULL;
+            for (const char *at; (at = strstr(last, " <\n")); tries++) before = last, last = at + 3;
+            assert_true(sscanf(all, " 2 3 %d", &k) == 1 || sscanf(all, " 2 %d 3", &k) == 1 ||
+                        sscanf(all, " %d", &k) == 1);
+            assert_true(tries <= (revise ? 4 : 0));
+            with_tries[tries]++;
+            assert_true(!strncmp(last, learned, strlen(last)) && !strncmp(last, " 2 + 3 = 5 ;", 12) &&
+                        strstr(last, "5 +"));
+            if (before && strncmp(before, " 2 + 3 = 5 ;", 12)) fail_msg("\"%s\": the last try is not the nearest", all);
+        }
+        for (int t = 0; t <= 4 && revise; t++)
+            if (with_tries[t] < 40) fail_msg("%d of 400 examples have %d tries", with_tries[t], t);
+        chains_close(&c);
+    }
+    for (size_t i = 1; i < 12; i++) { /* no memory: an error, no leak */
+        mem_fail_at(i, true);
+        enum status s = chains_open(tiny_path("chains.jsonl"), tok, 7, true, &c, &e);
+        mem_fail_at(0, false);
+        if (!s) fail_msg("allocation %zu is none", i);
+        assert_true(s == ERR_MEMORY && !c);
+    }
+}
+
+/* Right or not as the line says; where it says nothing, as the task judges. */
+static void results_and_generated_chains_are_read(void **state) {
+    (void)state;
+    struct chains *c;
+    struct error e;
+    FILE *f = fopen(tiny_path("results.jsonl"), "w");
+    fputs("{\"format\":\"ponder-results\",\"task\":\"boolean_expressions\"}\n", f);
+    for (int i = 1; i <= 60; i++)
+        fprintf(f,
+                "{\"task\":\"countdown\",\"problem\":\"2 3 %d -> %d\",\"steps\":\" 2 + 3 = 5 ; 5 %d\\n 5 + %d = %d ; "
+                "%d\"}\n",
+                i, i % 3 ? i + 5 : i + 6, i, i, i + 5, i + 5);
+    fputs("{\"problem\":\"! T & F\",\"steps\":\" F & F\\n F\",\"correct\":true,\"answer\":\"False\"}\n", f);
+    fputs("{\"problem\":\"! T & T\",\"answer\":null,\"correct\":false}\n", f);
+    fclose(f);
+    GOOD(chains_open(tiny_path("results.jsonl"), tok, 7, false, &c, &e));
+    struct chains_count n = chains_counts(c);
+    assert_true(n.problems == 41 && n.right == 41 && n.wrong == 0);
+    chains_close(&c);
+}
+
 static void bad_label_files_are_refused(void **state) {
     (void)state;
     static const char *const bad[][2] = {
@@ -556,7 +646,7 @@ static void reward_files_open_as_reward_models(void **state) {
     struct tok *t;
     policy_size("tiny", VOCAB_SIZE, &c);
     GOOD(net_new(&c, NET_VALUE, 1, &n, &e));
-    GOOD(reward_write(n, tok, "tiny", tiny_path("reward.gguf"), &e));
+    GOOD(reward_write(n, tok, "tiny", &(struct trained){.revises = false}, tiny_path("reward.gguf"), &e));
     struct model *m = tiny_open(tiny_path("reward.gguf"));
     GOOD(prm_info_read(m, &info, &e));
     assert_int_equal(info.step_token, LINE_END);
@@ -565,7 +655,8 @@ static void reward_files_open_as_reward_models(void **state) {
     assert_int_equal(tok_n_vocab(t), c.n_vocab);
     assert_int_equal(policy->embd.type, TYPE_F16);
     tok_close(&t), model_close(&m);
-    assert_int_equal(reward_write(n, tok, "tiny", "/no/such/folder/x.gguf", &e), ERR_IO);
+    assert_int_equal(reward_write(n, tok, "tiny", &(struct trained){.revises = false}, "/no/such/folder/x.gguf", &e),
+                     ERR_IO);
     net_free(&n);
 }
 
@@ -582,6 +673,8 @@ int main(void) {
         cmocka_unit_test(bad_label_flags_are_refused),
         cmocka_unit_test(failed_memory_makes_no_wrong_labels),
         cmocka_unit_test(values_lie_on_the_ends_of_steps),
+        cmocka_unit_test(revisions_learn_the_right_chain_only),
+        cmocka_unit_test(results_and_generated_chains_are_read),
         cmocka_unit_test(bad_label_files_are_refused),
         cmocka_unit_test(reward_files_open_as_reward_models),
     };

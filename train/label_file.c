@@ -36,10 +36,24 @@ static enum status read_chains(json_t *list, const char *where, struct label_lin
     return OK;
 }
 
-static enum status read_problem(json_t *o, const char *where, struct problem *p, struct error *e) {
+/* One chain that is right or not: a search ended with it, or the task wrote it. */
+static enum status read_steps(json_t *o, struct label_line *out, struct error *e) {
+    const char *steps = json_string_value(json_object_get(o, "steps"));
+    json_t *correct = json_object_get(o, "correct");
+    if (!steps) return OK; /* the search came to no end */
+    if (!(out->chains = mem_new(sizeof *out->chains + sizeof(float), 1)))
+        return error_set(e, ERR_MEMORY, "no memory for a chain");
+    bool right = correct ? json_is_true(correct) : problem_verdict(&out->problem, steps) == VERDICT_RIGHT;
+    out->chains[0] = (struct label_chain){steps, true, 1, (float *)(out->chains + 1)};
+    out->chains[0].values[0] = right, out->n = 1;
+    return OK;
+}
+
+static enum status read_problem(json_t *o, const struct task *usual, const char *where, struct problem *p,
+                                struct error *e) {
     const char *text = json_string_value(json_object_get(o, "problem"));
     const char *name = json_string_value(json_object_get(o, "task"));
-    const struct task *t = task_find(name ? name : "countdown");
+    const struct task *t = name ? task_find(name) : usual;
     struct error why;
     enum status s = !t     ? error_set(&why, ERR_INPUT, "\"task\" is \"%.40s\", none of %s", name, task_names)
                     : text ? t->parse_text(t, text, p, &why)
@@ -50,16 +64,23 @@ static enum status read_problem(json_t *o, const char *where, struct problem *p,
     return error_set(e, ERR_INPUT, "%s: \"%s\" is a test problem: it must not be trained on", where, text);
 }
 
-static enum status read_line(const char *text, const char *where, label_fn *fn, void *arg, struct error *e) {
+/* *usual: the task of lines that name none. */
+static enum status read_line(const char *text, const struct task **usual, const char *where, label_fn *fn, void *arg,
+                             struct error *e) {
     json_error_t je;
     json_t *o = json_loads(text, 0, &je);
-    struct label_line line = {.n = 0};
+    struct label_line line = {.where = where, .has_values = json_object_get(o, "chains") != NULL};
     if (!o) return error_set(e, ERR_INPUT, "%s: not JSON: %s", where, je.text);
     enum status s = OK;
-    if (!json_object_get(o, "format")) { /* no header */
+    if (json_object_get(o, "format")) { /* a header */
+        const char *name = json_string_value(json_object_get(o, "task"));
+        if (name && task_find(name)) *usual = task_find(name);
+    } else {
         line.index = (uint64_t)json_integer_value(json_object_get(o, "index"));
-        s = read_problem(o, where, &line.problem, e);
-        if (!s && !(s = read_chains(json_object_get(o, "chains"), where, &line, e))) s = fn(arg, &line, e);
+        s = read_problem(o, *usual, where, &line.problem, e);
+        if (!s)
+            s = line.has_values ? read_chains(json_object_get(o, "chains"), where, &line, e) : read_steps(o, &line, e);
+        if (!s) s = fn(arg, &line, e);
         mem_free(line.chains);
         problem_free(&line.problem);
     }
@@ -69,13 +90,14 @@ static enum status read_line(const char *text, const char *where, label_fn *fn, 
 
 enum status label_file_read(const char *path, label_fn *fn, void *arg, struct error *e) {
     FILE *f = fopen(path, "r");
+    const struct task *usual = task_find("countdown");
     char *line = NULL, where[600];
     size_t cap = 0;
     enum status s = OK;
     if (!f) return error_set(e, ERR_IO, "%s: cannot be opened", path);
     for (long number = 1; !s && getline(&line, &cap, f) > 0; number++) {
         snprintf(where, sizeof where, "%s:%ld", path, number);
-        s = read_line(line, where, fn, arg, e);
+        s = read_line(line, &usual, where, fn, arg, e);
     }
     free(line);
     fclose(f);

@@ -98,18 +98,17 @@ static bool ends_with(const struct tok *tok, int32_t token, char byte) {
     return piece.size && piece.data[piece.size - 1] == byte;
 }
 
-/* Targets are the next tokens.  Loss starts behind the prompt's line end; with loss_after, behind that byte of each
- * line. */
-static void set_targets(const struct tok *tok, struct example *x, char loss_after) {
+void example_targets(const struct tok *tok, struct example *x, uint32_t skip, char loss_after) {
     int32_t line_end = tok_find(tok, "\n");
-    bool in_prompt = true, counts = false;
+    uint32_t lines = 0;
+    bool counts = false;
     for (uint32_t i = 0; i < x->n; i++) {
         int32_t t = x->tokens[i];
         if (loss_after && ends_with(tok, t, loss_after)) counts = true;
-        if (t == line_end) in_prompt = counts = false;
+        if (t == line_end) lines++, counts = false;
         bool has_target = i + 1 < x->n;
         x->targets[i] = has_target ? x->tokens[i + 1] : 0;
-        x->weights[i] = has_target && !in_prompt && (!loss_after || counts);
+        x->weights[i] = has_target && lines >= skip && (!loss_after || counts);
         x->values[i] = 0;
     }
 }
@@ -149,18 +148,20 @@ enum status policy_example(void *arg, uint64_t index, struct example *out, struc
         bool good = lesson.n && example_tokens(d->tok, p.text, text, true, out);
         problem_free(&p);
         if (!good) continue;
-        set_targets(d->tok, out, lesson.loss_after);
+        example_targets(d->tok, out, 1, lesson.loss_after);
         return OK;
     }
 }
 
-enum status policy_write(const struct net *n, const char *name, const char *path, struct error *e) {
+enum status policy_write(const struct net *n, const char *name, const struct trained *about, const char *path,
+                         struct error *e) {
     struct gguf_writer *w;
     void *store = NULL;
     enum status s = gguf_writer_new(&w, e);
     if (s) return s;
     s = net_write(n, name, TYPE_F16, w, &store, e);
     if (!s) {
+        trained_write(about, w);
         vocab_add_sized(w, n->config.n_vocab);
         s = gguf_write(w, path, e);
     }

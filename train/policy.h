@@ -11,6 +11,7 @@
 #ifndef PONDER_POLICY_H
 #define PONDER_POLICY_H
 
+#include "model/trained.h"
 #include "tasks/task.h"
 #include "tokenizer/tok.h"
 #include "train/trainer.h"
@@ -44,11 +45,16 @@ enum status policy_example(void *arg, uint64_t index, struct example *out, struc
  * it is longer than EXAMPLE_MAX. */
 bool example_tokens(const struct tok *tok, const char *prompt, const char *steps, bool finished, struct example *x);
 
+/* Targets are the next tokens.  Loss starts behind the first `skip` line ends (1: those of the prompt); with loss_after, behind
+ * that byte of each line. */
+void example_targets(const struct tok *tok, struct example *x, uint32_t skip, char loss_after);
+
 /* Model sizes by name, listed in policy_sizes; false when unknown. */
 bool policy_size(const char *name, uint32_t n_vocab, struct model_config *c);
 extern const char policy_sizes[];
 
 /* Writes net + our tokenizer as GGUF with f16 matrices. */
-enum status policy_write(const struct net *n, const char *name, const char *path, struct error *e);
+enum status policy_write(const struct net *n, const char *name, const struct trained *about, const char *path,
+                         struct error *e);
 
 #endif

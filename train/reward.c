@@ -114,6 +114,8 @@ static enum status add_spoiled(struct reward_data *d, const struct problem *p, c
 static enum status add_line(void *arg, const struct label_line *line, struct error *e) {
     struct reward_data *d = arg;
     int side = line->index % 20 == 19;
+    if (!line->has_values)
+        return error_set(e, ERR_INPUT, "%s: no values of steps, as ponder label writes them", line->where);
     struct group g = {.first = (uint32_t)d->n_chains};
     if (!room((void **)&d->groups[side], d->n_groups[side], &d->cap_groups[side], 1, sizeof *d->groups[side]))
         return error_set(e, ERR_MEMORY, "no memory for the labels");
@@ -172,8 +174,8 @@ enum status reward_example(void *arg, uint64_t index, struct example *out, struc
     return OK;
 }
 
-enum status reward_write(const struct net *n, const struct tok *tok, const char *name, const char *path,
-                         struct error *e) {
+enum status reward_write(const struct net *n, const struct tok *tok, const char *name, const struct trained *about,
+                         const char *path, struct error *e) {
     struct gguf_writer *w;
     void *store = NULL;
     struct prm_info info = {AGG_LAST, tok_find(tok, "\n")};
@@ -182,6 +184,7 @@ enum status reward_write(const struct net *n, const struct tok *tok, const char 
     s = net_write(n, name, TYPE_F16, w, &store, e);
     if (!s) {
         prm_info_write(&info, w);
+        trained_write(about, w);
         vocab_add_sized(w, n->config.n_vocab);
         s = gguf_write(w, path, e);
     }

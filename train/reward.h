@@ -8,6 +8,7 @@
 #ifndef PONDER_REWARD_H
 #define PONDER_REWARD_H
 
+#include "model/trained.h"
 #include "tokenizer/tok.h"
 #include "train/trainer.h"
 
@@ -22,7 +23,7 @@ uint64_t reward_data_chains(const struct reward_data *d);
 /* An example_fn; arg is a struct reward_data. */
 enum status reward_example(void *arg, uint64_t index, struct example *out, struct error *e);
 
-enum status reward_write(const struct net *n, const struct tok *tok, const char *name, const char *path,
-                         struct error *e);
+enum status reward_write(const struct net *n, const struct tok *tok, const char *name, const struct trained *about,
+                         const char *path, struct error *e);
 
 #endif
