@@ -22,23 +22,21 @@ struct options {
     bool hard, steps, held_out, training;
 };
 
+/* clang-format off */
 static const struct flag flags[] = {
     {"task", NULL, FLAG_TEXT, offsetof(struct options, task), NULL, 0, 0, "NAME", "what to generate"},
     {"n", "n", FLAG_INT, offsetof(struct options, n), "10", 1, 1e12, "N", "how many"},
     {"first", NULL, FLAG_INT, offsetof(struct options, first), "0", 0, 1e12, "N", "number of the first"},
     {"seed", "s", FLAG_INT, offsetof(struct options, seed), "1", 0, 9e15, "N", "same seed, same problems"},
-    {"hard", NULL, FLAG_YES, offsetof(struct options, hard), NULL, 0, 0, NULL,
-     "the settings of the published hard level instead of the easy one"},
-    {"knobs", NULL, FLAG_TEXT, offsetof(struct options, knobs), NULL, 0, 0, "NAME=N,...",
-     "other settings; --knobs list shows those of the task"},
-    {"steps", NULL, FLAG_YES, offsetof(struct options, steps), NULL, 0, 0, NULL,
-     "also a chain that solves each problem, and its answer"},
-    {"held-out", NULL, FLAG_YES, offsetof(struct options, held_out), NULL, 0, 0, NULL,
-     "only problems that are never trained on"},
+    {"hard", NULL, FLAG_YES, offsetof(struct options, hard), NULL, 0, 0, NULL, "the settings of the published hard level instead of the easy one"},
+    {"knobs", NULL, FLAG_TEXT, offsetof(struct options, knobs), NULL, 0, 0, "NAME=N,...", "other settings; --knobs list shows those of the task"},
+    {"steps", NULL, FLAG_YES, offsetof(struct options, steps), NULL, 0, 0, NULL, "also a chain that solves each problem, and its answer"},
+    {"held-out", NULL, FLAG_YES, offsetof(struct options, held_out), NULL, 0, 0, NULL, "only problems that are never trained on"},
     {"training", NULL, FLAG_YES, offsetof(struct options, training), NULL, 0, 0, NULL, "only the others"},
     {"out", "o", FLAG_TEXT, offsetof(struct options, out), NULL, 0, 0, "FILE", "instead of stdout"},
     {0},
 };
+/* clang-format on */
 
 enum { STREAM_GENERATE = 9 /* of --seed */, MOST_TRIES = 20000 };
 

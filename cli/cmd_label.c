@@ -19,31 +19,25 @@ struct options {
     double temp, wild_temp, solvable, hard;
 };
 
+/* clang-format off */
 static const struct flag flags[] = {
-    {"out", "o", FLAG_TEXT, offsetof(struct options, out), NULL, 0, 0, "FILE",
-     "JSONL, one line a problem; an unfinished file is continued"},
+    {"out", "o", FLAG_TEXT, offsetof(struct options, out), NULL, 0, 0, "FILE", "JSONL, one line a problem; an unfinished file is continued"},
     MODEL_FLAG(struct options, session),
-    {"task", NULL, FLAG_TEXT, offsetof(struct options, task), "game24", 0, 0, "NAMES",
-     "what the problems are: one task or several with commas between them"},
+    {"task", NULL, FLAG_TEXT, offsetof(struct options, task), "game24", 0, 0, "NAMES", "what the problems are: one task or several with commas between them"},
     {"hard", NULL, FLAG_REAL, offsetof(struct options, hard), "1", 0, 1, "X", "share of problems of the hard level"},
     {"problems", "n", FLAG_INT, offsetof(struct options, problems), "10000", 1, 1e9, "N", "how many problems"},
     {"first", NULL, FLAG_INT, offsetof(struct options, first), "0", 0, 1e12, "N", "number of the first problem"},
     {"chains", NULL, FLAG_INT, offsetof(struct options, chains), "8", 1, 16, "N", "chains sampled per problem"},
-    {"min-rollouts", NULL, FLAG_INT, offsetof(struct options, min_rollouts), "4", 1, 1024, "N",
-     "rollouts from each state at first"},
-    {"max-rollouts", NULL, FLAG_INT, offsetof(struct options, max_rollouts), "32", 1, 1024, "N",
-     "rollouts while both outcomes are seen"},
-    {"temp", NULL, FLAG_REAL, offsetof(struct options, temp), "1", 0, 100, "X",
-     "temperature of rollouts and of every first chain"},
-    {"wild-temp", NULL, FLAG_REAL, offsetof(struct options, wild_temp), "1.5", 0, 100, "X",
-     "temperature of every second chain"},
-    {"solvable", NULL, FLAG_REAL, offsetof(struct options, solvable), "0.8", 0, 1, "X",
-     "share of problems that are surely solvable"},
+    {"min-rollouts", NULL, FLAG_INT, offsetof(struct options, min_rollouts), "4", 1, 1024, "N", "rollouts from each state at first"},
+    {"max-rollouts", NULL, FLAG_INT, offsetof(struct options, max_rollouts), "32", 1, 1024, "N", "rollouts while both outcomes are seen"},
+    {"temp", NULL, FLAG_REAL, offsetof(struct options, temp), "1", 0, 100, "X", "temperature of rollouts and of every first chain"},
+    {"wild-temp", NULL, FLAG_REAL, offsetof(struct options, wild_temp), "1.5", 0, 100, "X", "temperature of every second chain"},
+    {"solvable", NULL, FLAG_REAL, offsetof(struct options, solvable), "0.8", 0, 1, "X", "share of problems that are surely solvable"},
     {"seed", "s", FLAG_INT, offsetof(struct options, seed), "1", 0, 9e15, "N", "same seed, same labels"},
-    {"threads", "t", FLAG_INT, offsetof(struct options, session.threads), NULL, 1, 64, "N",
-     "threads (default: all CPUs)"},
+    {"threads", "t", FLAG_INT, offsetof(struct options, session.threads), NULL, 1, 64, "N", "threads (default: all CPUs)"},
     {0},
 };
+/* clang-format on */
 
 enum { STREAM_LABELS = 8 }; /* of --seed */
 

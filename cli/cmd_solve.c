@@ -166,9 +166,8 @@ int cmd_solve(int argc, char **argv) {
     int code = args_parse(&a, argc, argv);
     char *text = code == ARGS_GO_ON ? read_problem(&a, &o, &code) : NULL;
     if (!text) return code;
+    o.search.problem = text;
     code = search_setup(&a, &o.search, &o.session, &s);
-    if (code == ARGS_GO_ON && !s.task->style->prose && !args_given(&a, "task") && strpbrk(text, ">="))
-        s.task = task_find("countdown");
     if (code == ARGS_GO_ON && solver_parse(s.task, text, &p, &e)) code = args_wrong(&a, "%s", e.text);
     else if (code == ARGS_GO_ON) {
         code = solve(&a, &o, &s, &p);

@@ -12,7 +12,7 @@ typedef int command_fn(int argc, char **argv);
 command_fn cmd_solve, cmd_run, cmd_eval, cmd_calibrate, cmd_train, cmd_label, cmd_logits, cmd_inspect, cmd_signature,
     cmd_quantize, cmd_convert, cmd_chat, cmd_tokenize, cmd_detokenize, cmd_perplexity, cmd_bench,
     cmd_strategies, cmd_generate, cmd_judge, cmd_compare, cmd_merge, cmd_plot, cmd_tree, cmd_study,
-    cmd_serve;
+    cmd_models, cmd_serve;
 
 extern const char version_commit[]; /* of the source tree this was built from */
 extern const char version_parts[]; /* what it was built with */

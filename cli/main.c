@@ -31,6 +31,7 @@ static const struct {
     {"train", "train a policy, or a reward model from labels", cmd_train},
     {"label", "make labels for a reward model: rollouts of a policy", cmd_label},
     {"logits", "write the logits of given tokens", cmd_logits},
+    {"models", "the models inside the binary, or files, with the tasks they were trained for", cmd_models},
     {"inspect", "show what is in a model file, and its memory at a context length", cmd_inspect},
     {"convert", "write a safetensors folder as one GGUF file", cmd_convert},
     {"quantize", "write a model file with smaller weights", cmd_quantize},
@@ -84,7 +85,7 @@ static int dispatch(int argc, char **argv) {
         printf("ponder %s (%s)\n", version_commit, version_parts);
         return EXIT_GOOD;
     }
-    if ((word[0] >= '0' && word[0] <= '9') || word[0] == '-') { /* the bare form: a puzzle, with or without flags */
+    if ((word[0] >= '0' && word[0] <= '9') || word[0] == '-' || strpbrk(word, " \n")) { /* the bare form: a puzzle */
         argv[0] = "solve";
         return cmd_solve(argc, argv);
     }

@@ -9,6 +9,7 @@
 #include "base/input.h"
 #include "cli/cancel.h"
 #include "cli/flags_sampling.h"
+#include "solve/models.h"
 
 /* clang-format off */
 #define AT(field) offsetof(struct search_options, field)
@@ -85,7 +86,9 @@ int search_setup(const struct args *a, const struct search_options *o, struct se
     struct error e;
     const struct task *task = o->task ? task_find(o->task) : NULL;
     if (o->task && !task) return args_wrong(a, "--task: \"%.60s\" is none of %s", o->task, task_names);
-    if (!task && solver_task_of(models->model, &task, &e)) return args_failed(a, e.text);
+    struct trained known;
+    if (!task && models_known(models->model, &known, &e)) return args_failed(a, e.text);
+    if (!task && models_pick(&known, o->problem, &task, &e)) return args_wrong(a, "%s", e.text);
     for (int i = 0; !o->raw && i < o->words.stops.n; i++) /* run has done so, unless told not to; they get shorter */
         input_unescape((char *)o->words.stops.values[i]);
     if (solver_setup(s, task, o, &e) || solver_models(s, models, &e)) return args_wrong(a, "%s", e.text);

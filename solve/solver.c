@@ -11,30 +11,11 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model/write.h"
+#include "solve/models.h"
 #include "tokenizer/pretok.h"
 #include "tokenizer/vocab.h"
 
 /* ---- settings ---- */
-
-/* Was this model made by our own training?  Its vocabulary says it. */
-static enum status is_own_model(const char *name, bool *own, struct error *e) {
-    struct gguf *file;
-    enum gguf_kind kind;
-    size_t n = 0;
-    struct error ignored;
-    enum status s = session_open_file(name, "policy", &file, e);
-    if (s) return s;
-    *own = !gguf_get_array(file, "tokenizer.ggml.tokens", &kind, &n, &ignored) && n == VOCAB_SIZE;
-    gguf_close(&file);
-    return OK;
-}
-
-enum status solver_task_of(const char *model, const struct task **task, struct error *e) {
-    bool own;
-    enum status s = is_own_model(model, &own, e);
-    if (!s) *task = task_find(own ? "game24" : "math");
-    return s;
-}
 
 /* Chains of a real model cost a thousand times those of the shipped one; what was tuned on puzzles does not hold for it. */
 void solver_init(struct solver *s, const struct task *task, const struct strategy *strategy) {
@@ -104,6 +85,7 @@ enum status solver_models(const struct solver *s, struct session_options *o, str
     if (!values && o->verifier && strcmp(o->verifier, "none")) return not_used(s, "verifier", e);
     if (o->draft && !(needs(s) & CAN_DRAFT)) return not_used(s, "model-draft", e);
     if (!o->prm) o->prm = values && !s->task->style->prose ? "embedded" : "none";
+    o->model = models_for(o->model, "policy", s->task), o->prm = models_for(o->prm, "prm", s->task);
     return OK;
 }
 

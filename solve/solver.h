@@ -13,6 +13,7 @@
 
 /* What a user may say about a search, in any order; SEARCH_OPTIONS: nothing.  Texts are borrowed. */
 struct search_options {
+    const char *problem;                                                   /* its task is meant when none is given */
     const char *task, *search, *agg, *delimiter, *system;                  /* NULL: not given */
     int64_t budget, max_tokens, max_ms, max_depth, max_step_tokens, top_k; /* negative: not given */
     double temp, max_gflops, top_p, min_p;                                 /* negative: not given */
@@ -62,12 +63,10 @@ struct solver { /* constant once set up: any number of threads may use it */
 
 /* The defaults of a task and a strategy. */
 void solver_init(struct solver *s, const struct task *task, const struct strategy *strategy);
-/* The task that goes with a policy of this name when nobody says one: game24 for models of our own training, else math. */
-enum status solver_task_of(const char *model, const struct task **task, struct error *e);
 /* The defaults, and over them what the user said, before there is a session.  ERR_INPUT: one line that begins with the flag. */
 enum status solver_setup(struct solver *s, const struct task *task, const struct search_options *o, struct error *e);
-/* The models that the search works with: those that nobody gave in o are chosen (the reward model inside the binary for puzzles,
- * where the strategy wants values).  ERR_INPUT: one was given that the strategy does not use; the line begins with the flag. */
+/* The models that the search works with: those that nobody gave in o are chosen (models.h; the reward model inside the binary for
+ * puzzles, where the strategy wants values).  ERR_INPUT: one was given that the strategy does not use; the line begins with the flag. */
 enum status solver_models(const struct solver *s, struct session_options *o, struct error *e);
 /* Once the session is open: takes it, the rules of drawing tokens, the model's chat template, the question of P(True), and the
  * reward model's own aggregation unless --agg was given.  ERR_INPUT when the strategy needs what the session does not have (values, a
