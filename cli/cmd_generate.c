@@ -3,7 +3,6 @@
  * Next: tasks/task.h. */
 #include <errno.h>
 #include <jansson.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,30 +44,6 @@ static int list_knobs(const struct task *t) {
         printf("%-16s easy %d, hard %d, allowed %d to %d: %s\n", k->name, k->easy, k->hard, k->low, k->high,
                k->summary);
     return EXIT_GOOD;
-}
-
-/* "degree=4,node_range=90" into d. */
-static int set_knobs(const struct args *a, const struct task *t, const char *text, struct task_draw *d) {
-    while (*text) {
-        size_t name = strcspn(text, "=,"), i = 0;
-        const struct knob *k = t->knobs;
-        while (k && k[i].name && (strlen(k[i].name) != name || strncmp(k[i].name, text, name) != 0)) i++;
-        if (!k || !k[i].name)
-            return args_wrong(a, "--knobs: %s has no \"%.*s\"; --knobs list shows what it has", t->name, (int)name,
-                              text);
-        char *end;
-        long v = text[name] == '=' ? strtol(text + name + 1, &end, 10) : LONG_MIN;
-        if (text[name] != '=' || end == text + name + 1 || (*end && *end != ',') || v < k[i].low || v > k[i].high)
-            return args_wrong(a, "--knobs: %s takes %d to %d", k[i].name, k[i].low, k[i].high);
-        d->knobs[i] = (int)v;
-        text = end + (*end == ',');
-    }
-    for (int i = 0; t->knobs && t->knobs[i].name; i++)
-        if (!strncmp(t->knobs[i].name, "min_", 4) && t->knobs[i + 1].name &&
-            !strncmp(t->knobs[i + 1].name, "max_", 4) && d->knobs[i] > d->knobs[i + 1])
-            return args_wrong(a, "--knobs: %s is %d and %s is %d", t->knobs[i].name, d->knobs[i], t->knobs[i + 1].name,
-                              d->knobs[i + 1]);
-    return ARGS_GO_ON;
 }
 
 /* Adds "steps" and "answer". */
@@ -145,7 +120,7 @@ int cmd_generate(int argc, char **argv) {
     if (o.knobs && !strcmp(o.knobs, "list")) return list_knobs(t);
     if (o.held_out && o.training) return args_wrong(&a, "--held-out and --training: give one of them");
     struct task_draw d = task_level(t, o.hard);
-    if (o.knobs && (code = set_knobs(&a, t, o.knobs, &d)) != ARGS_GO_ON) return code;
+    if (o.knobs && task_set_knobs(t, o.knobs, &d, &e)) return args_wrong(&a, "--knobs: %s", e.text);
     FILE *to = o.out ? fopen(o.out, "w") : stdout;
     if (!to) return args_wrong(&a, "-o %.300s: %s", o.out, strerror(errno));
     uint64_t start = clock_ns();

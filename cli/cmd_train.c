@@ -3,7 +3,6 @@
  * Next: cmd_label.c, the step between the two. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/rng.h"
 #include "cli/args.h"
@@ -57,16 +56,10 @@ static const struct flag flags[] = {
 /* Streams of random numbers drawn from --seed. */
 enum { STREAM_DATA = 7 };
 
-/* FNV-1a of a file, so that a resume notices another one under the same name; 0 when it cannot be read. */
-static uint64_t hash_file(const char *path) {
-    unsigned char block[65536];
-    uint64_t h = 0xcbf29ce484222325u;
-    FILE *f = path ? fopen(path, "rb") : NULL;
-    if (!f) return 0;
-    for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
-        for (size_t i = 0; i < n; i++) h = (h ^ block[i]) * 0x100000001b3u;
-    fclose(f);
-    return h;
+/* So that a resume notices another file under the same name; 0 when it cannot be read. */
+static unsigned long long hash_of(const char *path) {
+    uint64_t h = 0;
+    return path && !session_hash(path, "policy", &h, NULL) ? h : 0;
 }
 
 /* What decides the weights, flag by flag: a checkpoint of other settings is refused by name. */
@@ -76,9 +69,9 @@ static void describe(const struct options *o, const char *verb, char *out, size_
              "labels=%s %016llx\nspoiled=%.9g\ntask=%s\nhard=%.9g\nsize=%s\nexplore=%.9g\ntries=%.9g\nproblems=%lld\n"
              "group=%lld\nepochs=%lld\ntemp=%.9g\nclip-low=%.9g\nclip-high=%.9g\n",
              verb, (long long)o->steps, (long long)o->batch, o->lr, o->lr_floor, (long long)o->warmup,
-             o->init ? o->init : "none", (unsigned long long)hash_file(o->init), o->labels ? o->labels : "none",
-             (unsigned long long)hash_file(o->labels), o->spoiled, o->task, o->hard, o->size, o->explore, o->tries,
-             (long long)o->problems, (long long)o->group, (long long)o->epochs, o->temp, o->clip_low, o->clip_high);
+             o->init ? o->init : "none", hash_of(o->init), o->labels ? o->labels : "none", hash_of(o->labels),
+             o->spoiled, o->task, o->hard, o->size, o->explore, o->tries, (long long)o->problems, (long long)o->group,
+             (long long)o->epochs, o->temp, o->clip_low, o->clip_high);
 }
 
 /* ---- what is learned ---- */
@@ -199,26 +192,6 @@ enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 /* ---- the command ---- */
 
-/* Our own vocabulary is made, not trained: it reaches the tokenizer by way of a file, as every vocabulary does. */
-static enum status open_own_tok(const char *out, uint32_t n_vocab, struct tok **tok, struct error *e) {
-    struct gguf_writer *w;
-    struct gguf *g;
-    char path[4096];
-    *tok = NULL;
-    if (snprintf(path, sizeof path, "%s.vocab", out) >= (int)sizeof path)
-        return error_set(e, ERR_INPUT, "--out: the name is too long");
-    enum status s = gguf_writer_new(&w, e);
-    if (s) return s;
-    vocab_add_sized(w, n_vocab);
-    s = gguf_write(w, path, e);
-    gguf_writer_free(&w);
-    if (s || (s = gguf_open(path, &g, e))) return s;
-    s = tok_open(g, tok, e);
-    gguf_close(&g);
-    unlink(path);
-    return s;
-}
-
 /* The weights to start from.  The numbers game alone has the vocabulary of the shipped models; what is there has its own. */
 static enum status open_net(struct job *j, struct error *e) {
     const struct options *o = j->o;
@@ -247,7 +220,7 @@ static enum status train(struct job *j, bool task_given, struct error *e) {
     uint32_t n_vocab = s ? 0 : j->net->config.n_vocab;
     if (n_vocab == VOCAB_DIGITS && (task_given || !*j->about.tasks))
         snprintf(j->about.tasks, sizeof j->about.tasks, "%s", o->task);
-    if (!s) s = open_own_tok(o->out, n_vocab, &j->tok, e);
+    if (!s) s = policy_tok(n_vocab, &j->tok, e);
     if (!s) s = j->verb->run(j, e);
     if (!s && *cancel_install())
         return error_set(e, ERR_IO, "stopped; the same command goes on from %s", j->checkpoint);

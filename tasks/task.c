@@ -3,6 +3,7 @@
  * Next: task_numbers.c and task_words.c; solve/solver.c, which uses the rows. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -160,6 +161,31 @@ struct task_draw task_level(const struct task *t, bool hard) {
     struct task_draw d = {.any = false};
     for (int i = 0; t->knobs && t->knobs[i].name; i++) d.knobs[i] = hard ? t->knobs[i].hard : t->knobs[i].easy;
     return d;
+}
+
+enum status task_set_knobs(const struct task *t, const char *text, struct task_draw *d, struct error *e) {
+    static const struct knob none = {0};
+    const struct knob *knobs = t->knobs ? t->knobs : &none;
+    while (*text) {
+        size_t name = strcspn(text, "=,"), i = 0;
+        while (knobs[i].name && (strlen(knobs[i].name) != name || strncmp(knobs[i].name, text, name) != 0)) i++;
+        const struct knob *k = &knobs[i];
+        if (!k->name)
+            return error_set(e, ERR_INPUT, "%s has no \"%.*s\"; --knobs list shows what it has", t->name, (int)name,
+                             text);
+        char *end = NULL;
+        long v = text[name] == '=' ? strtol(text + name + 1, &end, 10) : 0;
+        if (!end || end == text + name + 1 || (*end && *end != ',') || v < k->low || v > k->high)
+            return error_set(e, ERR_INPUT, "%s takes %d to %d", k->name, k->low, k->high);
+        d->knobs[i] = (int)v;
+        text = end + (*end == ',');
+    }
+    for (int i = 0; knobs[i].name && knobs[i + 1].name; i++)
+        if (!strncmp(knobs[i].name, "min_", 4) && !strncmp(knobs[i + 1].name, "max_", 4) &&
+            d->knobs[i] > d->knobs[i + 1])
+            return error_set(e, ERR_INPUT, "%s is %d and %s is %d", knobs[i].name, d->knobs[i], knobs[i + 1].name,
+                             d->knobs[i + 1]);
+    return OK;
 }
 
 struct judgement judged(bool right, const char *format, ...) {

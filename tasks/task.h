@@ -140,5 +140,7 @@ uint64_t problem_content(const struct problem *p);
  * asked. */
 char *problem_ask(const struct problem *p, enum ask ask, const char *so_far, bool message);
 struct task_draw task_level(const struct task *t, bool hard);
+/* "degree=4,node_range=90" over what d says.  ERR_INPUT: an unknown knob, a value out of its range, min_x above max_x. */
+enum status task_set_knobs(const struct task *t, const char *text, struct task_draw *d, struct error *e);
 
 #endif

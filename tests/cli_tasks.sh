@@ -86,28 +86,28 @@ t_a_policy_of_several_tasks() {
 }
 # The text says which task is meant, among those that the model was trained for.
 t_the_task_is_picked_from_the_text() {
-    "$ponder" train policy --task n_queens,countdown,jugs --size tiny --steps 1 "${tiny[@]}" -o p.gguf >out 2>err || return 1
-    local run=("$ponder" solve -m p.gguf --search greedy -q -t 1)
+    "$ponder" train policy --task n_queens,countdown,jugs --size tiny --steps 1 "${tiny[@]}" -o pick.gguf >out 2>err || return 1
+    local run=("$ponder" solve -m pick.gguf --search greedy -q -t 1)
     expect 1 "${run[@]}" --json "8 : d . h . . . c ." && has out '"task":"n_queens"' || return 1
     expect 1 "${run[@]}" --json "Calculate 7 using all of these numbers: 4, 1, 2." && has out '"task":"countdown"' || return 1
     refuses 2 'could be a problem of countdown or jugs: say which with --task' "${run[@]}" "6 7 7 -> 3" || return 1
     refuses 2 'of no task that the model knows (n_queens,countdown,jugs)' "${run[@]}" "! T & T" || return 1
     expect 1 "${run[@]}" --task jugs --json "6 7 7 -> 3" && has out '"task":"jugs"' || return 1
     printf '%s\n' '8 : d . h . . . c .' >q.txt
-    refuses 2 'task is missing: the model knows n_queens' "$ponder" eval -m p.gguf --search greedy --input q.txt || return 1
+    refuses 2 'task is missing: the model knows n_queens' "$ponder" eval -m pick.gguf --search greedy --input q.txt || return 1
     expect 0 "$ponder" models && has out '1.72 M weights' && has out 'inside  game24,countdown,puzzle24' || return 1
-    expect 0 "$ponder" models p.gguf && has out 'file    n_queens,countdown,jugs' || return 1
+    expect 0 "$ponder" models pick.gguf && has out 'file    n_queens,countdown,jugs' || return 1
     refuses 1 'none.gguf' "$ponder" models none.gguf
 }
 # A search's chains become examples: those of the training side only, and the right ones.
 t_what_a_search_found_is_learned() {
     "$ponder" generate --task n_queens --knobs min_remove=1,max_remove=2 --training -n 60 -s 3 >q.jsonl || return 1
-    "$ponder" train policy --task n_queens --size tiny --steps 1 "${tiny[@]}" -o p.gguf >out 2>err || return 1
-    expect 0 "$ponder" eval -m p.gguf --prm none --task n_queens --input q.jsonl --search greedy -t 1 -o r.jsonl && lacks r.jsonl '"correct":true' || return 1
+    "$ponder" train policy --task n_queens --size tiny --steps 1 "${tiny[@]}" -o found.gguf >out 2>err || return 1
+    expect 0 "$ponder" eval -m found.gguf --prm none --task n_queens --input q.jsonl --search greedy -t 1 -o r.jsonl && lacks r.jsonl '"correct":true' || return 1
     refuses 1 'too few' "$ponder" train distill --size tiny --labels r.jsonl --steps 1 "${tiny[@]}" -o d.gguf || return 1
     "$ponder" generate --task n_queens --knobs min_remove=1,max_remove=2 --training --steps -n 60 -s 3 >c.jsonl || return 1
     expect 0 "$ponder" train distill --size tiny --task n_queens --labels c.jsonl --steps 3 "${tiny[@]}" -o d.gguf && has err '60 problems with 60 right chains and 0 wrong' || return 1
-    refuses 1 'no values of steps' "$ponder" train prm --init p.gguf --labels c.jsonl --steps 1 "${tiny[@]}" -o x.gguf || return 1
+    refuses 1 'no values of steps' "$ponder" train prm --init found.gguf --labels c.jsonl --steps 1 "${tiny[@]}" -o x.gguf || return 1
     expect 0 "$ponder" label -m d.gguf --task n_queens --hard 0 -n 40 --chains 4 --min-rollouts 1 --max-rollouts 1 -t 1 -o l.jsonl || return 1
     expect 0 "$ponder" train revise --init d.gguf --labels c.jsonl --steps 2 "${tiny[@]}" -o v.gguf || return 1
     expect 0 "$ponder" inspect v.gguf && has out 'ponder.revises' && has out 'n_queens' || return 1

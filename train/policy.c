@@ -79,6 +79,25 @@ enum status task_mix_draw(const struct task_mix *mix, uint64_t key, uint64_t str
 
 /* -- examples -- */
 
+/* It reaches the tokenizer by way of a file's bytes, as every vocabulary does. */
+enum status policy_tok(uint32_t n_vocab, struct tok **out, struct error *e) {
+    struct gguf_writer *w;
+    struct gguf *g = NULL;
+    void *image = NULL;
+    size_t size;
+    *out = NULL;
+    enum status s = gguf_writer_new(&w, e);
+    if (s) return s;
+    vocab_add_sized(w, n_vocab);
+    s = gguf_write_memory(w, "our vocabulary", &image, &size, e);
+    gguf_writer_free(&w);
+    if (!s) s = gguf_open_memory(image, size, "our vocabulary", &g, e);
+    if (!s) s = tok_open(g, out, e);
+    if (g) gguf_close(&g);
+    mem_free(image);
+    return s;
+}
+
 bool example_tokens(const struct tok *tok, const char *prompt, const char *steps, bool finished, struct example *x) {
     char text[2 * CHAIN_TEXT];
     size_t n = 0, size = strlen(prompt), steps_size = strlen(steps);

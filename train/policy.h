@@ -41,6 +41,9 @@ struct policy_data {
 /* An example_fn; arg is a struct policy_data. */
 enum status policy_example(void *arg, uint64_t index, struct example *out, struct error *e);
 
+/* Our own vocabulary of this size (tokenizer/vocab.h): made, not trained. */
+enum status policy_tok(uint32_t n_vocab, struct tok **out, struct error *e);
+
 /* Tokens of a prompt and a text of steps (end token last when it is finished) into x: tokens and n only.  False when
  * it is longer than EXAMPLE_MAX. */
 bool example_tokens(const struct tok *tok, const char *prompt, const char *steps, bool finished, struct example *x);
