@@ -142,7 +142,7 @@ static void check_holders(const struct world *w) {
             n += named;
         }
         if (kv_held(w->holders[h]) != n)
-            fail_msg("step %u: holder %u has %u pages, want %u", w->step, h, kv_held(w->holders[h]), n);
+            fail_msg("step %u: holder %u has %zu rooms, want %u", w->step, h, (size_t)kv_held(w->holders[h]), n);
     }
 }
 
