@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "search/cassette.h"
 #include "serve/handlers.h"
 #include "serve/search_store.h"
 #include "solve/solver.h"
@@ -270,7 +271,23 @@ static void on_event(void *arg, const struct event *event) {
     struct listener *l = arg;
     l->made += event->kind == EVENT_MADE, l->pruned += event->kind == EVENT_PRUNED;
     if (event->kind == EVENT_DONE) l->picked = chain_tokens(event->tree, event->result->node);
-    search_event(l->j->kept, event);
+}
+
+/* What is kept of a search are the lines of its tree file, with tokens and their probabilities. */
+static void add_line(void *arg, const char *line, size_t n) { search_line(((struct listener *)arg)->j->kept, line, n); }
+static enum status flush(void *arg, struct error *e) { return (void)arg, (void)e, OK; }
+static void cut(void *arg) { (void)arg; }
+
+static enum status record(void *arg, struct solver_search *x, struct outcome *o, struct error *e) {
+    struct listener *l = arg;
+    struct cassette c = {.inner = x->ev, .lines = {l, add_line, flush, cut}, .next = on_event, .next_arg = l};
+    struct solver_search heard = *x;
+    enum status s = cassette_open(&c, e);
+    if (s) return s;
+    heard.ev = &c.ev, heard.on_event = cassette_event, heard.arg = &c;
+    s = solver_search(&heard, o, e);
+    cassette_close(&c);
+    return s;
 }
 
 static void count(const struct listener *l, const struct outcome *o) {
@@ -327,7 +344,7 @@ static void run(struct job *job) {
         exchange_begin(t->ex, t->content_type);
         if (t->voice->begin) t->voice->begin(t, &first);
     }
-    enum status s = solver_run(&j->solver, &j->problem, on_event, &l, &o, &e);
+    enum status s = solver_run_tapped(&j->solver, &j->problem, record, &l, &o, &e);
     if (!s && *o.trouble) s = error_set(&e, ERR_INPUT, "%s", o.trouble);
     if (!s) texts_scan_prompts(t);
     if (!s) count(&l, &o);

@@ -13,7 +13,6 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "search/trace.h"
 
 enum { MOST_FOLLOWERS = 16 };
 
@@ -142,12 +141,14 @@ static void wake_followers(struct kept *k) {
 static uint64_t n_events(const struct kept *k) { return k->offsets.n / sizeof(uint64_t); }
 
 /* kind: "made" and so on, or "end". */
-static void append(struct kept *k, const char *kind, const char *line) {
+static void append(struct kept *k, const char *kind, const char *line, size_t size) {
     pthread_mutex_lock(&k->log_lock);
     uint64_t at = k->log.n;
     size_t n = k->log.n;
     if (!k->log.failed && !k->offsets.failed) {
-        buffer_print(&k->log, "id: %llu\nevent: %s\ndata: %s\n\n", (unsigned long long)n_events(k) + 1, kind, line);
+        buffer_print(&k->log, "id: %llu\nevent: %s\ndata: ", (unsigned long long)n_events(k) + 1, kind);
+        buffer_add(&k->log, line, size);
+        buffer_text(&k->log, "\n\n");
         if (!k->log.failed) buffer_add(&k->offsets, &at, sizeof at);
         if (k->offsets.failed) k->log.n = n; /* a log has no holes: it ends here */
     }
@@ -155,12 +156,11 @@ static void append(struct kept *k, const char *kind, const char *line) {
     wake_followers(k);
 }
 
-void search_event(struct kept *k, const struct event *event) {
-    static const char *const kinds[] = {"made", "scored", "visited", "pruned", "finished", "done"};
-    struct buffer line = {0};
-    trace_event(&line, event, NULL, true);
-    if (!line.failed) append(k, kinds[event->kind], line.data);
-    buffer_free(&line);
+void search_line(struct kept *k, const char *line, size_t n) {
+    static const char begin[] = "{\"event\":\"";
+    char kind[16] = "";
+    if (n > sizeof begin && !memcmp(line, begin, sizeof begin - 1)) sscanf(line + sizeof begin - 1, "%15[a-z]", kind);
+    append(k, kind, line, n);
 }
 
 void search_done(struct kept *k, json_t *result) {
@@ -171,7 +171,7 @@ void search_done(struct kept *k, json_t *result) {
     k->result = json_incref(result);
     pthread_mutex_unlock(&k->log_lock);
     char *text = json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    append(k, "end", text ? text : "{}");
+    append(k, "end", text ? text : "{}", text ? strlen(text) : 2);
     free(text);
     pthread_mutex_lock(&k->log_lock);
     k->done = true;

@@ -65,19 +65,24 @@ void handle_detokenize(struct exchange *ex) {
     if (!body) return;
     const json_t *list = json_object_get(body, "tokens");
     bool good = json_is_array(list);
+    json_t *pieces = json_is_true(json_object_get(body, "with_pieces")) ? json_array() : NULL;
     json_array_foreach((json_t *)list, i, one) {
         json_int_t id = json_is_integer(one) ? json_integer_value(one) : -1;
         good &= id >= 0 && id < (json_int_t)tok_n_vocab(s->session->tok);
         struct gguf_string piece = tok_piece(s->session->tok, good ? (int32_t)id : -1, true);
         buffer_add(&b, piece.data, piece.size);
+        if (pieces && good) json_array_append_new(pieces, token_text(s, (int32_t)id));
     }
     if (!good)
         server_fail(ex, 400, NULL, "\"tokens\": a list of ids from 0 to %u is allowed",
                     tok_n_vocab(s->session->tok) - 1);
     else {
         json_t *text = clean_text(b.data ? b.data : "", b.n);
-        exchange_json(ex, 200, json_pack("{s:O,s:o}", "prompt", text, "content", text));
+        json_t *reply = json_pack("{s:O,s:o}", "prompt", text, "content", text);
+        if (pieces) json_object_set(reply, "pieces", pieces);
+        exchange_json(ex, 200, reply);
     }
+    json_decref(pieces);
     buffer_free(&b);
     json_decref(body);
 }

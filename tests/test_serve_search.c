@@ -97,6 +97,35 @@ static void the_same_tree_alone_and_in_a_crowd(void **unused) {
     json_decref(alone);
 }
 
+/* Lines of steps have their tokens: their texts are the step's, their log-probabilities add up to its own. */
+static void steps_have_their_tokens(void **unused) {
+    NEEDS_MODELS;
+    char path[100];
+    struct reply r = chat(",\"search\":{\"strategy\":\"beam\",\"budget\":8,\"seed\":2}");
+    snprintf(path, sizeof path, "/v1/search/%s", text_at(&r, "search.id"));
+    reply_free(&r);
+    r = get(&house, path);
+    size_t i, k, n = 0;
+    json_t *event, *x;
+    json_array_foreach(at(r.json, "trace"), i, event) {
+        double sum = 0;
+        if (strcmp(json_string_value(json_object_get(event, "event")), "made")) continue;
+        json_array_foreach(json_object_get(event, "logprobs"), k, x) sum += json_real_value(x);
+        double own = json_number_value(json_object_get(event, "logprob"));
+        if (fabs(sum - own) > 1e-4) fail_msg("%.9g, tokens %.9g", own, sum);
+        json_t *ask = json_pack("{s:O,s:b}", "tokens", json_object_get(event, "ids"), "with_pieces", 1);
+        char *body = json_dumps(ask, 0);
+        struct reply text = post(&house, "/detokenize", body);
+        const char *step = json_string_value(json_object_get(event, "text"));
+        assert_int_equal(strncmp(text_at(&text, "prompt"), step, strlen(step)), 0);
+        assert_int_equal(json_array_size(at(text.json, "pieces")), json_array_size(json_object_get(event, "ids")));
+        free(body), json_decref(ask), reply_free(&text);
+        n++;
+    }
+    assert_true(n > 3);
+    reply_free(&r);
+}
+
 /* ---- events ---- */
 
 static int count_events(const struct reply *r, int *first) {
@@ -334,6 +363,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(searches_by_body_and_by_name),
         cmocka_unit_test(the_same_tree_alone_and_in_a_crowd),
+        cmocka_unit_test(steps_have_their_tokens),
         cmocka_unit_test(events_from_the_start_and_resumed),
         cmocka_unit_test(followed_while_it_runs_and_answered_now),
         cmocka_unit_test(h08_a_search_ends_with_its_client),

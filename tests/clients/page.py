@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""page.py URL FOLDER: the page in headless Chromium: a search is followed to its answer, a tree file is replayed, keys move about.
+"""page.py URL FOLDER [TREE_FILE]: the page in headless Chromium: a search is followed to its answer, a tree file is replayed and dropped, keys move about.
 Screenshots go to FOLDER.  Exit code 77 when there is no Chromium, 1 when anything is wrong.  Only the standard library is used.
 Next: serve/page.html."""
 import base64, json, os, shutil, subprocess, sys, tempfile, time
@@ -88,7 +88,7 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type=kind, key=key)
 
 
-def check(browser, url, folder):
+def check(browser, url, folder, tree):
     target = browser.call("Target.createTarget", url="about:blank")["targetId"]
     browser.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
     browser.call("Emulation.setDeviceMetricsOverride", width=1400, height=900, deviceScaleFactor=1, mobile=False)
@@ -109,6 +109,17 @@ def check(browser, url, folder):
     browser.key("ArrowDown")
     browser.until("panes[0].selected !== 0", "a key moves the selection")
     browser.until("panes[0].node.textContent.includes('log p')", "the node says what it is")
+    browser.until("panes[0].tokens.querySelectorAll('span').length > 2", "the node shows its tokens")
+    assert browser.run("[...panes[0].tokens.querySelectorAll('span')].every(s => /^probability [01][.]/.test(s.title))")
+    step = browser.run("panes[0].tree.nodes[panes[0].selected].text")
+    assert step in browser.run("panes[0].tokens.textContent").replace("⏎", "\n"), step
+    # Whoever does not see the canvas hears of it.
+    assert browser.run("panes[0].canvas.getAttribute('aria-label').includes('arrow keys')")
+    assert browser.run("panes[0].node.getAttribute('aria-live')") == "polite"
+    for what in ("button", "select", "input", "textarea", "canvas"):
+        unnamed = browser.run(f"""[...document.querySelectorAll('{what}')].filter(e => !(e.textContent.trim() || e.ariaLabel ||
+            e.getAttribute('aria-label') || e.closest('label') || e.hidden)).map(e => e.outerHTML)""")
+        assert not unnamed, unnamed
     browser.shot(os.path.join(folder, "light.png"))
     # Two beside each other, in the dark.
     browser.run("$('second').click(); panes[1].strategy.value = 'beam'; panes[1].strategy.onchange(); $('theme').click(); 0")
@@ -125,6 +136,18 @@ def check(browser, url, folder):
     assert browser.run("panes[1].tree.shown") == 5
     browser.run("panes[1].seek(panes[1].tree.all.length); 0")
     assert browser.run("panes[1].tree.nodes.length === panes[0].tree.nodes.length")
+    # A file that ponder solve --trace wrote, dropped from the desktop.
+    if tree:
+        place = browser.run("(() => { const r = panes[1].canvas.getBoundingClientRect(); return [r.x + 50, r.y + 50]; })()")
+        for kind in ("dragEnter", "dragOver", "drop"):
+            browser.call("Input.dispatchDragEvent", type=kind, x=place[0], y=place[1],
+                         data={"items": [], "files": [os.path.abspath(tree)], "dragOperationsMask": 1})
+        lines = [json.loads(line) for line in open(tree)]
+        made = sum(line.get("event") == "made" for line in lines)
+        browser.until(f"panes[1].tree.nodes.length === {made + 1} && panes[1].tree.done", "the dropped file is shown")
+        assert browser.run("panes[1].tree.nodes[0].text") == lines[0]["problem"]
+        assert browser.run("panes[1].tree.nodes.filter(n => n.picked).length") >= 2
+        browser.shot(os.path.join(folder, "dropped.png"))
     # Ten thousand nodes: the time of a frame.
     browser.run("""{ const lines = []; let seed = 1;
         for (let i = 1; i <= 10000; i++) { seed = (seed * 48271) % 2147483647;
@@ -138,12 +161,17 @@ def check(browser, url, folder):
     ms = browser.run("""{ const times = []; for (let i = 0; i < 20; i++) { const t = performance.now(); panes[1].draw();
         times.push(performance.now() - t); } times.sort((a, b) => a - b); times[10] }""")
     print(f"a frame of 10,001 nodes takes {ms:.1f} ms")
+    frames = browser.run("""new Promise((end) => { const t0 = performance.now(); let n = 0, last = t0, worst = 0;
+        const step = (t) => { worst = Math.max(worst, t - last); last = t; const v = panes[1].view; v.fit = false; v.x += 3; panes[1].dirty();
+            if (++n < 120) requestAnimationFrame(step); else end([n / (performance.now() - t0) * 1e3, worst]); };
+        requestAnimationFrame(step); })""")
+    print(f"while it is moved: {frames[0]:.0f} frames a second, the longest {frames[1]:.0f} ms")
     browser.shot(os.path.join(folder, "large.png"))
     assert not browser.complaints, browser.complaints
 
 
 def main():
-    url, folder = sys.argv[1], sys.argv[2]
+    url, folder, tree = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None
     binary = shutil.which("chromium") or shutil.which("chromium-browser")
     if not binary:
         print("SKIP: no Chromium here")
@@ -151,7 +179,7 @@ def main():
     os.makedirs(folder, exist_ok=True)
     browser = Browser(binary)
     try:
-        check(browser, url, folder)
+        check(browser, url, folder, tree)
     finally:
         browser.close()
     print("the page is good")

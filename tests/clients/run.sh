@@ -36,4 +36,5 @@ else
 fi
 stop
 start
-python3 "$here/page.py" "$url/" "$venv/page" || [ $? = 77 ]
+"$ponder" solve "4 7 8 8" -q --trace "$venv/tree.jsonl" >/dev/null
+python3 "$here/page.py" "$url/" "$venv/page" "$venv/tree.jsonl" || [ $? = 77 ]
