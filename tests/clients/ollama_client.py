@@ -1,5 +1,5 @@
 """ollama_client.py URL: the unmodified ollama package: chat, generate, lists.
-Next: lm_eval.sh."""
+Next: its_hub_client.py."""
 import sys
 from importlib.metadata import version
 

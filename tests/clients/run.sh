@@ -34,6 +34,14 @@ if "$python" -c 'import lm_eval' 2>/dev/null || timeout 1800 "$venv/bin/pip" ins
 else
     echo "SKIP: lm-eval cannot be installed"
 fi
+"$python" -c 'import its_hub, aiohttp, backoff' 2>/dev/null ||
+    timeout 900 "$venv/bin/pip" install -q its-hub==1.2.0 aiohttp backoff certifi || echo "SKIP: its-hub cannot be installed"
+"$python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("optillm"))' ||
+    timeout 900 "$venv/bin/pip" install -q --no-deps optillm || echo "SKIP: optillm cannot be installed"
+for client in its_hub optillm; do
+    "$python" -c "import importlib.util as u, sys; sys.exit(not u.find_spec('$client'))" || continue
+    timeout 900 "$python" "$here/${client}_client.py" "$url"
+done
 stop
 start
 "$ponder" solve "4 7 8 8" -q --trace "$venv/tree.jsonl" >/dev/null
