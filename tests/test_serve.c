@@ -228,6 +228,60 @@ static void seeds_say_the_text(void **unused) {
     assert_string_not_equal(texts[0], texts[1]);
 }
 
+/* ---- sharing ---- */
+
+static json_int_t count_of(const struct house *h, const char *name) {
+    char line[100];
+    struct reply r = get(h, "/metrics");
+    snprintf(line, sizeof line, "\nponder_%s ", name);
+    const char *at = strstr(r.body, line);
+    assert_non_null(at);
+    json_int_t n = atoll(at + strlen(line));
+    reply_free(&r);
+    return n;
+}
+
+static char shared[300]; /* a prompt that nobody has sent yet */
+static void *ask_shared(void *unused) {
+    (void)unused;
+    char body[500];
+    snprintf(body, sizeof body, "{\"prompt\":\"%s\",\"max_tokens\":2,\"ignore_eos\":true}", shared);
+    reply_free(&(struct reply[]){post(&house, "/v1/completions", body)}[0]);
+    return NULL;
+}
+
+/* Equal prompts that come at once are read once: the others wait for whole pages of it. */
+static void equal_prompts_are_read_once(void **unused) {
+    (void)unused;
+    enum { CROWD = 8, LENGTH = 200 };
+    pthread_t threads[CROWD];
+    for (int i = 0; i < LENGTH; i++) shared[i] = (char)('a' + (i * i) % 23);
+    json_int_t before = count_of(&house, "prompt_tokens_cached_total"), all = count_of(&house, "prompt_tokens_total");
+    for (int i = 0; i < CROWD; i++) pthread_create(&threads[i], NULL, ask_shared, NULL);
+    for (int i = 0; i < CROWD; i++) pthread_join(threads[i], NULL);
+    assert_int_equal(count_of(&house, "prompt_tokens_total") - all, CROWD * LENGTH);
+    json_int_t cached = count_of(&house, "prompt_tokens_cached_total") - before;
+    json_int_t want = (CROWD - 1) * (LENGTH - KV_PAGE);
+    if (cached < want) fail_msg("%lld tokens were shared, at least %lld could be", (long long)cached, (long long)want);
+}
+
+/* 256 choices hold one prompt between them, and little more each. */
+static void many_choices_share_their_prompt(void **unused) {
+    (void)unused;
+    struct house h;
+    house_open(&h, model("plain.gguf", chatml), &(struct server_params){.max_n = 256});
+    char body[700], prompt[401] = "";
+    memset(prompt, 'p', 400);
+    snprintf(body, sizeof body, "{\"prompt\":\"%s\",\"max_tokens\":2,\"ignore_eos\":true,\"n\":256}", prompt);
+    struct reply r = post(&h, "/v1/completions", body);
+    assert_int_equal(json_array_size(at(r.json, "choices")), 256);
+    assert_int_equal(int_at(&r, "usage.completion_tokens"), 512);
+    reply_free(&r);
+    uint32_t peak = engine_kv_stats(h.session.policy.engine).pages_peak, prompt_pages = 400 / KV_PAGE + 1;
+    if (peak > prompt_pages + 2 * 256) fail_msg("%u pages, the prompt has %u", peak, prompt_pages);
+    house_close(&h);
+}
+
 static void best_of_is_the_likeliest(void **unused) {
     (void)unused;
     static const char all[] =
@@ -391,6 +445,15 @@ static void anthropic_messages(void **unused) {
         if (json_is_string(at(event, "delta.text"))) strcat(parts, json_string_value(at(event, "delta.text")));
     assert_string_equal(parts, whole);
     reply_free(&r);
+    r = post(&house, "/v1/messages",
+             "{\"model\":\"tiny\",\"max_tokens\":20,\"stop_sequences\":[\"zz\",\"ca\",\"bc\"],\"messages\":[{\"role\":"
+             "\"user\","
+             "\"content\":\"hi\"}],\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":{\"const\":"
+             "\"abcabc\"}}}}");
+    assert_string_equal(text_at(&r, "content.0.text"), "\"a");
+    assert_string_equal(text_at(&r, "stop_reason"), "stop_sequence");
+    assert_string_equal(text_at(&r, "stop_sequence"), "bc");
+    reply_free(&r);
     r = post(&house, "/v1/messages", "{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
     assert_int_equal(r.status, 400);
     assert_string_equal(text_at(&r, "type"), "error");
@@ -500,6 +563,8 @@ int main(void) {
         cmocka_unit_test(biases_stops_and_ends),
         cmocka_unit_test(streams_are_the_whole_in_pieces),
         cmocka_unit_test(seeds_say_the_text),
+        cmocka_unit_test(equal_prompts_are_read_once),
+        cmocka_unit_test(many_choices_share_their_prompt),
         cmocka_unit_test(best_of_is_the_likeliest),
         cmocka_unit_test(chat_by_template),
         cmocka_unit_test(first_chunks_come_in_order),

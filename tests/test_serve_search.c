@@ -59,6 +59,43 @@ static void searches_by_body_and_by_name(void **unused) {
     reply_free(&r);
 }
 
+/* Effort scales the usual budget, which is 256 here; a budget of one's own comes first. */
+static void efforts_scale_searches(void **unused) {
+    NEEDS_MODELS;
+    static const struct {
+        const char *rest;
+        int budget;
+    } cases[] = {
+        {",\"reasoning_effort\":\"none\"", 16},
+        {",\"reasoning_effort\":\"low\"", 64},
+        {",\"reasoning_effort\":\"medium\"", 256},
+        {",\"reasoning_effort\":\"high\"", 1024},
+        {",\"reasoning_effort\":\"max\"", 100000},
+        {",\"reasoning_effort\":\"high\",\"search\":{\"budget\":8}", 8},
+        {",\"reasoning_effort\":\"low\",\"model\":\"game24:mcts128\"", 128},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct reply r = chat(cases[i].rest);
+        assert_int_equal(int_at(&r, "search.budget"), cases[i].budget);
+        reply_free(&r);
+    }
+    struct reply r =
+        post(&house, "/v1/messages",
+             "{\"model\":\"game24\",\"max_tokens\":99,\"output_config\":{\"effort\":\"minimal\"}," PUZZLE "}");
+    assert_int_equal(int_at(&r, "search.budget"), 32);
+    reply_free(&r);
+    struct house h; /* a model of words searches when it is asked to */
+    house_open(&h, model("plain.gguf", chatml), &(struct server_params){0});
+    r = post(&h, "/v1/responses", "{\"input\":\"x\",\"max_output_tokens\":4,\"seed\":1}");
+    assert_null(at(r.json, "search"));
+    reply_free(&r);
+    r = post(&h, "/v1/responses",
+             "{\"input\":\"x\",\"max_output_tokens\":4,\"seed\":1,\"reasoning\":{\"mode\":\"pro\"}}");
+    assert_string_equal(text_at(&r, "search.strategy"), "maj");
+    reply_free(&r);
+    house_close(&h);
+}
+
 /* The whole trace of a search with this seed, without times. */
 static void *trace_of(void *out) {
     char path[100];
@@ -362,6 +399,7 @@ static void other_protocols_search_too(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(searches_by_body_and_by_name),
+        cmocka_unit_test(efforts_scale_searches),
         cmocka_unit_test(the_same_tree_alone_and_in_a_crowd),
         cmocka_unit_test(steps_have_their_tokens),
         cmocka_unit_test(events_from_the_start_and_resumed),
