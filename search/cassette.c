@@ -32,7 +32,7 @@ static void put_item(struct cassette *c, const struct tape_item *x) {
 /* The first n of what is pending, each as a line. */
 static void put_pending(struct cassette *c, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) put_item(c, &c->pending[i].item);
-    memmove(c->pending, c->pending + n, (c->n_pending - n) * sizeof *c->pending);
+    if (n < c->n_pending) memmove(c->pending, c->pending + n, (c->n_pending - n) * sizeof *c->pending);
     c->n_pending -= n;
 }
 
