@@ -47,7 +47,7 @@ FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
 
 .PHONY: help all build-tests check run test asan ubsan tsan arm fuzz bench ladder signature signature-check deps deps-install format \
-	train study study-quick results install clean run-fuzz FORCE
+	train study study-quick study-page results install clean run-fuzz FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -67,6 +67,7 @@ all: $(B)/ponder
 ## make deps-install     install the Debian packages only
 ## make format           clang-format on all C files
 ## make study-quick      how much search a small model needs: runs, figures and a page in STUDY (build/study); study: the long one
+## make study-page       the page of the study whose rows are in bench/results
 ## make results          write the tables of docs/RESULTS.md and README.md from the rows in bench/results
 ## make train            remake the shipped models from a seed (hours)
 ## make install          the binary into PREFIX/bin (default /usr/local)
@@ -128,6 +129,9 @@ format:
 STUDY ?= $(B)/study
 study study-quick: $(B)/ponder
 	@bench/study.sh $(if $(filter study,$@),full,quick) $(STUDY) $(B)/ponder
+study-page: $(B)/ponder
+	@mkdir -p $(STUDY)/kept && for f in bench/results/study/[!p]*.gz; do gzip -dc $$f >$(STUDY)/kept/$$(basename $$f .gz) || exit 1; done
+	@$< study $(STUDY)/kept -o $(STUDY)/page && echo $(STUDY)/page/report.html
 results: $(B)/ponder
 	@bench/results.sh $<
 train: $(B)/ponder

@@ -202,6 +202,7 @@ static enum status draw_optimal(const struct study *s, const struct run *like, c
             if (one.n) st = figure_add(&f, r->search, point_of(&one, mean_cost(&one, policy_only), note), e);
         }
     }
+    figure_sort(&f);
     if (!st)
         st = page_figure(p, &f,
                          "At each budget the strategy that was best on one half of a bin answers the other half "
@@ -262,22 +263,24 @@ static enum status draw_exchange(const struct study *s, const struct run *small,
             if (t.n) st = figure_add(&f, series, point_of(&t, mean_cost(&t, policy_only) / unit, note), e);
         }
     }
-    for (size_t k = 0; k < 3 && b.n_chains; k++)
-        for (int bin = 0; bin < N_BINS && !st; bin++) {
+    for (int bin = 0; bin < N_BINS && !st && b.n_chains; bin++)
+        for (size_t k = 0; k < 3 && !st; k++) {
             char series[128], note[48];
             struct tally t = tally_of(large, &b, (struct part){bin, -1, -1});
-            snprintf(series, sizeof series, "larger, greedy, R = %g", ratios[k]);
-            snprintf(note, sizeof note, "bin %d", bin + 1);
+            snprintf(series, sizeof series, "bin %d, larger, greedy", bin + 1);
+            snprintf(note, sizeof note, "R = %g", ratios[k]);
             struct series *dots = figure_series(&f, series);
-            if (dots) dots->dots = true;
+            if (dots) dots->dots = true, dots->color = (size_t)bin + 1;
             if (t.n) st = figure_add(&f, series, point_of(&t, m + 3 * (m - 1) / ratios[k], note), e);
         }
-    char caption[300];
+    char caption[360];
     snprintf(caption, sizeof caption,
-             "The larger model costs %.1f times as much a token. A dot stands where the small one may spend as much, "
-             "training "
-             "included: M + 3(M - 1)/R, where R is tokens of inference over tokens of training.",
+             "The larger model costs %.1f times as much a token. A diamond stands (from left to right R = 22, 0.79, "
+             "0.16) where the small one may spend as much, training included: M + 3(M - 1)/R, where R is tokens of "
+             "inference "
+             "over tokens of training.",
              m);
+    figure_sort(&f);
     if (!st) st = page_figure(p, &f, caption, e);
     figure_free(&f);
     close_bins(&b);

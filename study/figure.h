@@ -18,7 +18,8 @@ struct point {
 struct series {
     char name[128];
     struct point *points; /* an array of base/ds.h, by x once figure_sort was called */
-    bool dots;            /* no line between its points */
+    bool dots;            /* diamonds, and no line between them */
+    size_t color;         /* 1, 2, ...: that of the series at this place; 0: its own */
 };
 
 struct figure {

@@ -16,6 +16,7 @@ static const char *const colors[N_COLORS] = {"#0072b2", "#d55e00", "#009e73", "#
 struct axis {
     double low, high, from, to; /* of numbers, in log10 if log; of pixels */
     bool log;
+    bool whole; /* all of its numbers are whole: so are its ticks */
 };
 
 static double place(const struct axis *a, double x) {
@@ -62,6 +63,7 @@ static int find_ticks(const struct axis *a, double ticks[MAX_TICKS]) {
         return n;
     }
     double step = pow(10, floor(log10((a->high - a->low) / 4)));
+    if (a->whole) step = fmax(step, 1);
     while ((a->high - a->low) / step > 9) step *= (a->high - a->low) / step > 18 ? 5 : 2;
     for (double k = ceil(a->low / step); k * step <= a->high && n < MAX_TICKS; k++)
         ticks[n++] = k * step + 0.0; /* + 0.0: no minus before a zero */
@@ -101,19 +103,22 @@ static void draw_axes(const struct figure *f, const struct axis *x, const struct
 }
 
 /* The second round of colours has squares and dashes. */
-static void draw_mark(struct buffer *to, double x, double y, size_t i, const char *title) {
-    const char *color = colors[i % N_COLORS];
-    if (i / N_COLORS % 2)
+static void draw_mark(struct buffer *to, double x, double y, const struct series *s, size_t i, const char *title) {
+    size_t place = s->color ? s->color - 1 : i;
+    const char *color = colors[place % N_COLORS];
+    if (s->dots)
+        buffer_print(to, "<path fill=\"%s\" stroke=\"#fff\" d=\"M%.1f %.1f l6 6 l-6 6 l-6 -6 z\">", color, x, y - 6);
+    else if (place / N_COLORS % 2)
         buffer_print(to, "<rect x=\"%.1f\" y=\"%.1f\" width=\"7\" height=\"7\" fill=\"%s\">", x - 3.5, y - 3.5, color);
     else buffer_print(to, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\">", x, y, color);
     if (*title) buffer_text(to, "<title>"), figure_escape(to, title), buffer_text(to, "</title>");
-    buffer_text(to, i / N_COLORS % 2 ? "</rect>\n" : "</circle>\n");
+    buffer_text(to, s->dots ? "</path>\n" : place / N_COLORS % 2 ? "</rect>\n" : "</circle>\n");
 }
 
 static void draw_series(const struct figure *f, size_t i, const struct axis *x, const struct axis *y,
                         struct buffer *to) {
     const struct series *s = &f->series[i];
-    const char *color = colors[i % N_COLORS];
+    const char *color = colors[(s->color ? s->color - 1 : i) % N_COLORS];
     if (!s->dots && ds_len(s->points) > 1) {
         buffer_print(to, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s d=\"", color,
                      i / N_COLORS % 2 ? " stroke-dasharray=\"6 3\"" : "");
@@ -129,15 +134,17 @@ static void draw_series(const struct figure *f, size_t i, const struct axis *x, 
             buffer_print(to, "<path stroke=\"%s\" d=\"M%.1f %.1f V%.1f\"/>\n", color, at, place(y, p->low),
                          place(y, p->high));
         snprintf(title, sizeof title, "%s%s%s: %.4g, %.4g", s->name, *p->note ? ", " : "", p->note, p->x, p->y);
-        draw_mark(to, at, place(y, p->y), i, title);
+        draw_mark(to, at, place(y, p->y), s, i, title);
     }
 }
 
 void figure_svg(const struct figure *f, struct buffer *to) {
-    struct axis x = {INFINITY, -INFINITY, LEFT, RIGHT, f->log_x}, y = {INFINITY, -INFINITY, BOTTOM, TOP, false};
+    struct axis x = {INFINITY, -INFINITY, LEFT, RIGHT, f->log_x, true},
+                y = {INFINITY, -INFINITY, BOTTOM, TOP, false, false};
     for (size_t i = 0; i < ds_len(f->series); i++)
         for (size_t k = 0; k < ds_len(f->series[i].points); k++) {
             const struct point *p = &f->series[i].points[k];
+            x.whole &= p->x == floor(p->x);
             widen(&x, p->x), widen(&y, p->y), widen(&y, p->low), widen(&y, p->high);
         }
     close_axis(&x), close_axis(&y);
@@ -149,7 +156,7 @@ void figure_svg(const struct figure *f, struct buffer *to) {
     draw_axes(f, &x, &y, to);
     for (size_t i = 0; i < ds_len(f->series); i++) {
         draw_series(f, i, &x, &y, to);
-        draw_mark(to, RIGHT + 22, TOP + 8 + 18 * (double)i, i, "");
+        draw_mark(to, RIGHT + 22, TOP + 8 + 18 * (double)i, &f->series[i], i, "");
         draw_text(to, RIGHT + 34, TOP + 12 + 18 * (double)i, "", f->series[i].name);
     }
     buffer_text(to, "</svg>\n");

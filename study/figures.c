@@ -82,8 +82,9 @@ enum status figures_sizes(const struct study *s, struct page *p, struct error *e
 /* ---- judges that err ---- */
 
 static void judge_name(const struct run *r, char out[128]) {
-    if (r->noise > 0) snprintf(out, 128, "%.40s %.60s, noise %g", r->search, r->judge, r->noise);
-    else snprintf(out, 128, "%.40s %.60s", r->search, r->judge);
+    char judge[96];
+    run_judge_text(r, judge);
+    snprintf(out, 128, "%.30s %s", r->search, judge);
 }
 
 /* Is there a run of this search among those with other judges? */

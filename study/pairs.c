@@ -101,13 +101,12 @@ enum status tables_pairs(const struct study *s, struct page *p, struct error *e)
 
 static void run_row(struct page *p, const struct study_run *x) {
     const struct run *r = &x->run;
-    char cells[800], judge[96], flops[2][32];
+    char cells[800], judge[96], search[96], flops[2][32];
     struct point at = run_point(r, 1);
     const char *commit = json_string_value(json_object_get(r->results.header, "git"));
-    if (r->noise > 0) snprintf(judge, sizeof judge, "%.60s, noise %g", r->judge, r->noise);
-    else snprintf(judge, sizeof judge, "%.60s", r->judge);
-    snprintf(cells, sizeof cells, "%s|%.20s|%.40s|%.20s|%llu|%s|%llu|%u|%.1f%% (%.1f to %.1f)|%.0f|%.0f|%s|%s|%.16s",
-             x->group, r->task, r->policy, r->search, (unsigned long long)r->budget, judge, (unsigned long long)r->seed,
+    run_judge_text(r, judge), run_search_text(r, search);
+    snprintf(cells, sizeof cells, "%s|%.20s|%.40s|%.80s|%llu|%s|%llu|%u|%.1f%% (%.1f to %.1f)|%.0f|%.0f|%s|%s|%.16s",
+             x->group, r->task, r->policy, search, (unsigned long long)r->budget, judge, (unsigned long long)r->seed,
              r->n, 100 * at.y, 100 * at.low, 100 * at.high, r->mean[COST_POLICY_TOKENS], r->mean[COST_PRM_TOKENS],
              show_flops((uint64_t)r->mean[COST_POLICY_FLOPS], flops[0]),
              show_flops((uint64_t)r->mean[COST_PRM_FLOPS], flops[1]), commit ? commit : "?");

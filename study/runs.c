@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/stats.h"
-#include "base/terminal.h"
 
 static const char *text_of(const json_t *header, const char *object, const char *name) {
     const json_t *from = object ? json_object_get(header, object) : header;
@@ -80,6 +79,17 @@ struct point run_point(const struct run *r, double x) {
     return p;
 }
 
+void run_judge_text(const struct run *r, char out[96]) {
+    if (r->noise > 0) snprintf(out, 96, "%.60s, noise %g", r->judge, r->noise);
+    else snprintf(out, 96, "%.60s", r->judge);
+}
+
+void run_search_text(const struct run *r, char out[96]) {
+    double width = json_number_value(json_object_get(r->results.header, "beam_width"));
+    if (width > 0) snprintf(out, 96, "%.60s, width %g", r->search, width);
+    else snprintf(out, 96, "%.60s", r->search);
+}
+
 static void add_part(char name[128], const char *part) {
     size_t n = strlen(name);
     snprintf(name + n, 128 - n, "%s%s", n ? " " : "", part);
@@ -116,16 +126,16 @@ enum status runs_plot(const struct run *runs, size_t n, enum abscissa by, struct
 
 void runs_table(const struct run *runs, size_t n, struct buffer *to) {
     buffer_text(
-        to, "| policy | search | budget | judge | right | 95% interval | policy tokens | PRM tokens | policy | PRM |\n"
-            "|---|---|---:|---|---:|---|---:|---:|---:|---:|\n");
+        to, "| policy | search | budget | judge | right | 95% interval | policy tokens | PRM tokens | MFLOP policy | "
+            "MFLOP PRM |\n|---|---|---:|---|---:|---|---:|---:|---:|---:|\n");
     for (size_t i = 0; i < n; i++) {
         const struct run *r = &runs[i];
         struct point at = run_point(r, 1);
-        char flops[2][32];
-        buffer_print(to, "| %s | %s | %llu | %s | %u/%u, %.1f%% | %.1f-%.1f | %.0f | %.0f | %s | %s |\n", r->policy,
-                     r->search, (unsigned long long)r->budget, r->judge, r->n_right, r->n, 100 * at.y, 100 * at.low,
+        char judge[96], search[96];
+        run_judge_text(r, judge), run_search_text(r, search);
+        buffer_print(to, "| %s | %s | %llu | %s | %u/%u, %.1f%% | %.1f-%.1f | %.0f | %.0f | %.0f | %.0f |\n", r->policy,
+                     search, (unsigned long long)r->budget, judge, r->n_right, r->n, 100 * at.y, 100 * at.low,
                      100 * at.high, r->mean[COST_POLICY_TOKENS], r->mean[COST_PRM_TOKENS],
-                     show_flops((uint64_t)r->mean[COST_POLICY_FLOPS], flops[0]),
-                     show_flops((uint64_t)r->mean[COST_PRM_FLOPS], flops[1]));
+                     r->mean[COST_POLICY_FLOPS] / 1e6, r->mean[COST_PRM_FLOPS] / 1e6);
     }
 }

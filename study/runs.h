@@ -25,6 +25,10 @@ struct run {
 enum status run_open(const char *path, struct run *r, struct error *e);
 void run_close(struct run *r);
 
+/* "game24-prm, noise 4"; and "beam, width 4" where that is not as usual. */
+void run_judge_text(const struct run *r, char out[96]);
+void run_search_text(const struct run *r, char out[96]);
+
 /* What a curve can stand over. */
 enum abscissa { BY_FLOPS, BY_POLICY_FLOPS, BY_TOKENS, BY_MS, BY_BUDGET, N_ABSCISSAS };
 const char *abscissa_label(enum abscissa by); /* "FLOPs per problem, policy and reward model" */
