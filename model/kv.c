@@ -130,12 +130,16 @@ uint32_t kv_fork(struct kv *kv, uint32_t seq) {
 uint64_t kv_room_to_cut(const struct kv *kv, uint32_t seq, uint32_t len) {
     const struct sequence *s = sequence(kv, seq);
     const uint32_t *pages = kv_entries(kv, seq), n = kv_pages_of(len), end = n < s->seen0 ? n : s->seen0;
-    uint64_t room = 0;
+    int64_t room = 0;
     for (uint32_t i = kv_seen_from(kv, len); i < end; i++) {
         if (!kv->backed[pages[i]]) return UINT64_MAX;
         if (!s->holder->seen[pages[i]]) room += kv->window.room;
     }
-    return room;
+    for (uint32_t i = n; room > 0 && i < s->n_pages; i++) { /* what goes makes room for it */
+        if (s->holder->ref[pages[i]] == 1) room -= kv->full.room;
+        if (i >= s->seen0 && s->holder->seen[pages[i]] == 1) room -= kv->window.room;
+    }
+    return room > 0 ? (uint64_t)room : 0;
 }
 
 uint32_t kv_truncate(struct kv *kv, uint32_t seq, uint32_t len) {

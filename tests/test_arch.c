@@ -210,6 +210,24 @@ static void usually_fused_tensors_may_be_apart(void **state) {
     same_outputs(whole, tiny_open(path), "phi3 with q, k and v apart");
 }
 
+static void every_layer_keys(struct maker *k) { make_u32(k, "attention.sliding_window_pattern", 0); }
+
+/* sliding_window_pattern: every so many layers one sees all; 0: none does. */
+static void a_pattern_of_zero_gives_each_layer_a_window(void **state) {
+    (void)state;
+    const char *path = tiny_path("pattern.gguf");
+    struct model *usual = arch_model("gemma3");
+    arch_write_with("gemma3", NULL, NULL, every_layer_keys, path);
+    struct model *all = tiny_open(path);
+    assert_int_equal(usual->n_local, A_LAYERS - 1);
+    assert_int_equal(all->n_local, A_LAYERS);
+    struct texts x = texts_of(all, 3); /* pages are kept whole then */
+    struct bench b = bench_open(all, 2, small_engine);
+    random_schedule(&b, &x, 5, 6);
+    if (*schedule_failure) fail_msg("%s", schedule_failure);
+    bench_close(&b), texts_free(&x), model_close(&all), model_close(&usual);
+}
+
 /* Any batch, pieces, forks, cuts and threads. */
 static void any_schedule_gives_the_same_bits(void **state) {
     (void)state;
@@ -362,6 +380,7 @@ int main(void) {
         cmocka_unit_test(keys_that_mean_nothing_change_nothing),
         cmocka_unit_test(fused_tensors_are_taken_apart),
         cmocka_unit_test(usually_fused_tensors_may_be_apart),
+        cmocka_unit_test(a_pattern_of_zero_gives_each_layer_a_window),
         cmocka_unit_test(any_schedule_gives_the_same_bits),
         cmocka_unit_test(windows_end_where_they_should),
         cmocka_unit_test(flops_count_what_is_seen),

@@ -287,6 +287,38 @@ static void a_long_text_takes_what_was_announced(void **state) {
     bench_close(&b), model_close(&m);
 }
 
+/* Going back may want room for what windows see there.  Where the cut gives as much, it goes back; where a fork keeps
+ * what is cut off and all other room is promised, it may not, and begins again. */
+static void going_back_takes_no_room_of_others(void **state) {
+    (void)state;
+    struct model *m = arch_model_named("gemma3");
+    struct long_texts x = long_texts_of(m);
+    for (int forked = 0; forked < 2; forked++) {
+        struct engine_params p = {.n_pages = 40, .n_seqs = 4, .max_tokens = 256, .max_rows = 16};
+        struct bench b = bench_open(m, 1, p);
+        struct live l = {engine_seq_new(b.client), 0, 0};
+        struct client *other;
+        struct error e;
+        float *out = malloc(TEXT * x.n_out * sizeof *out);
+        assert_true(read_on(&b, &x, &l, TEXT, out));
+        uint32_t fork = forked ? engine_fork(b.client, l.seq) : 0;
+        struct client_params wants = {.min_pages = engine_pages_free(b.engine)};
+        GOOD(engine_client_new(b.engine, &wants, &other, &e));
+        l.at = engine_truncate(b.client, l.seq, TEXT / 2);
+        assert_int_equal(l.at, forked ? 0 : TEXT / 2);
+        struct span all = {engine_seq_new(other), wants.min_pages * P - P, 0, x.tokens[1], NULL};
+        if (all.n_tokens > TEXT) all.n_tokens = TEXT;
+        GOOD(engine_run(other, &all, 1, NULL, &e)); /* what was promised is there */
+        if (!engine_check(b.engine, &e)) fail_msg("%s", e.text);
+        engine_client_free(&other);
+        assert_true(read_on(&b, &x, &l, TEXT - l.at, out));
+        if (fork) engine_drop(b.client, &fork);
+        free(out), bench_close(&b);
+    }
+    for (int k = 0; k < N_LIVE_TEXTS; k++) free(x.want[k]);
+    model_close(&m);
+}
+
 /* Room that windows give back in the middle of a text stays with it: another client that takes what it can get must not
  * come between two of its passes. */
 struct taker {
@@ -347,6 +379,7 @@ static void room_that_comes_back_is_kept_for_the_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(going_back_takes_no_room_of_others),
         cmocka_unit_test(room_that_comes_back_is_kept_for_the_text),
         cmocka_unit_test(only_what_a_window_reaches_is_kept),
         cmocka_unit_test(no_bit_depends_on_what_was_given_back),

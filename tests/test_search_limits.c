@@ -70,6 +70,22 @@ static void open_small(const struct variant *v, const struct toy_world *w) {
 
 static struct variant row(const char *name) { return (struct variant){.s = strategy_find(name)}; }
 
+/* Branches and batches are of nodes: no row asks for more of them, however small or large the run. */
+static void no_room_is_larger_than_the_tree(void **state) {
+    static const uint64_t budgets[] = {1, 2, 7, 100000};
+    (void)state;
+    FOR_EACH_VARIANT
+    for (size_t k = 0; k < sizeof budgets / sizeof *budgets; k++)
+        for (uint32_t depth = 1; depth <= 16; depth += 15) {
+            open_small(v, &world);
+            fx.common.budget.simulations = budgets[k], fx.common.max_depth = depth;
+            struct search_room room = search_room(v->s, &fx.common, fx.params.bytes);
+            if (!room.nodes || !room.batch || room.branches > room.nodes || room.batch > room.nodes)
+                fail_msg("%s: %u nodes, %u branches, %u steps of a batch", v->s->name, room.nodes, room.branches,
+                         room.batch);
+        }
+}
+
 static void the_reason_is_the_limit_that_was_reached(void **state) {
     (void)state;
     FOR_EACH_VARIANT {
@@ -487,6 +503,7 @@ static int say_which(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(the_reason_is_the_limit_that_was_reached),
+        TEST(no_room_is_larger_than_the_tree),
         TEST(tokens_bound_the_run_and_more_of_them_never_hurt),
         TEST(no_simulations_means_default_or_open),
         TEST(smallest_sizes_work),

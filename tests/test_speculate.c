@@ -322,10 +322,62 @@ static void failures_leave_nothing(void **state) {
     bench_close(&target), bench_close(&draft), model_close(&m[0]), model_close(&m[1]);
 }
 
+/* As many guesses as were right, and one; twice as many when all were; never outside of what is allowed. */
+static void guesses_follow_what_was_right(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t n, right, next;
+    } cases[] = {{8, 3, 4}, {4, 4, 8}, {8, 0, 2}, {2, 2, 4}, {4, 4, 8}, {8, 8, 16}, {16, 16, 16}, {16, 14, 15}};
+    struct speculator *s;
+    struct error e;
+    struct speculate_draws d = {.sampling = {.top_p = 1}};
+    int32_t ids[64];
+    uint32_t n;
+    GOOD(speculate_new(&(struct speculate_params){.n_vocab = 40, .draft_max = 16, .draft_min = 2}, &s, &e));
+    for (int i = 0; i < 64; i++) ids[i] = i % 3; /* the text goes round */
+    GOOD(speculate_guess(s, &d, ids, 30, 8, &n, &e));
+    assert_int_equal(n, 8); /* the caller's room */
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        speculate_learn(s, 30, cases[i].n, cases[i].right);
+        GOOD(speculate_guess(s, &d, ids, 30, 30, &n, &e));
+        if (n != cases[i].next)
+            fail_msg("%u of %u were right: %u guesses, want %u", cases[i].right, cases[i].n, n, cases[i].next);
+    }
+    GOOD(speculate_guess(s, &d, ids, 30, 1, &n, &e));
+    assert_int_equal(n, 0); /* fewer than draft_min */
+    speculate_free(&s);
+}
+
+/* A model that is not sure enough of its likeliest token makes no guess. */
+static void unsure_models_do_not_guess(void **state) {
+    (void)state;
+    struct model_config c = tiny_config(1, 12, 2, 1, 16);
+    c.n_vocab = 40;
+    struct net *net = tiny_net(&c, NET_LM, 5);
+    struct model *m = tiny_model(net, TYPE_F32);
+    struct bench b = bench_open(m, 1, small_engine);
+    struct speculate_draws d = {.sampling = {.top_p = 1}};
+    struct error e;
+    for (int sure = 0; sure < 2; sure++) {
+        struct speculate_params p = {
+            .draft = b.client, .n_vocab = 40, .draft_max = 5, .draft_min = 1, .p_min = sure ? 1e-6f : 0.999f};
+        struct speculator *s;
+        int32_t ids[32] = {1, 2, 3, 4};
+        uint32_t n;
+        GOOD(speculate_new(&p, &s, &e));
+        GOOD(speculate_guess(s, &d, ids, 4, 5, &n, &e));
+        assert_int_equal(n, sure ? 5 : 0);
+        speculate_free(&s);
+    }
+    bench_close(&b), model_close(&m), net_free(&net);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_those_of_plain_decoding),
         cmocka_unit_test(own_guesses_are_all_right),
+        cmocka_unit_test(guesses_follow_what_was_right),
+        cmocka_unit_test(unsure_models_do_not_guess),
         cmocka_unit_test(drawn_texts_follow_the_distribution),
         cmocka_unit_test(broken_rows_are_reported_in_turn),
         cmocka_unit_test(failures_leave_nothing),

@@ -151,8 +151,56 @@ static void without_weights_every_chain_has_one_vote(void **state) {
     }
 }
 
+/* Where equal steps were merged into one node, it counts as often as it was found: votes and ties of all picks, counted
+ * again from the nodes. */
+static void merged_twins_count_as_often_as_they_were_found(void **state) {
+    static const char *const rows[] = {"mcts", "beam", "rebase", "dvts"};
+    static const struct toy_world flat = {.seed = 9, .width = 3, .depth = 3, .best = "021", .flat = true};
+    uint32_t twins = 0, ties = 0;
+    (void)state;
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+        for (uint64_t seed = 1; seed <= 6; seed++)
+            for (enum pick pick = PICK_BEST; pick <= PICK_MAJORITY; pick++) {
+                double votes[256] = {0}, total = 0, most = 0;
+                uint64_t answers[256];
+                uint32_t n = 0;
+                fx_open(rows[k], seed % 2 ? &flat : &worlds[2]);
+                fx.common.seed = seed, fx.common.budget.simulations = 40;
+                fx_set("pick", pick), fx_set("stop-value", 2);
+                fx_run();
+                const struct node *nodes = fx.tree.nodes, *best = &nodes[fx.res.node];
+                for (uint32_t u = 1; u < fx.tree.n; u++) {
+                    const struct node *x = &nodes[u];
+                    if (!(x->flags & NODE_FINISHED)) continue;
+                    twins += x->multiplicity > 1;
+                    if (pick == PICK_BEST && x->value == best->value && x != best) {
+                        ties++;
+                        assert_true(x->multiplicity <= best->multiplicity);
+                    }
+                    if (pick == PICK_BEST) assert_true(x->value <= best->value);
+                    if (!x->answer) continue; /* it has no vote */
+                    uint32_t g = 0;
+                    while (g < n && answers[g] != x->answer) g++;
+                    if (g == n) answers[n++] = x->answer;
+                    double weight = x->multiplicity * (pick == PICK_WEIGHTED ? fmax(0, (double)x->value) : 1);
+                    votes[g] += weight, total += weight;
+                }
+                for (uint32_t g = 0; g < n; g++) most = fmax(most, votes[g]);
+                if (fx.res.pick != PICK_BEST && total > 0) {
+                    uint32_t g = 0;
+                    while (answers[g] != best->answer) g++;
+                    assert_true(fabs(votes[g] - most) < 1e-5);
+                    assert_true(fabs(fx.res.value - most / total) < 1e-5);
+                }
+                fx_close();
+            }
+    print_message("%u twins, %u ties\n", twins, ties);
+    assert_true(twins > 50 && ties > 50); /* else nothing was tested */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(merged_twins_count_as_often_as_they_were_found),
         cmocka_unit_test(without_weights_every_chain_has_one_vote),
         cmocka_unit_test(certainty_is_the_integral_of_the_beta_density),
         cmocka_unit_test(votes_end_when_the_rule_says),
