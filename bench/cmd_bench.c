@@ -17,6 +17,7 @@ static const struct {
     {"fork", "nanoseconds of forking a branch", bench_fork},
     {"mix", "one branch decodes while a prompt is read", bench_mix},
     {"replay", "the forks, passes and drops of a search that was traced", bench_replay},
+    {"overhead", "the share of a search's time that no model takes, and the memory of its tree", bench_overhead},
     {"kernels", "matrix products by tensor type, beside memory and OpenBLAS", bench_kernels},
     {"attention", "cycles per query and cell", bench_attention},
     {"bandwidth", "how fast memory is read", bench_bandwidth},

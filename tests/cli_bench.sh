@@ -95,6 +95,12 @@ t_a_search_is_replayed() {
     [ "$(jq .steps out)" = "$made" ] && [ "$(jq .tokens out)" = "$tokens" ] || { say "$made steps, $tokens tokens in: $(cat out)"; return 1; }
     [ "$(jq .passes out)" -lt "$tokens" ] || { say "no two steps shared a pass"; return 1; }
 }
+t_overhead_of_a_search() {
+    expect 0 "$ponder" bench overhead -r 1 -t 1 --budget 8 --nodes 2000 -o jsonl && [ "$(wc -l <out)" = 2 ] || return 1
+    jq -es '.[0].strategy_percent >= 0 and .[0].strategy_percent < 100 and .[0].nodes > 3 and .[1].nodes == 2000 and
+        .[1].bytes_per_node < 300' out >/dev/null || { cat out >&2; return 1; }
+    refuses 2 '"magic" is none of' "$ponder" bench overhead --search magic
+}
 t_broken_traces_are_refused() {
     refuses 1 '/nowhere' "$ponder" bench replay /nowhere
     "$ponder" solve -q --search bon --budget 2 --trace whole.jsonl "4 7 8 8" >out 2>err

@@ -132,7 +132,7 @@ static enum status simulate(struct mcts *m) {
     if (!s) s = run_settle(r);
     for (uint32_t i = 0; i < r->n_made; i++) finish_visit(m, &r->tries[i]);
     r->ev->ledger->simulations += r->n_made;
-    assert(tree_check(r->t, NULL));
+    assert(r->t->n > 4096 || tree_check(r->t, NULL)); /* linear: too slow after each batch of a large tree */
     return s;
 }
 
