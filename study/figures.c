@@ -81,81 +81,80 @@ enum status figures_sizes(const struct study *s, struct page *p, struct error *e
 
 /* ---- judges that err ---- */
 
-static void judge_name(const struct run *r, char out[128]) {
-    char judge[96];
-    run_judge_text(r, judge);
-    snprintf(out, 128, "%.30s %s", r->search, judge);
-}
-
-/* Is there a run of this search among those with other judges? */
-static bool has_search(const struct study *s, const struct run *like, const char *search) {
-    const struct run *r;
-    for (size_t i = 0; (r = study_next(s, &i, "judges", like));)
-        if (!strcmp(r->search, search)) return true;
-    return false;
-}
-
-enum status figures_judges(const struct study *s, const struct run *like, struct page *p, struct error *e) {
-    struct figure f = {.log_x = true, .percent = true, .x_label = "budget", .y_label = "right"};
-    const struct run *r;
-    enum status st = OK;
-    name_figure(&f, "judges", like, like->policy);
-    snprintf(f.title, sizeof f.title, "%.40s: what a judge's errors cost, %.60s", like->task, like->policy);
-    for (size_t i = 0; !st && (r = study_next(s, &i, "judges", like));) {
-        char series[128];
-        judge_name(r, series);
-        st = add_run(&f, series, r, (double)r->budget, e);
-    }
-    /* The same searches with the judge as it is. */
-    for (size_t i = 0; !st && ds_len(f.series) && (r = study_next(s, &i, "main", like));) {
-        char series[128];
-        judge_name(r, series);
-        if (has_search(s, like, r->search)) st = add_run(&f, series, r, (double)r->budget, e);
-    }
-    return finish(
-        p, &f, st,
-        "Over-optimisation: with a judge that errs more candidates find more of its errors; with the exact oracle "
-        "the curve cannot fall. Noise: normal errors on the log-odds of every value.",
-        e);
-}
+/* Which curve a run belongs to, and where on it. */
+struct placing {
+    void (*series)(const struct run *r, char out[128]);
+    double (*x)(const struct run *r);
+};
 
 static double setting(const struct run *r, const char *name) {
     return json_number_value(json_object_get(r->results.header, name));
 }
 
-enum status figures_widths(const struct study *s, const struct run *like, struct page *p, struct error *e) {
-    struct figure f = {.log_x = true, .percent = true, .x_label = "beams that go on", .y_label = "right"};
-    const struct run *r;
+static void judge_series(const struct run *r, char out[128]) {
+    char judge[96];
+    run_judge_text(r, judge);
+    snprintf(out, 128, "%.30s %s", r->search, judge);
+}
+static double budget_of(const struct run *r) { return (double)r->budget; }
+
+static void width_series(const struct run *r, char out[128]) {
+    snprintf(out, 128, "%.60s, noise %g, %g candidates", r->judge, r->noise, budget_of(r));
+}
+static double width_of(const struct run *r) { return setting(r, "beam_width"); }
+
+static void turn_series(const struct run *r, char out[128]) {
+    snprintf(out, 128, "%.40s, %g chains", r->search, setting(r, "sweeps") * budget_of(r));
+}
+static double sweeps_of(const struct run *r) { return setting(r, "sweeps"); }
+
+/* The runs of a group; search NULL: any. */
+static enum status add_group(const struct study *s, const struct run *like, const char *group, const char *search,
+                             struct placing place, struct figure *f, struct error *e) {
     enum status st = OK;
-    name_figure(&f, "widths", like, like->policy);
-    snprintf(f.title, sizeof f.title, "%.40s: useful width of a beam, %.60s", like->task, like->policy);
-    for (size_t i = 0; !st && (r = study_next(s, &i, "widths", like));) {
+    const struct run *r;
+    for (size_t i = 0; !st && (r = study_next(s, &i, group, like));) {
         char series[128];
-        snprintf(series, sizeof series, "%.60s, noise %g, %llu candidates", r->judge, r->noise,
-                 (unsigned long long)r->budget);
-        st = add_run(&f, series, r, setting(r, "beam_width"), e);
+        place.series(r, series);
+        if (!search || !strcmp(r->search, search)) st = add_run(f, series, r, place.x(r), e);
     }
-    return finish(
-        p, &f, st,
-        "The same number of candidates a round, of which more or fewer go on, under judges that err by more or less.",
-        e);
+    return st;
+}
+
+static struct figure group_figure(const struct run *like, const char *group, const char *title, const char *x_label) {
+    struct figure f = {.log_x = true, .percent = true, .y_label = "right"};
+    name_figure(&f, group, like, like->policy);
+    snprintf(f.title, sizeof f.title, "%.40s: %s, %.60s", like->task, title, like->policy);
+    snprintf(f.x_label, sizeof f.x_label, "%s", x_label);
+    return f;
+}
+
+/* Beside the same searches with the judge as it is. */
+enum status figures_judges(const struct study *s, const struct run *like, struct page *p, struct error *e) {
+    struct figure f = group_figure(like, "judges", "what a judge's errors cost", "budget");
+    const struct placing place = {judge_series, budget_of};
+    enum status st = add_group(s, like, "judges", NULL, place, &f, e);
+    for (int k = 0; k < 2 && !st && ds_len(f.series); k++)
+        st = add_group(s, like, "main", k ? "beam" : "bon", place, &f, e);
+    return finish(p, &f, st,
+                  "Over-optimisation: with a judge that errs more candidates find more of its errors; with the exact "
+                  "oracle the curve cannot fall. Noise: normal errors on the log-odds of every value.",
+                  e);
+}
+
+enum status figures_widths(const struct study *s, const struct run *like, struct page *p, struct error *e) {
+    struct figure f = group_figure(like, "widths", "useful width of a beam", "beams that go on");
+    enum status st = add_group(s, like, "widths", NULL, (struct placing){width_series, width_of}, &f, e);
+    return finish(p, &f, st,
+                  "The same number of candidates a round, of which more or fewer go on, under judges that err by more "
+                  "or less.",
+                  e);
 }
 
 enum status figures_turns(const struct study *s, const struct run *like, struct page *p, struct error *e) {
-    struct figure f = {.log_x = true,
-                       .percent = true,
-                       .x_label = "sweeps one after another (particles = chains / sweeps)",
-                       .y_label = "right"};
-    const struct run *r;
-    enum status st = OK;
-    name_figure(&f, "turns", like, like->policy);
-    snprintf(f.title, sizeof f.title, "%.40s: sequential against parallel, %.60s", like->task, like->policy);
-    for (size_t i = 0; !st && (r = study_next(s, &i, "turns", like));) {
-        char series[128];
-        double sweeps = setting(r, "sweeps");
-        snprintf(series, sizeof series, "%.40s, %g chains", r->search, sweeps * (double)r->budget);
-        st = add_run(&f, series, r, sweeps, e);
-    }
+    struct figure f = group_figure(like, "turns", "sequential against parallel",
+                                   "sweeps one after another (particles = chains / sweeps)");
+    enum status st = add_group(s, like, "turns", NULL, (struct placing){turn_series, sweeps_of}, &f, e);
     return finish(p, &f, st,
                   "The same number of chains, drawn at once (left) or in sweeps that each go on from the best of the "
                   "last (right).",

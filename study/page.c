@@ -1,6 +1,7 @@
 /* page.c: the page of a study: figures, tables, and the order they come in.
  * Not their numbers.
  * Next: bench/cmd_study.c. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,8 +16,15 @@ void page_heading(struct page *p, const char *text) {
     buffer_text(&p->html, "</h2>\n");
 }
 
-enum status page_figure(struct page *p, const struct figure *f, const char *caption, struct error *e) {
+/* Names of models come from files of anyone: no slash, no blank. */
+static void make_file_name(char *name) {
+    for (; *name; name++)
+        if (!isalnum((unsigned char)*name) && !strchr("._-", *name)) *name = '_';
+}
+
+enum status page_figure(struct page *p, struct figure *f, const char *caption, struct error *e) {
     size_t points = 0;
+    make_file_name(f->name);
     for (size_t i = 0; i < ds_len(f->series); i++) points += ds_len(f->series[i].points);
     if (!points) return OK;
     enum status s = figure_write(f, p->folder, e);

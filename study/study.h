@@ -39,8 +39,9 @@ struct page {
     const char *folder;
     struct buffer html;
 };
-/* Writes the figure's files, and adds it to the page with a sentence below it, if it has a point at all. */
-enum status page_figure(struct page *p, const struct figure *f, const char *caption, struct error *e);
+/* Writes the figure's files, and adds it to the page with a sentence below it, if it has a point at all.  Its name
+ * becomes one that a file can have. */
+enum status page_figure(struct page *p, struct figure *f, const char *caption, struct error *e);
 void page_heading(struct page *p, const char *text);
 void page_table(struct page *p, const char *caption, const char *head); /* cells of a row are parted by | */
 void page_row(struct page *p, const char *cells);

@@ -115,6 +115,9 @@ t_study_from_rows() {
     has page/exchange-total.game24.csv '"bin 1, larger, greedy",15.7727,1,' && has page/exchange-total.game24.csv '"bin 4, search",' || { cat page/exchange-total.game24.csv >&2; return 1; }
     # bon and mcts of the small one cost less than the large one's greedy answers, and are compared with them.
     has page/report.html '<td>large greedy 1</td><td>small mcts 16</td><td class="n">10</td><td class="n">50.0%</td><td class="n">60.0%</td>' || return 1
+    # A name from a file leads nowhere else, and is text on the page.
+    mkdir -p evil && sed '1s,"small","../<b>|x",g' st/main.s3.jsonl >evil/main.x.jsonl || return 1
+    expect 0 "$ponder" study evil -o page2 && [ -s 'page2/strategies-total.game24...__b__x.csv' ] && has page2/report.html '&lt;b&gt;' && lacks page2/report.html '<b>' || { ls page2 >&2; return 1; }
     refuses 1 'no/rows: No such file' "$ponder" study no/rows -o page && mkdir -p none && refuses 1 'holds no finished' "$ponder" study none -o page &&
         refuses 2 'one folder of results' "$ponder" study -o page && refuses 2 '--out is missing' "$ponder" study st
 }
