@@ -50,6 +50,11 @@ static void show(double x, char text[32]) {
     snprintf(text, 32, "%.4g", fabs(x) < 1e-12 ? 0 : x);
 }
 
+/* A zero has no place on a log axis: such a point stands in the table only. */
+static bool has_place(const struct axis *a, const struct point *p) {
+    return isfinite(place(a, p->x)) && isfinite(p->y);
+}
+
 /* Steps of 1, 2 or 5 times a power of ten; on a log axis powers of ten, with 2 and 5 between when there are few. */
 static int find_ticks(const struct axis *a, double ticks[MAX_TICKS]) {
     int n = 0;
@@ -122,14 +127,19 @@ static void draw_series(const struct figure *f, size_t i, const struct axis *x, 
     if (!s->dots && ds_len(s->points) > 1) {
         buffer_print(to, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\"%s d=\"", color,
                      i / N_COLORS % 2 ? " stroke-dasharray=\"6 3\"" : "");
-        for (size_t k = 0; k < ds_len(s->points); k++)
-            buffer_print(to, "%s%.1f %.1f", k ? " L" : "M", place(x, s->points[k].x), place(y, s->points[k].y));
+        bool begun = false;
+        for (size_t k = 0; k < ds_len(s->points); k++) {
+            if (!has_place(x, &s->points[k])) continue;
+            buffer_print(to, "%s%.1f %.1f", begun ? " L" : "M", place(x, s->points[k].x), place(y, s->points[k].y));
+            begun = true;
+        }
         buffer_text(to, "\"/>\n");
     }
     for (size_t k = 0; k < ds_len(s->points); k++) {
         const struct point *p = &s->points[k];
         double at = place(x, p->x);
         char title[280];
+        if (!has_place(x, p)) continue;
         if (!isnan(p->low))
             buffer_print(to, "<path stroke=\"%s\" d=\"M%.1f %.1f V%.1f\"/>\n", color, at, place(y, p->low),
                          place(y, p->high));

@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "study/compare.h"
 #include "study/merge.h"
-#include "study/runs.h"
+#include "study/study.h"
 
 /* -- figures -- */
 
@@ -72,6 +72,13 @@ static void pictures(void **state) {
     assert_null(strstr(b.data, "nan"));
     buffer_free(&b);
     figure_free(&f);
+    struct figure zero = three_points();
+    add(&zero, "zero", (struct point){0, 0.5, 0.4, 0.6, ""});
+    figure_svg(&zero, &b);
+    assert_int_equal(circles(b.data, x, y), 5); /* three points, two names */
+    assert_null(strstr(b.data, "inf"));
+    buffer_free(&b);
+    figure_free(&zero);
     struct figure none = {.title = "nothing"}, one = {.title = "one", .log_x = true};
     add(&one, "a", (struct point){7, 0.5, NAN, NAN, ""});
     figure_svg(&none, &b), figure_svg(&one, &b);
@@ -92,12 +99,23 @@ static void write_shard(const char *path, int k) {
     assert_non_null(f);
     fprintf(f, header, k, k);
     for (int i = k; i <= 3; i += 2)
-        fprintf(f, "{\"id\":\"%d\",\"problem\":\"p\",\"correct\":%s,\"generated_tokens\":7}\n", i,
+        fprintf(f, "{\"id\":\"%d\",\"problem\":\"p\",\"correct\":%s,\"generated_tokens\":7,\"policy_flops\":5}\n", i,
                 i == 2 ? "true" : "false");
     fclose(f);
 }
 
-static enum status use_files(const char *const shards[2], const char *merged, struct error *e) {
+static enum status make_page(const char *folder, struct error *e) {
+    struct study s;
+    char page[128];
+    enum status st = study_open(folder, &s, e);
+    if (st) return st;
+    snprintf(page, sizeof page, "%s/page", folder);
+    st = study_report(&s, page, e);
+    study_close(&s);
+    return st;
+}
+
+static enum status use_files(const char *const shards[2], const char *merged, const char *folder, struct error *e) {
     struct results a, b;
     struct comparison c;
     struct run r;
@@ -116,7 +134,7 @@ static enum status use_files(const char *const shards[2], const char *merged, st
     }
     results_close(&a);
     if (!s) assert_int_equal(c.n, 1);
-    return s;
+    return s ? s : make_page(folder, e);
 }
 
 static void allocations_fail(void **state) {
@@ -124,22 +142,24 @@ static void allocations_fail(void **state) {
     char folder[] = "/tmp/ponder-study-XXXXXX", a[64], b[64], merged[64];
     assert_non_null(mkdtemp(folder));
     snprintf(a, sizeof a, "%s/a", folder), snprintf(b, sizeof b, "%s/b", folder);
-    snprintf(merged, sizeof merged, "%s/m", folder);
+    snprintf(merged, sizeof merged, "%s/main.m.jsonl", folder);
     write_shard(a, 1), write_shard(b, 2);
     const char *const shards[] = {b, a};
     struct error e;
     mem_fail_at(0, false);
-    assert_int_equal(use_files(shards, merged, &e), OK);
+    assert_int_equal(use_files(shards, merged, folder, &e), OK);
     size_t n = mem_fail_at(0, false);
     assert_true(n > 5);
     for (size_t i = 1; i <= n; i++) {
         unlink(merged);
         mem_fail_at(i, true);
-        enum status s = use_files(shards, merged, &e);
+        enum status s = use_files(shards, merged, folder, &e);
         mem_fail_at(0, false);
         if (s != ERR_MEMORY) fail_msg("allocation %zu of %zu: status %d", i, n, s);
     }
-    unlink(a), unlink(b), unlink(merged), rmdir(folder);
+    char clean[64];
+    snprintf(clean, sizeof clean, "rm -rf %s", folder);
+    assert_int_equal(system(clean), 0);
 }
 
 int main(void) {
