@@ -28,7 +28,7 @@ const struct flag search_flags[] = {
 };
 const struct flag search_task_flags[] = {
     {"seed", "s", FLAG_INT, AT(seed), "1", 0, 9e15, "N", "same seed, same search"},
-    {"task", NULL, FLAG_TEXT, AT(task), NULL, 0, 0, "NAME", "game24, countdown, math or gsm8k (default: game24; math for models of others)"},
+    {"task", NULL, FLAG_TEXT, AT(task), NULL, 0, 0, "NAME", "game24, countdown, math, gsm8k, code ...: docs/TASKS.md (default: game24; math for models of others)"},
     {"check", NULL, FLAG_YES, AT(check), NULL, 0, 0, NULL, "let the search ask the task's checker"},
     {"temp", NULL, FLAG_REAL, AT(temp), NULL, 0, 100, "X", "temperature of sampled steps"},
     {"top-k", NULL, FLAG_INT, AT(top_k), NULL, 0, 1e9, "N", "only the N likeliest; 0 = all"},
