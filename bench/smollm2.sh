@@ -14,7 +14,7 @@ if [ $# -gt 0 ]; then
     cat "$@" >"$work/set.jsonl"
 else
     for task in chain_sum basic_arithmetic; do
-        "$ponder" generate --task $task --knobs min_terms=2,max_terms=3,min_digits=1,max_digits=2 --steps -n 100 | jq -c '
+        "$ponder" generate --task $task --knobs min_terms=2,max_terms=2,min_digits=1,max_digits=1 --steps -n 100 | jq -c '
             (.problem | ltrimstr("< ") | gsub("~ "; "-") | gsub("(?<d>[0-9]+)"; .d | explode | reverse | implode)) as $sum |
             {id, question: "What is \($sum)?", answer}'
     done >"$work/set.jsonl"

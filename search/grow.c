@@ -244,6 +244,7 @@ enum status run_score_missing(struct run *r) {
             r->scored[r->n_scored++] = u;
         if (r->n_scored == r->cap || u + 1 == r->t->n) s = score(r);
     }
+    run_note_adopted(r);
     return s;
 }
 

@@ -13,22 +13,34 @@ bool run_is_limited(const struct run *r) {
     return b->tokens || b->flops || b->ns;
 }
 
-/* (limit - used) / (used / done), and which limit it is when it is the lowest so far. */
-static void take_limit(struct run *r, double limit, double used, enum why_stopped why, double done, double *least) {
+/* What the run has used of each limit. */
+static struct spent spent_now(const struct run *r) {
+    const struct ledger *now = r->ev->ledger, *then = &r->start;
+    return (struct spent){
+        .tokens = (double)(now->generated_tokens - then->generated_tokens + now->prm_tokens - then->prm_tokens),
+        .flops = (double)(now->policy_flops - then->policy_flops + now->prm_flops - then->prm_flops),
+        .ns = (double)(clock_ns() - r->start_ns)};
+}
+
+void run_note_adopted(struct run *r) {
+    if (!r->n_steps) r->adopted = spent_now(r);
+}
+
+/* (limit - used) / (cost / done), and which limit it is when it is the lowest so far. */
+static void take_limit(struct run *r, double limit, double used, double cost, enum why_stopped why, double done,
+                       double *least) {
     if (limit == 0) return;
-    double more = done > 0 && used > 0 ? (limit - used) / (used / done) : 1;
+    double more = done > 0 && cost > 0 ? (limit - used) / (cost / done) : 1;
     if (more < *least) *least = more, r->scarce = why;
 }
 
 double run_affords(struct run *r, double done) {
     const struct budget *b = &r->common->budget;
-    const struct ledger *now = r->ev->ledger, *then = &r->start;
-    double tokens = (double)(now->generated_tokens - then->generated_tokens + now->prm_tokens - then->prm_tokens);
-    double flops = (double)(now->policy_flops - then->policy_flops + now->prm_flops - then->prm_flops);
+    const struct spent now = spent_now(r), *before = &r->adopted;
     double least = INFINITY;
-    take_limit(r, (double)b->tokens, tokens, WHY_TOKENS, done, &least);
-    take_limit(r, (double)b->flops, flops, WHY_FLOPS, done, &least);
-    take_limit(r, (double)b->ns, (double)(clock_ns() - r->start_ns), WHY_TIME, done, &least);
+    take_limit(r, (double)b->tokens, now.tokens, now.tokens - before->tokens, WHY_TOKENS, done, &least);
+    take_limit(r, (double)b->flops, now.flops, now.flops - before->flops, WHY_FLOPS, done, &least);
+    take_limit(r, (double)b->ns, now.ns, now.ns - before->ns, WHY_TIME, done, &least);
     return fmax(least, 0);
 }
 

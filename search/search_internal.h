@@ -39,6 +39,10 @@ struct usual_params {
 #define USUAL(how)                                                                                                     \
     { .batch = 64, .pick = how, .stop_value = NEVER }
 
+struct spent {
+    double tokens, flops, ns;
+};
+
 /* One run of a strategy, begun and ended by search_run.  Every loop has the same shape:
  *
  *     while (run_go)      limits and cancel
@@ -81,6 +85,7 @@ struct run {
     float *values;       /* [cap] */
     /* state */
     uint64_t n_steps;        /* made in this run */
+    struct spent adopted;    /* on what an earlier run left, before the first step: no part of what steps cost */
     enum why_stopped scarce; /* the limit that run_affords found the nearest */
     bool split;              /* KV was short: a batch had to be cut in parts */
     bool stopped;            /* res->why is final */
@@ -141,6 +146,7 @@ bool run_is_limited(const struct run *r);
 /* How many more of what has been done `done` times in this run the rest of the limits pays for; 1 when nothing is known yet,
  * INFINITY without limits.  Sets r->scarce. */
 double run_affords(struct run *r, double done);
+void run_note_adopted(struct run *r);
 /* Steps of a round whose chains have `depth` steps: `want`, or fewer, so that what is left lasts to the usual end of a chain. */
 uint64_t run_round(struct run *r, uint64_t want, uint32_t depth);
 /* Chains side by side: what the user said, or what a limit pays for, or the fallback. */

@@ -385,7 +385,7 @@ static void tiers_go_on_in_one_tree(void **state) {
     static const struct {
         const char *name;
         uint64_t n;
-    } parts[] = {{"bon", 4}, {"mcts", 16}, {"mcts", 30}};
+    } parts[] = {{"bon", 4}, {"mcts", 64}, {"mcts", 12}};
     (void)state;
     for (uint64_t seed = 1; seed <= 4; seed++) {
         double ease = 0;
@@ -406,7 +406,7 @@ static void tiers_go_on_in_one_tree(void **state) {
         tree = finished_in_tree(), n = fx.tree.n;
         fx_close();
         fx_open("adaptive", &worlds[0]);
-        fx.common.seed = seed, fx.common.budget.simulations = 50;
+        fx.common.seed = seed, fx.common.budget.simulations = 80;
         fx_set("stop-value", 2);
         fx_run();
         assert_true(finished_in_tree() == tree && fx.tree.n == n);

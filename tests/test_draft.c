@@ -40,7 +40,9 @@ static bool keeps(struct two *x, const char *digits, uint64_t key, char *out, en
     x->n_nodes++;
     if (*end != STEP_SEPARATOR && *end != STEP_FINISHED) return false;
     double p = (double)(float)log(toy_p(x->w, digits, (uint32_t)(out[strlen(digits)] - '0')));
-    bool kept = x->likelihood ? exp(p / 2) >= x->level : (double)toy_value(x->w, out) >= x->level; /* two tokens */
+    float before = *digits ? toy_value(x->w, digits) : 1;
+    bool kept =
+        x->likelihood ? exp(p / 2) >= x->level /* two tokens */ : toy_value(x->w, out) >= (float)x->level * before;
     x->kept += kept;
     if (!kept && *end == STEP_FINISHED) note_end(x, out); /* an answer all the same */
     return kept;
@@ -109,7 +111,7 @@ static void the_ends_of_the_range_are_the_two_models_alone(void **state) {
     for (uint32_t u = 1; u < fx.tree.n; u++) assert_true(fx.tree.nodes[u].flags & NODE_DRAFTED);
     fx_close();
     fx_open("draft", &worlds[0]);
-    fx_set("accept-from", 2);
+    fx_set("accept", 1), fx_set("accept-from", 2);
     fx_run();
     assert_true(note("draft_steps") == 0);
     for (uint32_t u = 1; u < fx.tree.n; u++)

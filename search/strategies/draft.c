@@ -10,16 +10,20 @@
 enum accept { ACCEPT_VALUE, ACCEPT_LIKELIHOOD };
 struct draft_params {
     uint32_t accept;
-    float level; /* a step is kept from here on: its value, or the mean probability of its tokens under the policy */
+    float
+        level; /* a step is kept from here on: its value over that of the chain before it, or the mean probability of its
+                    tokens under the policy */
     struct usual_params usual;
 };
 
 enum { CHAINS = 8 };
 
+/* Values are of chains: what the step has left of the value before it counts, so that a chain that was lost before is
+ * not written twice. */
 static bool is_accepted(const struct run *r, const struct draft_params *p, uint32_t u) {
     const struct node *x = &r->t->nodes[u];
     if (p->accept == ACCEPT_LIKELIHOOD) return exp((double)x->logprob / x->n_tokens) >= (double)p->level;
-    return x->value >= p->level;
+    return x->value >= p->level * (x->parent ? r->t->nodes[x->parent].value : 1);
 }
 
 /* The draft model's step below each open tip.  Kept ones become the tips; the others leave share 1, for the policy. */
@@ -74,8 +78,8 @@ static struct search_room draft_room(const struct search_params *common, const v
 
 /* clang-format off */
 static const struct param draft_params[] = {
-    {"accept", "what accepts a drafted step: its value, or its likelihood under the policy", PARAM_CHOICE, offsetof(struct draft_params, accept), 0, 0, "value|likelihood"},
-    {"accept-from", "the least value, or mean probability of its tokens, of a drafted step that is kept", PARAM_REAL, offsetof(struct draft_params, level), 0, 1e6, NULL},
+    {"accept", "what accepts a drafted step: the share of the chain's value that it leaves, or its likelihood under the policy", PARAM_CHOICE, offsetof(struct draft_params, accept), 0, 0, "value|likelihood"},
+    {"accept-from", "the least share, or mean probability of its tokens, of a drafted step that is kept", PARAM_REAL, offsetof(struct draft_params, level), 0, 1e6, NULL},
     USUAL_PARAMS(struct draft_params, usual),
     {0},
 };
