@@ -54,6 +54,10 @@ jq -cs --argjson n "$chains" --slurpfile set "$work/set.jsonl" '
     range(1; $n + 1) as $k | {row: "pass@\($k)", n: ($c | length),
         accuracy: ([$c[] | . as $c | 1 - reduce range($k) as $i (1; . * ([$n - $c - $i, 0] | max) / ($n - $i))] | add / length)}' \
     "$work/maj.jsonl" | tee -a "$out.tmp"
+# What the levels of --effort would be here: quartiles and the 90th percentile of tokens that an unlimited chain takes.
+jq -cs --argjson n "$chains" '[.[] | select(.id) | .generated_tokens / $n] | sort | . as $t |
+    {row: "effort", low: $t[length / 4 | floor], medium: $t[length / 2 | floor], high: $t[length * 9 / 10 | floor]}' \
+    "$work/maj.jsonl" | tee -a "$out.tmp"
 mv "$out.tmp" "$out"
-jq -r '[.row, (.accuracy * 1000 | round / 10), (.tokens // 0 | round), (.gflop // 0 | round)] | @tsv' "$out" |
+jq -r 'select(.accuracy) | [.row, (.accuracy * 1000 | round / 10), (.tokens // 0 | round), (.gflop // 0 | round)] | @tsv' "$out" |
     awk 'BEGIN {print "row\tright %\ttokens\tGFLOP"} {print}'

@@ -19,11 +19,18 @@ static const struct flag flags[] = {
     {0},
 };
 
+/* With its defaults. */
+static unsigned needs_of(const struct strategy *s) {
+    struct params p;
+    strategy_defaults(s, false, &p);
+    return strategy_needs(s, p.bytes);
+}
+
 /* The n-th ability that it needs, in words; NULL behind the last. */
 static const char *need_at(const struct strategy *s, unsigned n) {
     for (unsigned bit = 1; bit && bit <= CAN_ALL; bit <<= 1) {
         struct evaluator none = {.can = ~bit};
-        if ((s->needs & bit) && !n--) return evaluator_lacks(&none, bit);
+        if ((needs_of(s) & bit) && !n--) return evaluator_lacks(&none, bit);
     }
     return NULL;
 }
@@ -76,7 +83,7 @@ static void print_strategy(const struct strategy *s) {
     const char *need;
     printf("%s: %s\n  source: %s\n  needs: ", s->name, s->summary, s->source);
     for (unsigned i = 0; (need = need_at(s, i)); i++) printf("%s%s", i ? ", " : "", need);
-    printf("%s\n", s->needs ? "" : "nothing");
+    printf("%s\n", needs_of(s) ? "" : "nothing");
     if (!(s->without & WITHOUT_BUDGET))
         printf("  --budget %-13u %s (for problems in words: %u)\n", s->simulations[0], s->unit, s->simulations[1]);
     for (const struct param *p = s->params; p && p->flag; p++) print_param(s, p);

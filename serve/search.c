@@ -502,10 +502,11 @@ void handle_strategies(struct exchange *ex) {
         strategy_defaults(st, !s->own, &params);
         for (const struct param *p = st->params; p && p->flag; p++)
             json_array_append_new(names, param_json(p, &params));
-        json_array_append_new(list,
-                              json_pack("{s:s,s:s,s:s,s:I,s:b,s:o}", "name", st->name, "summary", st->summary, "unit",
-                                        st->unit ? st->unit : "", "budget", (json_int_t)st->simulations[!s->own],
-                                        "usable", (int)(values || !(st->needs & CAN_VALUE)), "params", names));
+        unsigned missing = CAN_DRAFT | (values ? 0 : CAN_VALUE);
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:I,s:b,s:o}", "name", st->name, "summary", st->summary,
+                                              "unit", st->unit ? st->unit : "", "budget",
+                                              (json_int_t)st->simulations[!s->own], "usable",
+                                              !(strategy_needs(st, params.bytes) & missing), "params", names));
     }
     exchange_json(ex, 200, json_pack("{s:s,s:o}", "object", "list", "data", list));
 }

@@ -136,6 +136,20 @@ static void a_draft_model_must_be_there(void **state) {
     fx_close();
 }
 
+static void flags_of_nobody_are_named_as_such(void **state) {
+    const struct settings wrong[] = {{.n = 1, .items = {{"nope", "1"}}}, {.n = 1, .items = {{"accept", "value"}}}};
+    static const char *const said[] = {"--nope: no strategy has a parameter of this name",
+                                       "--accept: --search reject does not use it; those that do: draft"};
+    struct params p;
+    struct error e;
+    (void)state;
+    strategy_defaults(strategy_find("reject"), false, &p);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(strategy_set(strategy_find("reject"), &wrong[i], &p, &e), ERR_INPUT);
+        assert_string_equal(e.text, said[i]);
+    }
+}
+
 /* ---- what was rejected ---- */
 
 /* Rejected nodes are found in the tree; how each would have ended is computed from its key, step by step. */
@@ -189,6 +203,7 @@ int main(void) {
         cmocka_unit_test(drafted_steps_are_kept_where_they_are_accepted),
         cmocka_unit_test(the_ends_of_the_range_are_the_two_models_alone),
         cmocka_unit_test(a_draft_model_must_be_there),
+        cmocka_unit_test(flags_of_nobody_are_named_as_such),
         cmocka_unit_test(looking_up_counts_what_was_lost_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
