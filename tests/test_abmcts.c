@@ -10,7 +10,7 @@
 /* The largest distance between the empirical and the true distribution function, times sqrt(n): 1.95 has 99.9%. */
 static double distance(double *x, size_t n, double (*cdf)(double x, double a), double a) {
     double largest = 0;
-    for (size_t i = 1; i < n; i++) { /* sorted by insertion into a heap would be faster; n is small */
+    for (size_t i = 1; i < n; i++) { /* insertion: n is small */
         double v = x[i];
         size_t j = i;
         for (; j && v < x[j - 1]; j--) x[j] = x[j - 1];

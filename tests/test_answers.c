@@ -4,13 +4,6 @@
 #include "search/search_internal.h"
 #include "tests/naive_chain.h"
 
-static double note(const char *name) {
-    for (uint32_t i = 0; i < fx.res.n_notes; i++)
-        if (!strcmp(fx.res.notes[i].name, name)) return fx.res.notes[i].value;
-    fail_msg("%s: no note %s", fx.strategy, name);
-    return NAN;
-}
-
 /* The policy behind another prompt: that of toy_eval.h's begin. */
 static uint64_t prompt_salt(const struct toy_world *w, enum ask ask, const char *about, const char *text) {
     uint64_t salt = 1000 + toy_hash(w, about, 100 + (uint64_t)ask);
@@ -139,8 +132,8 @@ static void the_judge_chooses_as_its_replies_say(void **state) {
                 fx_set("form", form);
                 fx_run();
                 assert_int_equal(fx.status, OK);
-                assert_true(note("judgements") == (double)trial.n_asked);
-                assert_true(note("ties") == trial.ties);
+                assert_true(fx_note("judgements") == (double)trial.n_asked);
+                assert_true(fx_note("ties") == trial.ties);
                 if (n && form != 1) { /* points of a round robin may be equal: then the better chain is the answer */
                     if (strcmp(fx.digits, s[best].digits))
                         fail_msg("world %d, form %d, seed %d: %s, naive %s", i, form, (int)seed, fx.digits,
@@ -275,7 +268,7 @@ static void thoughts_are_closed_and_taken_back(void **state) {
                     if (fx.res.n_finished != x.n_finished || finished_in_tree() != x.finished)
                         fail_msg("world %d, budget %u, least %u, seed %d: %u finished, naive %u", i, x.budget, x.least,
                                  (int)seed, fx.res.n_finished, x.n_finished);
-                    assert_true(note("forced") == x.n_forced && note("waits") == x.n_waits);
+                    assert_true(fx_note("forced") == x.n_forced && fx_note("waits") == x.n_waits);
                     forced += x.n_forced, waits += x.n_waits;
                     fx_close();
                 }
@@ -332,7 +325,7 @@ static void the_whole_is_solved_with_the_answer_of_its_part(void **state) {
             fx_set("part-chains", 1);
             fx_run();
             assert_int_equal(fx.status, OK);
-            assert_true(note("parts") == split);
+            assert_true(fx_note("parts") == split);
             if (finished_in_tree() != sum)
                 fail_msg("world %d, seed %d: other chains than after \"%s\"", i, (int)seed, known);
             n_parts += *known != 0, n_plain += !*known;
@@ -370,8 +363,8 @@ static void chains_are_added_until_the_vote_is_clear(void **state) {
             fx_set("estimate", 1), fx_set("stop-value", 0.63);
             fx_run();
             assert_int_equal(fx.status, OK);
-            assert_true(fabs(note("ease") - leader_of(w, seed, 4)) < 1e-9);
-            assert_true(note("tiers") == stage);
+            assert_true(fabs(fx_note("ease") - leader_of(w, seed, 4)) < 1e-9);
+            assert_true(fx_note("tiers") == stage);
             assert_true(finished_in_tree() == sum);
             assert_int_equal(fx.res.why, stage < 3 ? WHY_DECIDED : WHY_DONE);
             ends[stage]++;
@@ -410,8 +403,8 @@ static void tiers_go_on_in_one_tree(void **state) {
         fx_set("stop-value", 2);
         fx_run();
         assert_true(finished_in_tree() == tree && fx.tree.n == n);
-        assert_true(fabs(note("ease") - ease) < 1e-6);
-        assert_true(note("tiers") == 2);
+        assert_true(fabs(fx_note("ease") - ease) < 1e-6);
+        assert_true(fx_note("tiers") == 2);
         assert_int_equal(fx.res.why, WHY_SIMULATIONS);
         fx_close();
         fx_open("adaptive", &worlds[0]); /* nothing is worth this */
@@ -420,7 +413,7 @@ static void tiers_go_on_in_one_tree(void **state) {
         fx_run();
         uint64_t probe = 0;
         for (uint32_t u = 1; u < fx.tree.n; u++) probe += fx.tree.nodes[u].parent == 0;
-        assert_true(probe == 4 && note("tiers") == 0);
+        assert_true(probe == 4 && fx_note("tiers") == 0);
         fx_close();
     }
 }

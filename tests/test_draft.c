@@ -4,13 +4,6 @@
 #include "search/search_internal.h"
 #include "tests/naive_chain.h"
 
-static double note(const char *name) {
-    for (uint32_t i = 0; i < fx.res.n_notes; i++)
-        if (!strcmp(fx.res.notes[i].name, name)) return fx.res.notes[i].value;
-    fail_msg("%s: no note %s", fx.strategy, name);
-    return NAN;
-}
-
 /* ---- draft ---- */
 
 struct two {
@@ -94,8 +87,8 @@ static void drafted_steps_are_kept_where_they_are_accepted(void **state) {
                         if (fx.tree.n != 1 + x.n_nodes || fx.res.n_finished != x.n_finished)
                             fail_msg("world %d, %d, level %g: %u nodes, %u finished; naive %u, %u", i, likelihood,
                                      levels[l], fx.tree.n, fx.res.n_finished, 1 + x.n_nodes, x.n_finished);
-                        assert_true(note("draft_steps") == x.kept);
-                        assert_true(note("policy_steps") == x.n_policy);
+                        assert_true(fx_note("draft_steps") == x.kept);
+                        assert_true(fx_note("policy_steps") == x.n_policy);
                         if (x.n_finished && !worlds[i].flat) assert_true(fx.res.value == x.best);
                         fx_close();
                     }
@@ -107,13 +100,13 @@ static void the_ends_of_the_range_are_the_two_models_alone(void **state) {
     fx_open("draft", &worlds[0]);
     fx_set("accept-from", 0);
     fx_run();
-    assert_true(note("policy_steps") == 0);
+    assert_true(fx_note("policy_steps") == 0);
     for (uint32_t u = 1; u < fx.tree.n; u++) assert_true(fx.tree.nodes[u].flags & NODE_DRAFTED);
     fx_close();
     fx_open("draft", &worlds[0]);
     fx_set("accept", 1), fx_set("accept-from", 2);
     fx_run();
-    assert_true(note("draft_steps") == 0);
+    assert_true(fx_note("draft_steps") == 0);
     for (uint32_t u = 1; u < fx.tree.n; u++)
         assert_true(!(fx.tree.nodes[u].flags & NODE_DRAFTED) == !(fx.tree.nodes[u].flags & NODE_PRUNED) ||
                     (fx.tree.nodes[u].flags & NODE_TERMINAL));
@@ -187,9 +180,9 @@ static void looking_up_counts_what_was_lost_and_changes_nothing(void **state) {
                         if (end != STEP_FINISHED) continue;
                         lost += checked ? !strcmp(digits, w->best) : toy_value(w, digits) >= best;
                     }
-                    assert_true(note("rejected") == rejected);
-                    if (look && note("false_rejects") != lost)
-                        fail_msg("world %d: %g lost, naive %u", i, note("false_rejects"), lost);
+                    assert_true(fx_note("rejected") == rejected);
+                    if (look && fx_note("false_rejects") != lost)
+                        fail_msg("world %d: %g lost, naive %u", i, fx_note("false_rejects"), lost);
                     some += lost;
                     fx_close();
                 }

@@ -136,6 +136,14 @@ static void fx_close(void) {
     assert_int_equal(fx.toy.n_kv, 0);
 }
 
+/* A number that the strategy says of its run. */
+__attribute__((unused)) static double fx_note(const char *name) {
+    for (uint32_t i = 0; i < fx.res.n_notes; i++)
+        if (!strcmp(fx.res.notes[i].name, name)) return fx.res.notes[i].value;
+    fail_msg("%s: no note %s", fx.strategy, name);
+    return NAN;
+}
+
 /* Open, run with this seed and number of simulations, close: the tree is gone, numbers stay. */
 __attribute__((unused)) static uint64_t fx_signature(const char *strategy, const struct toy_world *world,
                                                      uint64_t simulations, uint32_t batch) {
