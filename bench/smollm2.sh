@@ -3,6 +3,7 @@
 #   bench/smollm2.sh MODEL.gguf OUT.jsonl [CHAINS] [PROBLEMS] [SET.jsonl ...]
 # MODEL: that of tests/fetch_models.sh.  SET: lines {"question":...,"answer":...}; without one, short sums and expressions of
 # `ponder generate`, which writes numbers from their last digit on, are asked as questions.  One JSON summary a row in OUT.jsonl, and a table; pass@k is of the chains of maj.
+# ROWS="maj judge" leaves the others out, but maj must be there.
 # Not a test: nothing here fails because a model is weak.
 set -euo pipefail
 model=$1 out=$2 chains=${3:-8} problems=${4:-200}
@@ -28,8 +29,9 @@ What is 20 / 5 + 9? 20 / 5 = 4. 4 + 9 = 13. The answer is \boxed{13}.'
 row() { # name, then flags of the search
     local name=$1
     shift
-    "$ponder" eval -m "$model" --task math -i "$work/set.jsonl" --system-prompt "$examples" --max-step-tokens 128 \
-        --max-depth 6 -c 2048 -t "$threads" --seed 1 -o "$work/$name.jsonl" --json "$@" | tail -1 |
+    case " ${ROWS:-$name} " in *" $name "*) ;; *) return 0 ;; esac
+    "$ponder" eval -m "$model" --task math -i "$work/set.jsonl" --system-prompt "$examples" --max-step-tokens 64 \
+        --max-depth 3 -c 2048 -t "$threads" --seed 1 -o "$work/$name.jsonl" --json "$@" | tail -1 |
         jq -c --arg row "$name" '{row: $row, n, correct, accuracy, ci95, tokens: ((.generated_tokens + .prompt_tokens) / .n),
             gflop: (.policy_flops / .n / 1e9)}' | tee -a "$out.tmp"
 }
