@@ -7,13 +7,20 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/trained.h"
 
 /* What templates that write a date are told: the same search must be the same tomorrow. */
 static const int64_t fixed_date = 1735689600; /* 2025-01-01 */
 
-enum status prompter_open(struct prompter *r, const struct session *session, struct error *e) {
+enum status prompter_open(struct prompter *r, const struct session *session, bool prose, struct error *e) {
     const struct gguf *file = session->policy.model->file;
     r->tok = session->tok;
+    if (!prose) {
+        struct trained about;
+        enum status s = trained_read(file, &about, e);
+        r->revises = about.revises;
+        return s;
+    }
     if (r->raw || !chat_in_file(file)) {
         if (!r->system) return OK;
         return error_set(e, ERR_INPUT, "--system-prompt: %s",
@@ -85,7 +92,7 @@ enum status prompter_encode(const struct prompter *r, const struct problem *p, i
 
 unsigned prompter_asks(const struct prompter *r, const struct task *t) {
     unsigned asks = 0;
-    for (int a = 0; a < N_ASKS && r->chat; a++)
+    for (int a = 0; a < N_ASKS && (t->style->prose ? r->chat != NULL : r->revises); a++)
         if (t->style->asks[a]) asks |= 1u << a;
     return asks;
 }
@@ -94,12 +101,13 @@ enum status prompter_ask(const struct prompter *r, const struct problem *p, enum
                          const char *note, int32_t **ids, size_t *n, struct error *e) {
     *ids = NULL, *n = 0;
     if (!(prompter_asks(r, p->task) & 1u << ask)) return error_set(e, ERR_INPUT, "this question cannot be asked here");
+    if (!r->chat) note = ""; /* puzzles are learned without */
     size_t size = strlen(so_far) + strlen(note) + 3;
     bool thinking;
     char *all = mem_new(size, 1);
     if (!all) return error_set(e, ERR_MEMORY, "no memory for a prompt");
     snprintf(all, size, "%s%s%s", so_far, *note ? "\n\n" : "", note);
-    enum status s = encode(r, problem_ask(p, ask, all, true), ids, n, &thinking, e);
+    enum status s = encode(r, problem_ask(p, ask, all, r->chat != NULL), ids, n, &thinking, e);
     mem_free(all);
     return s;
 }

@@ -17,10 +17,12 @@ struct prompter {
     /* prompt.c's own */
     const struct tok *tok;
     struct chat *chat; /* NULL: the text goes to the model without a template */
+    bool revises;      /* of compact steps: the policy has learned to write on behind an attempt that was given up */
 };
 
-/* Takes the template of the policy's file, if it has one and raw does not forbid it.  Remarks go to stderr. */
-enum status prompter_open(struct prompter *r, const struct session *session, struct error *e);
+/* For problems in words (prose): takes the template of the policy's file, if it has one and raw does not forbid it.  Remarks go to
+ * stderr. */
+enum status prompter_open(struct prompter *r, const struct session *session, bool prose, struct error *e);
 void prompter_close(struct prompter *r);
 
 /* *ids [*n] are for mem_free.  With a template: a message of the user, the problem with the task's instruction below it.  Without:
@@ -32,7 +34,7 @@ enum status prompter_encode(const struct prompter *r, const struct problem *p, i
  * none).  ERR_INPUT: it cannot be asked. */
 enum status prompter_ask(const struct prompter *r, const struct problem *p, enum ask ask, const char *so_far,
                          const char *note, int32_t **ids, size_t *n, struct error *e);
-/* 1 << ask for each question that can be asked: the task has words for it, and the model takes messages. */
+/* 1 << ask for each question that can be asked: the task has words for it, and the model takes messages, or has learned it. */
 unsigned prompter_asks(const struct prompter *r, const struct task *t);
 
 #endif

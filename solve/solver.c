@@ -172,7 +172,7 @@ enum status solver_attach(struct solver *s, const struct session *session, struc
     if (!s->agg_given) s->agg = session->prm.model ? session->prm_info.agg : AGG_LAST;
     if (session->oracle && !s->task->oracle)
         return error_set(e, ERR_INPUT, "--prm oracle: nobody knows it for --task %s", s->task->name);
-    enum status st = s->task->style->prose ? prompter_open(&s->prompter, session, e) : OK;
+    enum status st = prompter_open(&s->prompter, session, s->task->style->prose, e);
     if (!st) st = check_needs(s, e);
     if (!st) st = open_drawn(s, e);
     if (!st && session->verifier == VERIFIER_PTRUE) st = ptrue_open(session->tok, s->prompter.chat, &s->ptrue, e);
@@ -426,6 +426,7 @@ static enum status set_prompt(const struct solver *s, const struct problem *p, s
     uint64_t fresh = s->max_step_tokens * depth;
     if (!p->task->style->prose) { /* a token has a byte or more */
         uint64_t whole = strlen(p->text) + 3 + (s->ptrue ? s->ptrue->n : 0) + fresh;
+        if (s->prompter.revises) whole += fresh + 3; /* an attempt on the prompt */
         if (whole < ep->max_tokens) ep->max_tokens = (uint32_t)whole;
         if (!ep->reader || prm_reads_policy_tokens(ep->reader)) ep->max_prm_tokens = ep->max_tokens;
         return begin_grammar(s, thinking, ep, e);

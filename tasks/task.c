@@ -17,7 +17,8 @@
     "step by step, with a blank line after each step. At the end, write the final answer, and nothing else, "          \
     "inside \\boxed{}."
 
-const struct task_style style_steps = {.delimiter = "\n", .search = "mcts", .max_step_tokens = 64};
+const struct task_style style_steps = {
+    .delimiter = "\n", .search = "mcts", .max_step_tokens = 64, .asks = {[ASK_REVISE] = "%s\n" TRY_GIVEN_UP "\n"}};
 
 const struct task_style style_prose = {
     .delimiter = "\n\n",
@@ -147,7 +148,8 @@ bool problem_is_held_out(const struct problem *p) {
 /* `text` with the "%s" in it replaced; at most one is there. */
 char *problem_ask(const struct problem *p, enum ask ask, const char *so_far, bool message) {
     const struct task_style *style = p->task->style;
-    const char *asks = message ? style->asks[ask] : ask == ASK_SOLVE ? (style->cue ? style->cue : "") : NULL;
+    const char *cue = ask == ASK_SOLVE ? (style->cue ? style->cue : "") : style->prose ? NULL : style->asks[ask];
+    const char *asks = message ? style->asks[ask] : cue;
     if (!asks) return NULL;
     const char *gap = message ? "\n\n" : "", *hole = strstr(asks, "%s");
     int head = hole ? (int)(hole - asks) : (int)strlen(asks);

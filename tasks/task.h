@@ -46,7 +46,7 @@ struct task_style {
     uint32_t max_step_tokens; /* tokens of a step */
     bool prose; /* for models of others: prompts go through a chat template, the chain itself is worth reading */
     const char
-        *asks[N_ASKS]; /* prose: what is written below the problem; NULL: cannot be asked.  "%s" is the text so far */
+        *asks[N_ASKS]; /* what is written below the problem; NULL: cannot be asked.  "%s" is the text so far */
     const char *cue;   /* prose: how the problem goes on for a model that only continues texts */
 };
 

@@ -108,9 +108,11 @@ t_what_a_search_found_is_learned() {
     "$ponder" generate --task n_queens --knobs min_remove=1,max_remove=2 --training --steps -n 60 -s 3 >c.jsonl || return 1
     expect 0 "$ponder" train distill --size tiny --task n_queens --labels c.jsonl --steps 3 "${tiny[@]}" -o d.gguf && has err '60 problems with 60 right chains and 0 wrong' || return 1
     refuses 1 'no values of steps' "$ponder" train prm --init found.gguf --labels c.jsonl --steps 1 "${tiny[@]}" -o x.gguf || return 1
-    expect 0 "$ponder" label -m d.gguf --task n_queens --hard 0 -n 40 --chains 4 --min-rollouts 1 --max-rollouts 1 -t 1 -o l.jsonl || return 1
     expect 0 "$ponder" train revise --init d.gguf --labels c.jsonl --steps 2 "${tiny[@]}" -o v.gguf || return 1
     expect 0 "$ponder" inspect v.gguf && has out 'ponder.revises' && has out 'n_queens' || return 1
+    head -n 4 q.jsonl >four.jsonl # who has learned to revise can be asked to
+    expect 0 "$ponder" eval -m v.gguf --task n_queens --input four.jsonl --search refine --budget 4 --rounds 3 -t 1 || return 1
+    refuses 1 'refine needs' "$ponder" eval -m d.gguf --task n_queens --input four.jsonl --search refine --budget 4 -t 1 || return 1
     "$ponder" generate --task n_queens --held-out --steps -n 60 -s 3 >h.jsonl
     refuses 1 'must not be trained on' "$ponder" train distill --size tiny --labels h.jsonl --steps 1 "${tiny[@]}" -o x.gguf &&
         refuses 2 'give one of them' "$ponder" generate --task n_queens --held-out --training &&
