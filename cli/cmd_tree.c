@@ -79,6 +79,12 @@ static int check(struct job *j) {
     enum status s = tree_read(path, &j->trees[0], print_fault, (void *)path, &n, &e);
     if (s) return failed(j, &e);
     const struct saved_tree *f = &j->trees[0];
+    struct tree_options o;
+    struct solver solver;
+    struct problem p;
+    s = n ? OK : tree_options_read(f, &o, &e); /* what the header says must make a search */
+    if (!n && !s && !(s = tree_solver(f, &o, &solver, &p, &e))) problem_free(&p);
+    if (s) puts(e.text), n++;
     if (n) printf("%s: %zu faults\n", path, n);
     else
         printf("%s: %zu lines, %u nodes, %s%s\n", path, f->n_lines, f->tree.n - 1, f->done ? "complete" : "no end",
@@ -107,9 +113,10 @@ static int run_again(struct job *j, const struct session *session, struct tree_f
     enum status st = session ? tree_file_run(file, s, p, draw_event, &d, &out, &e)
                              : tree_file_run_tape(file, s, p, draw_event, &d, &out, &e);
     draw_free(&d);
-    int code =
-        st ? failed(j, &e)
-           : print_run(j, file, &out, session ? "were there, the search is complete" : "came again from the tape");
+    const char *done = !session                   ? "came again from the tape"
+                       : out.why == WHY_CANCELLED ? "were there; stopped again, the same command goes on"
+                                                  : "were there, the search is complete";
+    int code = st ? failed(j, &e) : print_run(j, file, &out, done);
     if (!st) outcome_free(&out);
     if (tree_file_close(&file, &why) && !st) code = failed(j, &why);
     return code;

@@ -18,9 +18,11 @@ struct pending {
 
 /* ---- lines ---- */
 
+static void look_for_cancel(struct cassette *c) { c->cancelled |= c->inner && c->cancel && *c->cancel; }
+
 static void put_line(struct cassette *c) {
     if (c->text.failed) c->failed = true;
-    else c->lines.line(c->lines.arg, c->text.data, c->text.n);
+    else if (!c->cancelled) c->lines.line(c->lines.arg, c->text.data, c->text.n);
     c->text.n = 0;
 }
 
@@ -83,6 +85,7 @@ static void put_end(struct cassette *c, const struct event *event) {
 void cassette_event(void *cassette, const struct event *event) {
     struct cassette *c = cassette;
     uint32_t i = 0;
+    if (event->kind == EVENT_DONE) look_for_cancel(c);
     while (i < c->n_pending && !is_told(&c->pending[i], event)) i++;
     bool told = i < c->n_pending;
     if (event->kind == EVENT_MADE) set_node(c, event->tree->nodes[event->node].branch, event->node);
@@ -169,6 +172,7 @@ static void evict_branch(void *self, branch_id b) {
 static void set_limits(void *self, const struct limits *l) {
     struct cassette *c = self;
     c->limits = l ? *l : (struct limits){0};
+    if (l) c->cancel = l->cancel;
     if (c->inner && c->inner->limit) c->inner->limit(c->inner->self, l);
 }
 
@@ -189,6 +193,7 @@ static enum status extend(void *self, struct step *steps, size_t n, struct error
     if (!c->inner && !known) return over(c, e);
     for (size_t i = 0; i < n && known; i++) recite_step(c, &steps[i], &c->items[c->at + i]);
     if (c->inner && !(s = tell(c, known, e))) s = c->inner->extend(c->inner->self, steps, n, e);
+    look_for_cancel(c);
     if (!s && known) c->at += n;
     for (size_t i = 0; i < n && !s; i++) {
         const struct step *st = &steps[i];
@@ -218,6 +223,7 @@ static enum status score(void *self, const branch_id *branches, size_t n, float 
     if (!c->inner && !known) return over(c, e);
     for (size_t i = 0; i < n && known; i++) value[i] = c->items[c->at + i].number;
     if (c->inner && !(s = tell(c, known, e))) s = c->inner->score(c->inner->self, branches, n, value, e);
+    look_for_cancel(c);
     const struct tape_item *from = c->items + c->at;
     if (!s && known) c->at += n;
     for (size_t i = 0; i < n && !s; i++) {
@@ -248,6 +254,7 @@ static enum status put(void *self, struct put *puts, size_t n, struct error *e) 
         c->ledger.policy_flops += x->flops;
     }
     if (c->inner && !(s = tell(c, known, e))) s = c->inner->put(c->inner->self, puts, n, e);
+    look_for_cancel(c);
     if (!s && known) c->at += n;
     for (size_t i = 0; i < n && !s; i++) {
         const struct put *p = &puts[i];
@@ -281,6 +288,7 @@ static enum status propose(void *self, struct proposal *proposals, size_t n, str
         if (!c->inner) p->flops = x->flops, c->ledger.policy_flops += x->flops;
     }
     if (c->inner && !(s = tell(c, known, e))) s = c->inner->propose(c->inner->self, proposals, n, e);
+    look_for_cancel(c);
     if (!s && known) c->at += n;
     for (size_t i = 0; i < n && !s; i++) { /* at once: the arrays are the caller's */
         const struct proposal *p = &proposals[i];
@@ -310,6 +318,7 @@ static enum status begin(void *self, struct asking *askings, size_t n, struct er
         c->ledger.prompt_tokens += x->n_tokens, c->ledger.policy_flops += x->flops;
     }
     if (c->inner && !(s = tell(c, known, e))) s = c->inner->begin(c->inner->self, askings, n, e);
+    look_for_cancel(c);
     if (!s && known) c->at += n;
     for (size_t i = 0; i < n && !s; i++) {
         const struct asking *a = &askings[i];

@@ -8,6 +8,9 @@
  *     strategy --> cassette                  replay: the tape alone
  *                      \--- tape
  *
+ * A search that is cancelled stops writing with the call that was under way: what is there is the beginning of the whole
+ * search, and can be gone on with.
+ *
  * A search is a function of its settings and of what its evaluator says, so the same tape gives the same events:
  * whoever gets the lines may compare them with those that are there. */
 #ifndef PONDER_CASSETTE_H
@@ -55,7 +58,9 @@ struct cassette {
     uint32_t cap_nodes;
     branch_id *free_ids; /* of the tape alone: [n_free] and all from next_id on are free */
     uint32_t n_free, cap_free, next_id;
-    bool failed; /* no memory for a line: the next call says so */
+    const volatile int *cancel; /* of the run's limits */
+    bool cancelled;             /* the models may have been stopped within a call: nothing is written from here on */
+    bool failed;                /* no memory for a line: the next call says so */
     struct buffer text;
 };
 

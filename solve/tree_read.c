@@ -545,6 +545,14 @@ static void take_header(struct reading *r) {
         if (!json_is_object(json_object_get(r->object, objects[i])))
             fault(r, "\"%s\": %s, an object is allowed", objects[i],
                   shown(json_object_get(r->object, objects[i]), text, sizeof text));
+    static const char *const models[] = {"policy", "prm", "draft"};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        const json_t *model = json_object_get(r->object, models[i]), *hash = json_object_get(model, "hash");
+        const char *digits = json_string_value(hash);
+        if (json_is_object(model) && (!digits || strlen(digits) != 16 || strspn(digits, "0123456789abcdef") != 16))
+            fault(r, "\"%s\".\"hash\": %s, 16 hexadecimal digits are allowed", models[i],
+                  shown(hash, text, sizeof text));
+    }
     const json_t *root = json_object_get(r->object, "root");
     if (!json_is_string(root) || json_string_length(root) != 16 || strspn(word(r, "root"), "0123456789abcdef") != 16)
         fault(r, "\"root\": %s, 16 hexadecimal digits are allowed", shown(root, text, sizeof text));

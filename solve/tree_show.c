@@ -12,10 +12,17 @@ static const char *answer_of(const struct saved_tree *f, uint32_t node) {
     return answer && *answer ? answer : node ? "the chain names none" : "none";
 }
 
+static void show_so_far(const struct saved_tree *f, FILE *to) {
+    struct search_result best = {0};
+    struct error ignored; /* of memory: the best chain is there anyway */
+    pick_answer(&f->tree, PICK_BEST, &best, &ignored);
+    fprintf(to, "no end: the search was stopped after %u steps; ponder tree resume goes on\n", f->tree.n - 1);
+    if (best.node) fprintf(to, "best so far: %s   value %.3f\n", answer_of(f, best.node), (double)best.value);
+}
+
 static void show_result(const struct saved_tree *f, const struct ledger *cost, FILE *to) {
     char a[32], b[32], c[32], d[32];
-    if (!f->done)
-        fprintf(to, "no end: the search was stopped after %u steps; ponder tree resume goes on\n", f->tree.n - 1);
+    if (!f->done) show_so_far(f, to);
     else if (!f->result.node) fprintf(to, "no answer (stopped: %s)\n", why_name(f->result.why));
     else
         fprintf(to, "answer: %s   value %.3f of %u finished chains (stopped: %s)\n", answer_of(f, f->result.node),

@@ -37,6 +37,21 @@ t_kill_minus_nine() {
     "$ponder" tree resume -t 1 part.jsonl >out 2>err
     same whole.jsonl part.jsonl
 }
+t_stopped_by_the_user_it_goes_on_too() {
+    write whole.jsonl --search bon --budget 200 "3 3 8 8"
+    "$ponder" solve -q -t 1 --trace part.jsonl --search bon --budget 200 "3 3 8 8" >out 2>err &
+    local pid=$! i
+    for i in $(seq 200); do
+        [ "$(cat part.jsonl 2>/dev/null | wc -l)" -gt 40 ] && break
+        sleep 0.02
+    done
+    kill -INT $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    [ "$(wc -c <part.jsonl)" -lt "$(wc -c <whole.jsonl)" ] || return 77 # it was faster
+    expect 0 "$ponder" tree show part.jsonl && has out 'no end' || return 1
+    "$ponder" tree resume -t 1 part.jsonl >out 2>err
+    same whole.jsonl part.jsonl
+}
 t_replay_needs_no_model() {
     local search
     for search in greedy bon maj beam mcts tokenbeam; do
@@ -101,12 +116,13 @@ t_damaged_files_name_line_and_field() {
     sed '4s/"depth":1/"depth":7/; 6s/"tokens":/"token":/' a.jsonl >bad.jsonl
     refuses 1 'bad.jsonl:4: "depth": 7' "$ponder" tree show bad.jsonl || return 1
     expect 1 "$ponder" tree check bad.jsonl && has out 'bad.jsonl:4: "depth": 7' && has out 'bad.jsonl:6: "token"' || return 1
-    sed '1s/"hash":"[0-9a-f]*"/"hash":"0"/' a.jsonl | head -n 30 >other.jsonl
+    sed '1s/"hash":"[0-9a-f]*"/"hash":"0123456789abcdef"/' a.jsonl | head -n 30 >other.jsonl
     refuses 1 'another model' "$ponder" tree resume -t 1 other.jsonl || return 1
     sed '1s/"options":{/"options":{"speed":9,/' a.jsonl | head -n 30 >other.jsonl
     refuses 1 '"speed"' "$ponder" tree resume other.jsonl || return 1
     : >empty.jsonl
     refuses 1 'header' "$ponder" tree show empty.jsonl && refuses 1 'missing.jsonl' "$ponder" tree show missing.jsonl || return 1
+    expect 1 "$ponder" tree check other.jsonl && has out speed || return 1
     printf '{"format":"ponder-results"}\n' >results.jsonl
     refuses 1 '"format"' "$ponder" tree show results.jsonl && head -c 3000 /dev/urandom >noise && expect 1 "$ponder" tree show noise
 }

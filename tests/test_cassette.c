@@ -43,7 +43,7 @@ static void log_cut(void *arg) { ((struct log *)arg)->cut = ((struct log *)arg)-
 /* The first n lines of `full` as a file. */
 static const char HEADER[] =
     "{\"format\":\"ponder-tree\",\"version\":2,\"task\":\"game24\",\"problem\":\"1 2 3 4\",\"strategy\":\"mcts\","
-    "\"seed\":1,\"root\":\"%016llx\",\"policy\":{},\"settings\":{},\"options\":{},\"session\":{}}\n"
+    "\"seed\":1,\"root\":\"%016llx\",\"policy\":{\"hash\":\"0000000000000000\"},\"settings\":{},\"options\":{},\"session\":{}}\n"
     "{\"event\":\"prompt\",\"can\":%u,\"tokens\":1,\"ids\":[1],\"prompt_tokens\":%llu,\"prm_tokens\":%llu,"
     "\"policy_flops\":%llu,\"prm_flops\":%llu}\n";
 

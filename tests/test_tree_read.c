@@ -20,7 +20,7 @@ static char path[64];
 
 static const char HEADER[] =
     "{\"format\":\"ponder-tree\",\"version\":2,\"task\":\"game24\",\"problem\":\"4 7 8 8\",\"strategy\":\"mcts\","
-    "\"seed\":1,\"root\":\"0000000000000007\",\"policy\":{\"hash\":\"1\"},\"prm\":null,\"settings\":{\"budget\":4},"
+    "\"seed\":1,\"root\":\"0000000000000007\",\"policy\":{\"hash\":\"00000000000000ab\"},\"prm\":null,\"settings\":{\"budget\":4},"
     "\"options\":{\"budget\":4,\"parameters\":{\"c-puct\":\"0.5\"}},\"session\":{\"model\":\"embedded\"}}";
 
 /* A small tree whose seeds are right. */
@@ -130,6 +130,7 @@ static void each_damage_is_named(void **state) {
         {1, "mcts", "magic", "\"strategy\": \"magic\""},
         {1, "\"seed\":1", "\"seed\":-1", "\"seed\": -1"},
         {1, "\"root\":\"00", "\"root\":\"xx", "\"root\""},
+        {1, "ab\"}", "xy\"}", "\"policy\".\"hash\""},
         {1, "\"options\":{", "\"choices\":{", "\"options\": missing"},
         {2, "prompt\"", "pronto\"", "\"event\": \"pronto\""},
         {2, "[0,5]", "[0,-5]", "\"ids\"[1]: -5"},
