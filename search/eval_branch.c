@@ -40,6 +40,7 @@ enum status branch_fork(void *self, branch_id from, branch_id *to, struct error 
         good = false;
     }
     b->live = good;
+    b->drawn = 0;
     if (!good) return error_set(e, ERR_FULL, "all KV sequences are in use");
     m->n_free--;
     b->busy = false;

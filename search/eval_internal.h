@@ -10,6 +10,7 @@
 #include "base/trail.h"
 #include "model/write.h"
 #include "prm/judge.h"
+#include "search/drawn.h"
 #include "search/eval_model.h"
 
 /* KV of a branch in one engine: its first n_read tokens. */
@@ -40,6 +41,7 @@ struct branch {
     uint32_t n_stopped; /* bytes at the end of the text: a stop string, and what its last token has more */
     struct value_cost value_cost; /* of the newest one */
     uint64_t flops;               /* of the passes of the call under way */
+    uint32_t drawn;     /* steps that must not be written behind it again: a root of m->drawn; 0: none */
     bool live;
     bool busy; /* in the call under way: not to be evicted */
     struct mark mark;
@@ -67,6 +69,8 @@ struct eval_model {
     uint32_t n_free;
     struct text_block *texts;
     enum telling telling;
+    struct drawn *drawn; /* NULL: no step was to be another one yet */
+    uint32_t round;      /* whose steps wait in it */
     /* scratch */
     int32_t *ids;                    /* [max_batch, max_tokens] of a pass, or all of one branch */
     int32_t *given;                  /* [max_tokens] of a put */
@@ -78,7 +82,8 @@ struct eval_model {
     struct writer *loops[N_WRITERS]; /* of their clients */
     struct written *written;         /* [max_batch] steps under way, and */
     struct text **texts_now;         /* [max_batch] their texts */
-    int32_t *own;                    /* [max_batch, max_tokens] tokens of those */
+    int32_t *own;                    /* [max_batch, max_tokens] tokens of those, */
+    float *own_p;                    /* and their probabilities, where they must differ from others */
     struct put *rated;               /* [max_batch] drafted ones that the policy reads */
     float *own_logprobs;             /* [max_batch, max_tokens] theirs, once tokens are told */
     struct judge_chain *judged;      /* [max_batch] */

@@ -407,6 +407,7 @@ void eval_model_close(struct eval_model **mp) {
     judge_close(&m->judge);
     trail_pool_free(&m->pool);
     write_free(m);
+    drawn_free(&m->drawn);
     if (m->writers[DRAFT]) engine_client_free(&m->writers[DRAFT]);
     if (m->prm) engine_client_free(&m->prm);
     if (m->writers[POLICY]) engine_client_free(&m->writers[POLICY]);

@@ -1,6 +1,7 @@
 /* eval_write.c: steps on branches, drawn token by token by the policy or by the draft model.
  * Not tokens that are given or only looked at: eval_put.c.
  * Next: eval_put.c; prm/judge.h for what becomes of a step. */
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -99,10 +100,82 @@ struct written {
     struct text text;
     struct eval_model *m;
     struct step *step;
-    float *logprobs;    /* of this call's tokens; NULL: nobody wants them */
-    enum status status; /* of what follows from a token */
+    float *logprobs; /* of this call's tokens; NULL: nobody wants them */
+    void *grammar;   /* its state; NULL: none */
+    /* Where the step must differ from others: */
+    uint32_t at;               /* what they and this one have in common, in m->drawn; 0: nothing any more */
+    float *p;                  /* [max_tokens] of the tokens, before those of others were taken away */
+    double max, mass, log_one; /* of the next token: its distribution, and log of the sum of exp(logit) */
+    enum status status;        /* of what follows from a token */
     struct error error;
 };
+
+/* ---- what restricts the next token: a grammar, and steps that this one must differ from ---- */
+
+/* At temperature 0 steps are taken from each other as at 1. */
+static float spread(const struct written *x) { return x->text.temperature > 0 ? x->text.temperature : 1; }
+
+/* Samplers drop tokens before others are taken away, so that what is drawn uses up what can be drawn. */
+static void set_apart(struct written *x, float *logits, uint32_t n_vocab) {
+    struct eval_model *m = x->m;
+    struct sample_params rules = m->p.sampling;
+    struct sample_distribution d;
+    rules.temperature = spread(x);
+    if (!sample_distribution(&rules, logits, n_vocab, &m->sample, &d)) return;
+    x->max = (double)d.max, x->mass = d.mass, x->log_one = (double)d.max + log(d.total);
+    const float least = x->step->floor > 0 ? d.max + logf(x->step->floor) : -INFINITY;
+    for (uint32_t i = 0, k = 0; i < n_vocab; i++) {
+        bool kept = !d.ids || (k < d.n && (uint32_t)d.ids[k] == i);
+        if (kept && logits[i] < least) x->mass -= (double)d.w[k];
+        k += kept;
+        if (!kept || logits[i] < least) logits[i] = -INFINITY;
+    }
+    drawn_mask(m->drawn, x->at, spread(x), logits, n_vocab);
+}
+
+static enum status mask_step(void *state, float *logits, uint32_t n_vocab, struct error *e) {
+    struct written *x = state;
+    enum status s = x->grammar ? x->m->p.constraint->mask(x->grammar, logits, n_vocab, e) : OK;
+    if (!s && x->step->apart) set_apart(x, logits, n_vocab);
+    return s;
+}
+
+static enum status advance_step(void *state, int32_t id, struct error *e) {
+    struct written *x = state;
+    return x->grammar ? x->m->p.constraint->advance(x->grammar, id, e) : OK;
+}
+
+static const struct text_constraint step_constraint = {.mask = mask_step, .advance = advance_step};
+
+/* The token's log-probability as it was before the mask; its probability is noted. */
+static float note_token(struct written *x, const struct text *t, int32_t id) {
+    double logit = (double)t->logits[id] - (double)drawn_bias(x->m->drawn, x->at, spread(x), id);
+    x->p[t->n_ids - 1] = (float)(exp((logit - x->max) / (double)spread(x)) / x->mass);
+    x->at = drawn_next(x->m->drawn, x->at, id);
+    return (float)(logit - x->log_one);
+}
+
+/* A whole step is one that others must differ from. */
+static enum status note_step(struct written *x, struct error *e) {
+    bool whole = x->text.end == TEXT_ENDED || x->text.end == TEXT_END_TOKEN;
+    if (!x->step->apart || !whole || x->step->end == STEP_OPEN) return OK;
+    return drawn_note(x->m->drawn, branch_of(x->m, x->step->apart)->drawn, x->text.ids, x->p, x->text.n_ids, e);
+}
+
+/* Steps of earlier rounds are known from now on. */
+static enum status begin_round(struct eval_model *m, const struct step *steps, size_t n, struct error *e) {
+    enum status s = OK;
+    for (size_t i = 0; i < n && !s; i++) {
+        if (!steps[i].apart) continue;
+        struct branch *b = branch_of(m, steps[i].apart);
+        if (!m->drawn) s = drawn_new(&m->drawn, e);
+        if (!s && steps[i].round != m->round) s = drawn_add(m->drawn, e);
+        m->round = steps[i].round;
+        if (!s && !b->drawn && !(b->drawn = drawn_root(m->drawn)))
+            s = error_set(e, ERR_MEMORY, "no memory for what was drawn");
+    }
+    return s;
+}
 
 static int writer_of(const struct step *st) { return st->draft ? DRAFT : POLICY; }
 
@@ -147,9 +220,10 @@ static bool take_token(struct written *x, int32_t id, float logprob) {
 }
 
 static bool on_token(void *arg, struct text *t, int32_t id, float logprob) {
-    (void)t;
-    note_read(arg);
-    return take_token(arg, id, logprob);
+    struct written *x = arg;
+    note_read(x);
+    if (x->step->apart) logprob = note_token(x, t, id);
+    return take_token(x, id, logprob);
 }
 
 /* The newest token is read again. */
@@ -163,7 +237,7 @@ static enum status begin_text(struct written *x, struct eval_model *m, struct st
     struct client *client = m->writers[writer_of(st)];
     struct held_kv *kv = &b->kv[writer_of(st)];
     int32_t *ids = m->own + (size_t)row * m->p.max_tokens;
-    *x = (struct written){.m = m, .step = st};
+    *x = (struct written){.m = m, .step = st, .p = m->own_p + (size_t)row * m->p.max_tokens};
     if (m->telling) x->logprobs = m->own_logprobs + (size_t)row * m->p.max_tokens;
     if (!kv->seq && !(kv->seq = engine_seq_new(client))) return error_set(e, ERR_FULL, "all KV sequences are in use");
     unpay_newest(b, kv);
@@ -182,13 +256,15 @@ static enum status begin_text(struct written *x, struct eval_model *m, struct st
         enum status s = speculate_new(&p, &x->text.speculator, e);
         if (s) return s;
     }
-    if (!rules->constraint) return OK;
-    if (!(x->text.state = m->p.constraint->clone(m->p.constraint_state)))
+    x->text.state = x;
+    if (st->apart) x->at = branch_of(m, st->apart)->drawn, st->left = 1 - drawn_used(m->drawn, x->at);
+    if (!b->grammar) return OK;
+    if (!(x->grammar = m->p.constraint->clone(m->p.constraint_state)))
         return error_set(e, ERR_MEMORY, "no memory for the state of a grammar");
     enum status s = OK;
     trail_read(m->pool, b->tokens, b->n_prompt, m->ids);
     for (uint32_t i = 0; i < length_of(b) - b->n_prompt && !s; i++)
-        s = m->p.constraint->advance(x->text.state, m->ids[i], e);
+        s = m->p.constraint->advance(x->grammar, m->ids[i], e);
     return s;
 }
 
@@ -217,7 +293,8 @@ enum status write_alloc(struct eval_model *m, struct error *e) {
     if (!(m->written = mem_new(p->max_batch, sizeof *m->written)) ||
         !(m->texts_now = mem_new(p->max_batch, sizeof *m->texts_now)) ||
         !(m->rated = mem_new(p->max_batch, sizeof *m->rated)) ||
-        !(m->own = mem_new((size_t)p->max_batch * p->max_tokens, sizeof *m->own)))
+        !(m->own = mem_new((size_t)p->max_batch * p->max_tokens, sizeof *m->own)) ||
+        !(m->own_p = mem_new((size_t)p->max_batch * p->max_tokens, sizeof *m->own_p)))
         return error_set(e, ERR_MEMORY, "no memory for %u texts of %u tokens", p->max_batch, p->max_tokens);
     enum status s = OK;
     for (int w = 0; w < N_WRITERS && !s; w++)
@@ -228,7 +305,8 @@ enum status write_alloc(struct eval_model *m, struct error *e) {
 
 void write_free(struct eval_model *m) {
     for (int w = 0; w < N_WRITERS; w++) writer_free(&m->loops[w]);
-    mem_free(m->written), mem_free(m->texts_now), mem_free(m->own), mem_free(m->own_logprobs), mem_free(m->rated);
+    mem_free(m->written), mem_free(m->texts_now), mem_free(m->own), mem_free(m->own_p);
+    mem_free(m->own_logprobs), mem_free(m->rated);
 }
 
 /* Tokens of this call and their log-probabilities, for those who write the search down. */
@@ -255,24 +333,27 @@ static enum status write_by(struct eval_model *m, int writer, struct step *steps
                                     .n_penalized = m->p.n_penalized,
                                     .on_token = on_token};
     struct text_rules bound = free;
-    bound.constraint = m->p.constraint;
+    bound.constraint = &step_constraint;
+    struct text_rules apart = bound; /* what samplers drop is masked before */
+    apart.sampling = (struct sample_params){.top_p = 1};
     const struct write_limit limit = {limits_of_run, m};
     uint32_t n = 0;
     enum status s = OK;
     for (uint32_t i = 0; i < n_active && !s; i++) {
         struct step *st = &steps[m->active[i]];
         if (st->draft != (writer == DRAFT)) continue;
-        const struct text_rules *rules = m->branches[st->branch].grammar ? &bound : &free;
+        const struct text_rules *rules = st->apart ? &apart : m->branches[st->branch].grammar ? &bound : &free;
         s = begin_text(&m->written[n], m, st, rules, n, e);
         m->texts_now[n] = &m->written[n].text, n++;
     }
     if (!s && n) s = write_some(m->loops[writer], m->texts_now, n, &limit, &m->ledger.pages_copied, e);
     for (uint32_t i = 0; i < n; i++) {
         struct written *x = &m->written[i];
-        if (x->text.state) m->p.constraint->free(x->text.state);
+        if (x->grammar) m->p.constraint->free(x->grammar);
         end_guesses(x);
         if (!s) s = end_text(x, e);
         else if (x->text.seq) note_read(x); /* what is undone is cut there */
+        if (!s) s = note_step(x, e);
         if (!s && x->logprobs) s = keep_told(x, x->text.ids, e);
     }
     return s;
@@ -285,6 +366,10 @@ static enum status recite(struct eval_model *m, struct step *st, const struct st
     struct branch *b = branch_of(m, st->branch);
     struct written x = {.m = m, .step = st};
     bool done = false;
+    if (st->apart)
+        return error_set(e, ERR_INPUT,
+                         "a search without replacement cannot go on from a file that does not say what "
+                         "was drawn");
     unpay_newest(b, &b->kv[writer_of(st)]);
     for (uint32_t i = 0; i < known->n_tokens && !done; i++) {
         if (known->tokens[i] < 0 || (uint32_t)known->tokens[i] >= m->n_vocab || length_of(b) >= m->p.max_tokens)
@@ -359,14 +444,17 @@ static enum status extend_some(struct eval_model *m, struct step *steps, uint32_
 enum status eval_extend(void *self, struct step *steps, size_t n, struct error *e) {
     struct eval_model *m = self;
     const uint64_t flops = m->ledger.policy_flops;
-    enum status s = OK;
+    enum status s = begin_round(m, steps, n, e);
+    const size_t waiting = m->drawn ? drawn_waiting(m->drawn) : 0;
     size_t i;
+    if (s) return s;
     for (i = 0; i < n; i++) branch_set_busy(m, steps[i].branch, true);
     for (i = 0; i < n && !s; i += m->p.max_batch)
         s = extend_some(m, steps + i, (uint32_t)(n - i < m->p.max_batch ? n - i : m->p.max_batch), e);
     if (s) {
         undo_steps(m, steps, i - m->p.max_batch); /* what failed is undone */
         m->ledger.policy_flops = flops;           /* and costs nothing */
+        if (m->drawn) drawn_forget(m->drawn, waiting);
     }
     for (i = 0; i < n; i++) branch_set_busy(m, steps[i].branch, false);
     return s;

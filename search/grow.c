@@ -109,7 +109,7 @@ static void add(struct run *r, struct try *try, struct step *step) {
         r->ev->drop(r->ev->self, &step->branch);
         r->t->nodes[twin].multiplicity++;
     }
-    try->fresh = !twin;
+    try->fresh = !twin, try->left = step->left;
     try->child = twin ? twin : tree_add(r->t, try, step, ends);
     if (try->fresh) run_emit(r, EVENT_MADE, try->child);
 }
@@ -142,6 +142,9 @@ static enum status grow_call(struct run *r, uint32_t first, uint32_t n) {
                                     .max_tokens = try->max_tokens ? try->max_tokens : r->max_tokens,
                                     .draft = try->draft,
                                     .rate = try->draft && r->rate,
+                                    .apart = r->apart && !try->draft ? parent->branch : 0,
+                                    .floor = r->floor,
+                                    .round = r->round,
                                     .to_end = r->to_end,
                                     .max_steps = r->to_end ? r->max_depth - tree_steps(r->t, try->parent) : 0};
         if (try->branch) r->steps[i].branch = try->branch;
@@ -169,6 +172,7 @@ static bool was_cancelled(struct run *r, enum status s) {
 
 enum status run_grow(struct run *r) {
     static const struct batch_call grow = {grow_call, grow_node};
+    r->round = (uint32_t)(r->start.generated_tokens + r->n_steps + 1); /* grows over runs, too: a step has a token */
     enum status s = r->n_tries ? call_with_room(r, &grow, 0, r->n_tries) : OK;
     run_look(r);
     r->n_made = 0;
@@ -223,7 +227,7 @@ static void settle_finished(struct run *r, uint32_t u) {
 }
 
 static bool wants_score(const struct run *r, const struct node *n) {
-    if (n->flags & (NODE_TRUNCATED | NODE_DEAD | NODE_CHECKED_RIGHT | NODE_CHECKED_WRONG)) return false;
+    if (n->flags & (NODE_TRUNCATED | NODE_DEAD | NODE_SCORED)) return false;
     return r->score == SCORE_ALL || (r->score == SCORE_FINISHED && (n->flags & NODE_FINISHED));
 }
 

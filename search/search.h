@@ -35,12 +35,18 @@ struct step {
     bool to_end;         /* in: go on with further steps until the chain ends (rollouts) */
     uint32_t max_steps;  /* in: with to_end, of this call; 0: as many as it takes */
     bool draft;          /* in: the draft model writes; needs CAN_DRAFT */
+    branch_id apart;     /* in: the chain that the branch was forked from: the step is none of those that were written
+                            with the same `apart` in earlier rounds, the others share their probability; 0: any */
+    float floor;         /* in: with apart: tokens less likely than this share of the likeliest are not drawn */
+    uint32_t round;      /* in: with apart: steps of one round do not know of each other, however calls are cut */
     bool rate;           /* in: with draft: the policy reads the step, in one pass, and logprob is its own */
     const char *text;    /* out: what this call added, without what ended the last step; NUL-terminated, owned by the
                             evaluator until its close.  The parts of an open step are joined with nothing between */
     uint32_t n_tokens;   /* out: tokens that this call added, separator or end token included */
     uint32_t n_steps;    /* out: steps that came to an end in this call */
     float logprob;       /* out: sum of log p(token) at temperature 1, by the model that wrote, unless rate */
+    double left;         /* out: with apart: share of the distribution that earlier rounds had left; STEP_DEAD without
+                            tokens when that is nothing */
     enum step_end end;   /* out */
     uint64_t flops;      /* out: of the model that wrote */
     /* [n_tokens] of this call, where tokens are told (enum telling): out, the evaluator's until its close.  While it

@@ -19,6 +19,7 @@ struct try {
      * run_grow; unless it is rated, its log-probability is what stands here. */
     struct put given;
     bool fresh;       /* out: false when the step equals an earlier one of this parent */
+    double left;      /* out: with apart: see struct step */
     uint32_t child;   /* out: the node; 0 = not made */
 };
 
@@ -66,6 +67,8 @@ struct run {
     enum score_when score; /* default SCORE_ALL; SCORE_NONE without values */
     enum pick pick;        /* default PICK_BEST */
     float stop_value;      /* default NEVER */
+    bool apart;            /* a new step is none of those that were drawn below its node before (struct step) */
+    float floor;           /* with apart: see struct step */
     bool merge;            /* equal steps of one parent become one node */
     float temperature;     /* default common->temperature */
     uint32_t max_depth;    /* in steps; default common->max_depth */
@@ -87,6 +90,7 @@ struct run {
     uint64_t n_steps;        /* made in this run */
     struct spent adopted;    /* on what an earlier run left, before the first step: no part of what steps cost */
     enum why_stopped scarce; /* the limit that run_affords found the nearest */
+    uint32_t round;          /* number of the batch */
     bool split;              /* KV was short: a batch had to be cut in parts */
     bool stopped;            /* res->why is final */
 };

@@ -284,9 +284,11 @@ static bool states_answer(void *arg, const char *step) {
     return p->task->is_last(step);
 }
 
+/* A search must not learn from the task which steps are wrong. */
 static uint64_t state_of_chain(void *arg, const char *text) {
     const struct problem *p = ((const struct subject *)arg)->problem;
-    return problem_state(p, text);
+    uint64_t key = problem_state(p, text);
+    return key == STATE_WRONG ? STATE_UNKNOWN : key;
 }
 
 static float reachable(void *arg, const char *text) {

@@ -150,15 +150,15 @@ static void no_simulations_means_default_or_open(void **state) {
         fx.common.budget.simulations = 0;
         fx_run();
         assert_int_equal(fx.status, OK);
-        if (!strcmp(v->s->name, "mcts")) assert_int_equal(fx.toy.ledger.simulations, 256);
-        if (!strcmp(v->s->name, "bon")) assert_int_equal(fx.toy.ledger.simulations, 16);
+        if (!strcmp(v->name, "mcts")) assert_int_equal(fx.toy.ledger.simulations, 256);
+        if (!strcmp(v->name, "bon")) assert_int_equal(fx.toy.ledger.simulations, 16);
         fx_close();
         open_small(v, &world);
         fx.common.budget = (struct budget){.tokens = 900};
         fx_run();
         /* Populations come to their end, and may do so before the limit. */
         static const char *const endless = "bon weighted maj mcts";
-        if (strstr(endless, v->s->name)) assert_int_equal(fx.res.why, WHY_TOKENS);
+        if (strstr(endless, v->name)) assert_int_equal(fx.res.why, WHY_TOKENS);
         else if (fx.res.why != WHY_TOKENS) assert_int_equal(fx.res.why, WHY_DONE);
         fx_close();
     }
@@ -255,12 +255,13 @@ static void short_kv_gives_the_same_tree_or_stops(void **state) {
             /* A child and its parent are enough for any of them: the rest is evicted and rebuilt. */
             if (cap == 1 && fx.res.why != WHY_KV_FULL) assert_true(fx.signature == want);
             /* The parent of a step under way is not evicted. */
-            if (cap == 1 && !strcmp(v->s->name, "mcts")) assert_int_equal(fx.res.why, WHY_KV_FULL);
-            /* Prompts about a chain are read beside it. */
-            bool asks = v->s->needs >= CAN_ASK && fx.res.why == WHY_KV_FULL;
-            if (cap > 1 && fx.signature != want && !asks)
+            if (cap == 1 && !strcmp(v->name, "mcts")) assert_int_equal(fx.res.why, WHY_KV_FULL);
+            /* Prompts about a chain are read beside it, and a deep path may hold more than two pages. */
+            bool honest = (v->s->needs >= CAN_ASK || v->p) && cap < 4 && fx.res.why == WHY_KV_FULL;
+            if (cap > 1 && fx.signature != want && !honest)
                 fail_msg("%s with %u of %u pages: another tree", v->name, cap, peak);
-            if (cap < peak && !fx.toy.n_evictions) fail_msg("%s with %u of %u pages: no eviction", v->name, cap, peak);
+            if (cap < peak && !fx.toy.n_evictions && !v->p)
+                fail_msg("%s with %u of %u pages: no eviction", v->name, cap, peak);
             fx_close();
         }
     }

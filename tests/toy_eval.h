@@ -33,6 +33,7 @@ struct toy_branch {
     char digits[TOY_MAX_DEPTH + 1];
     bool ended;
     bool open;     /* the newest digit has no end yet */
+    uint32_t drawn[10]; /* round in which a digit was drawn behind it that later ones must not be; 0: none */
     uint64_t salt; /* of its prompt: 0 for the problem's own, else what was asked about what; another policy */
     struct value_cost value_cost;
 };
@@ -89,19 +90,23 @@ __attribute__((unused)) static double toy_p(const struct toy_world *w, const cha
     return toy_p_salted(w, digits, d, 0);
 }
 
-/* The next digit: argmax (lowest of equals) at temperature 0, else by the inverse of the distribution. */
-static uint32_t toy_digit_salted(const struct toy_world *w, const char *digits, uint64_t key, float temperature,
-                                 uint64_t salt) {
+/* The next digit of a distribution: argmax (lowest of equals) at temperature 0, else by its inverse. */
+static uint32_t toy_draw(const double *p, uint32_t n, uint64_t key, float temperature) {
     uint32_t best = 0;
-    double p[10];
-    toy_distribution(w, digits, salt, p);
-    for (uint32_t d = 1; d < w->width; d++)
+    for (uint32_t d = 1; d < n; d++)
         if (p[d] > p[best]) best = d;
     if (temperature == 0) return best;
     double u = rng_uniform(key, 0);
-    for (uint32_t d = 0; d < w->width; d++)
+    for (uint32_t d = 0; d < n; d++)
         if ((u -= p[d]) < 0) return d;
-    return w->width - 1;
+    return n - 1;
+}
+
+static uint32_t toy_digit_salted(const struct toy_world *w, const char *digits, uint64_t key, float temperature,
+                                 uint64_t salt) {
+    double p[10];
+    toy_distribution(w, digits, salt, p);
+    return toy_draw(p, w->width, key, temperature);
 }
 
 __attribute__((unused)) static uint32_t toy_digit(const struct toy_world *w, const char *digits, uint64_t key,
@@ -176,6 +181,7 @@ static enum status toy_fork(void *self, branch_id from, branch_id *to, struct er
     if (id == TOY_BRANCHES) return error_set(e, ERR_FULL, "toy: out of branches");
     y->branches[id] = *b;
     y->branches[id].kv = false; /* owns no page before its first step */
+    memset(y->branches[id].drawn, 0, sizeof y->branches[id].drawn);
     y->n_branches++;
     y->ledger.forks++;
     *to = id;
@@ -221,13 +227,27 @@ static bool toy_append(struct toy *y, struct toy_branch *b, int32_t token, enum 
     return true;
 }
 
+/* A digit that no earlier round has drawn, by the distribution of those; false: there is none. */
+static bool toy_other(const struct toy *y, const struct toy_branch *b, struct step *st, uint64_t key, uint32_t *d) {
+    const uint32_t *drawn = y->branches[st->apart].drawn;
+    double p[10];
+    st->left = 0;
+    toy_distribution(&y->world, b->digits, b->salt, p);
+    for (uint32_t i = 0; i < y->world.width; i++) st->left += p[i] *= !drawn[i] || drawn[i] == st->round;
+    for (uint32_t i = 0; i < y->world.width && st->left > 0; i++) p[i] /= st->left;
+    *d = toy_draw(p, y->world.width, key, st->temperature);
+    while (*d && p[*d] == 0) --*d; /* rounding went past the last one */
+    return p[*d] > 0;
+}
+
 /* The token that the policy (or the draft model) writes next, and its log-probability. */
-static int32_t toy_next(const struct toy *y, const struct toy_branch *b, const struct step *st, float *logprob) {
+static int32_t toy_next(const struct toy *y, const struct toy_branch *b, struct step *st, float *logprob) {
     uint64_t salt = b->salt + (st->draft ? TOY_DRAFT_SALT : 0);
     *logprob = 0;
     if (b->open) return toy_end(&y->world, b->digits) == STEP_FINISHED ? TOY_END : TOY_SEPARATOR;
     uint64_t key = st->to_end ? rng_fold(st->key, b->len) : st->key;
     uint32_t d = toy_digit_salted(&y->world, b->digits, key, st->temperature, salt);
+    if (st->apart && !toy_other(y, b, st, key, &d)) return -1;
     *logprob = (float)log(toy_p_salted(&y->world, b->digits, d, st->rate ? b->salt : salt));
     return (int32_t)d;
 }
@@ -267,6 +287,12 @@ static void toy_write(struct toy *y, struct step *st) {
             break;
         }
         int32_t id = toy_next(y, b, st, &logprob);
+        if (id < 0) {
+            st->end = STEP_DEAD, b->ended = true;
+            break;
+        }
+        uint32_t *drawn = st->apart && !b->open ? &y->branches[st->apart].drawn[id] : NULL;
+        if (drawn && !*drawn) *drawn = st->round;
         toy_append(y, b, id, &st->end);
         y->ids[y->n_ids] = id, y->logprobs[y->n_ids++] = logprob, st->flops += 5;
         st->logprob += logprob, st->n_tokens++, st->n_steps += st->end != STEP_OPEN;

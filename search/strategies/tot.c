@@ -264,7 +264,7 @@ static const struct param dfs_params[] = {
 };
 /* clang-format on */
 static const struct tot_params breadth = {.thoughts = 4, .usual = USUAL(PICK_BEST)};
-static const struct tot_params depth = {.thoughts = 4, .threshold = 0.1f, .usual = {.batch = 64, .stop_value = 0.9f}};
+static const struct tot_params depth = {.thoughts = 8, .threshold = 0.1f, .usual = {.batch = 64, .stop_value = 0.9f}};
 static const struct tot_params depth_for_words = {.thoughts = 4, .threshold = 0.1f, .usual = USUAL(PICK_BEST)};
 
 const struct strategy strategy_tot_bfs = {
@@ -274,7 +274,7 @@ const struct strategy strategy_tot_bfs = {
     .unit = "thoughts a level",
     .needs = CAN_VALUE,
     .needs_too = tot_needs_too,
-    .simulations = {16, 8},
+    .simulations = {32, 8},
     .params = bfs_params,
     .defaults = &breadth,
     .size = sizeof breadth,
