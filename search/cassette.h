@@ -60,7 +60,7 @@ struct cassette {
     uint32_t n_free, cap_free, next_id;
     const volatile int *cancel; /* of the run's limits */
     bool cancelled;             /* the models may have been stopped within a call: nothing is written from here on */
-    bool failed;                /* no memory for a line: the next call says so */
+    bool failed;                /* no memory for a line: the next call says so, or whoever closes it */
     struct buffer text;
 };
 

@@ -200,6 +200,7 @@ static enum status open_cassette(struct tree_file *f, const struct evaluator *in
 /* What went wrong with the lines comes before what that led to. */
 static enum status close_cassette(struct tree_file *f, enum status s, struct error *e) {
     struct error why;
+    if (f->cassette.failed) fail(f, error_set(&f->error, ERR_MEMORY, "%s: no memory for a line", f->path));
     enum status written = flush(f, &why);
     cassette_close(&f->cassette);
     if (written) s = error_set(e, written, "%s", why.text);

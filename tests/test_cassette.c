@@ -43,7 +43,8 @@ static void log_cut(void *arg) { ((struct log *)arg)->cut = ((struct log *)arg)-
 /* The first n lines of `full` as a file. */
 static const char HEADER[] =
     "{\"format\":\"ponder-tree\",\"version\":2,\"task\":\"game24\",\"problem\":\"1 2 3 4\",\"strategy\":\"mcts\","
-    "\"seed\":1,\"root\":\"%016llx\",\"policy\":{\"hash\":\"0000000000000000\"},\"settings\":{},\"options\":{},\"session\":{}}\n"
+    "\"seed\":1,\"root\":\"%016llx\",\"policy\":{\"hash\":\"0000000000000000\"},\"settings\":{},\"options\":{},"
+    "\"session\":{}}\n"
     "{\"event\":\"prompt\",\"can\":%u,\"tokens\":1,\"ids\":[1],\"prompt_tokens\":%llu,\"prm_tokens\":%llu,"
     "\"policy_flops\":%llu,\"prm_flops\":%llu}\n";
 
@@ -185,6 +186,34 @@ static void a_changed_line_is_noticed(void **state) {
     close_toy();
 }
 
+/* Any allocation may fail: the search ends with an error, or the log says that it is not whole; nothing leaks. */
+static void failed_memory_is_an_error_and_no_leak(void **state) {
+    (void)state;
+    size_t n_failed = 0;
+    for (size_t i = 1;; i++) {
+        struct error e = {""};
+        struct tree tree;
+        struct search_result res;
+        log_clear(&full);
+        open_toy("mcts", 0, true);
+        struct cassette c = {.inner = &fx.toy.ev, .lines = {&full, log_line, log_flush, log_cut}};
+        assert_int_equal(cassette_open(&c, &e), OK);
+        assert_int_equal(search_open(&tree, &c.ev, 1, 512, &e), OK);
+        struct search on = {.ev = &c.ev, .tree = &tree, .common = fx.common, .on_event = cassette_event, .arg = &c};
+        mem_fail_at(i, false);
+        enum status s = search_run(strategy_find("mcts"), &on, fx.params.bytes, &res, &e);
+        size_t made = mem_fail_at(0, false);
+        if (s && s != ERR_MEMORY) fail_msg("allocation %zu: status %d, %s", i, s, e.text);
+        if (made >= i && !s && !c.failed) fail_msg("allocation %zu failed, and nobody said so", i);
+        n_failed += s != OK || c.failed;
+        search_close(&tree, &c.ev);
+        cassette_close(&c);
+        close_toy();
+        if (made < i) break;
+    }
+    if (n_failed < 5) fail_msg("%zu failures: the test is empty", n_failed);
+}
+
 /* ---- real models ---- */
 
 static const struct search_params of_models = {
@@ -256,6 +285,7 @@ int main(void) {
         cmocka_unit_test(every_beginning_gives_the_same_lines),
         cmocka_unit_test(the_tape_alone_gives_the_same_lines),
         cmocka_unit_test(a_changed_line_is_noticed),
+        cmocka_unit_test(failed_memory_is_an_error_and_no_leak),
         cmocka_unit_test(models_go_on_where_the_tape_ends),
     };
     return cmocka_run_group_tests(tests, open_models, clean_up);

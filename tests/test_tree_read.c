@@ -1,4 +1,4 @@
-/* test_tree_read.c: tree files that are whole, cut, or damaged: what is said of each.
+/* test_tree_read.c: tree files that are whole, cut, or damaged: what is said of each; and why an answer won.
  * Not how they are made: test_cassette.c.
  * Next: solve/tree_read.h. */
 #include <math.h>
@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "solve/explain.h"
 #include "solve/tree_file.h"
 #include "solve/tree_tools.h"
 
@@ -20,7 +21,8 @@ static char path[64];
 
 static const char HEADER[] =
     "{\"format\":\"ponder-tree\",\"version\":2,\"task\":\"game24\",\"problem\":\"4 7 8 8\",\"strategy\":\"mcts\","
-    "\"seed\":1,\"root\":\"0000000000000007\",\"policy\":{\"hash\":\"00000000000000ab\"},\"prm\":null,\"settings\":{\"budget\":4},"
+    "\"seed\":1,\"root\":\"0000000000000007\",\"policy\":{\"hash\":\"00000000000000ab\"},\"prm\":null,\"settings\":{"
+    "\"budget\":4},"
     "\"options\":{\"budget\":4,\"parameters\":{\"c-puct\":\"0.5\"}},\"session\":{\"model\":\"embedded\"}}";
 
 /* A small tree whose seeds are right. */
@@ -61,7 +63,8 @@ static void make_lines(void) {
     LINE("{\"event\":\"finished\",\"node\":3,\"value\":0.5,\"checked\":true}");
     LINE("{\"event\":\"node\",\"node\":3,\"value\":0.5,\"times\":2,\"tries\":0,\"visits\":2,\"mean\":0.5,\"status\":"
          "\"right\"}");
-    LINE("{\"event\":\"done\",\"node\":3,\"value\":0.5,\"why\":\"solved\",\"pick\":\"best\",\"finished\":1,\"simulations\":3,\"prompt_"
+    LINE("{\"event\":\"done\",\"node\":3,\"value\":0.5,\"why\":\"solved\",\"pick\":\"best\",\"finished\":1,"
+         "\"simulations\":3,\"prompt_"
          "tokens\":2,"
          "\"generated_tokens\":4,\"prm_tokens\":4,\"policy_flops\":40,\"prm_flops\":24,\"forks\":3}");
 }
@@ -302,6 +305,65 @@ static void a_planted_difference_is_found(void **state) {
     unlink(other);
 }
 
+/* ---- why ---- */
+
+static size_t letter(void *arg, const struct tree *t, uint32_t node, char *text, size_t cap) {
+    (void)arg;
+    return (size_t)snprintf(text, cap, "answer %c", (char)t->nodes[node].answer);
+}
+
+/* Four chains of one step: two come to A, one to B, one to none. */
+static void why_an_answer_won(void **state) {
+    (void)state;
+    struct node nodes[5] = {{.first_child = 1, .last_child = 4, .n_children = 4}};
+    static const struct {
+        float value;
+        char answer;
+    } chains[] = {{0.3f, 'A'}, {0.9f, 'B'}, {0.4f, 'A'}, {0.5f, 0}};
+    for (uint32_t u = 1; u < 5; u++)
+        nodes[u] = (struct node){.depth = 1,
+                                 .child_index = u - 1,
+                                 .next_sibling = u < 4 ? u + 1 : 0,
+                                 .text = "a step",
+                                 .value = chains[u - 1].value,
+                                 .answer = (uint64_t)chains[u - 1].answer,
+                                 .flags = NODE_FINISHED | NODE_SCORED,
+                                 .logprob = -1,
+                                 .n_tokens = 2,
+                                 .n_steps = 1,
+                                 .multiplicity = 1};
+    struct tree t = {.nodes = nodes, .n = 5, .cap = 5};
+    static const struct {
+        enum pick pick;
+        uint32_t node;
+        const char *rule, *margin;
+    } wants[] = {
+        {PICK_MAJORITY, 3, "one for each chain, of 4 finished chains", "runner-up: 1 of 3 votes behind"},
+        {PICK_WEIGHTED, 2, "weighted by their values", "runner-up: 0.2 of 1.6 votes behind"},
+        {PICK_BEST, 2, "the finished chain of the largest value", "runner-up: 0.5000 behind in value"},
+    };
+    for (size_t i = 0; i < sizeof wants / sizeof *wants; i++) {
+        struct search_result r = {.why = WHY_DONE};
+        struct buffer text = {0};
+        struct error e;
+        assert_int_equal(pick_answer(&t, wants[i].pick, &r, &e), OK);
+        assert_int_equal(r.node, wants[i].node);
+        assert_int_equal(explain(&t, &r, letter, NULL, &text, &e), OK);
+        if (!strstr(text.data, wants[i].rule) || !strstr(text.data, wants[i].margin) ||
+            !strstr(text.data, "3 beside it"))
+            fail_msg("%s: %s", pick_name(wants[i].pick), text.data);
+        const char *a = strstr(text.data, "answer A"), *b = strstr(text.data, "answer B");
+        assert_true(a && b && (a < b) == (wants[i].node == 3)); /* the winner's line is the first */
+        buffer_free(&text);
+    }
+    struct search_result none = {.why = WHY_TOKENS};
+    struct buffer text = {0};
+    struct error e;
+    assert_int_equal(explain(&t, &none, letter, NULL, &text, &e), OK);
+    assert_non_null(strstr(text.data, "stopped: tokens"));
+    buffer_free(&text);
+}
+
 static int open_path(void **state) {
     (void)state;
     strcpy(path, "/tmp/ponder-tree-XXXXXX");
@@ -320,6 +382,7 @@ int main(void) {
         cmocka_unit_test(a_sound_file_is_read),      cmocka_unit_test(each_damage_is_named),
         cmocka_unit_test(every_cut_is_read),         cmocka_unit_test(random_damage_hurts_nobody),
         cmocka_unit_test(without_memory_it_says_so), cmocka_unit_test(a_planted_difference_is_found),
+        cmocka_unit_test(why_an_answer_won),
     };
     return cmocka_run_group_tests(tests, open_path, unlink_path);
 }
