@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""serve-load.py PONDER MODEL.gguf [--llama LLAMA_SERVER] [--seconds N] [--streams N]: `ponder serve` under load, on this machine.
+"""serve-load.py PONDER MODEL.gguf [--llama LLAMA_SERVER] [--seconds N] [--streams N]: `ponder serve` under load here.
 
-1. Streams: N requests of one text at once, all streaming; the tokens a second of all together, beside the same work done by
-   `ponder bench tree` without HTTP, and by llama-server with as many slots (or llama-batched-bench, which serves nobody), in turn.
+1. Streams: N requests of one text at once, all streaming; the tokens a second of all together, beside the same work
+   done by `ponder bench tree` without HTTP, and by llama-server with as many slots (or llama-batched-bench, which
+   serves nobody), in turn.
 2. First token: a short request that comes while a prompt of 4000 tokens is read, in passes of the model.
 3. Connections: the memory of 1,000 idle ones.
 4. Soak: mixed requests for so many seconds; resident memory at the start and at the end.
@@ -48,13 +49,15 @@ class Server:
 
 
 def ponder(*more):
-    return Server([args.ponder, "serve", "-m", args.model, "--port", "0", "-t", args.threads, *more], r"http://127\.0\.0\.1:(\d+)")
+    command = [args.ponder, "serve", "-m", args.model, "--port", "0", "-t", args.threads, *more]
+    return Server(command, r"http://127\.0\.0\.1:(\d+)")
 
 
 def llama(port=18080):
     # As many slots as streams, each with room for its text.
-    return Server([args.llama, "-m", args.model, "--port", str(port), "-t", args.threads, "-np", str(args.streams), "-c",
-                   str(args.streams * 256), "--no-webui"], r"listening on http://127\.0\.0\.1:(\d+)")
+    command = [args.llama, "-m", args.model, "--port", str(port), "-t", args.threads, "-np", str(args.streams),
+               "-c", str(args.streams * 256), "--no-webui"]
+    return Server(command, r"listening on http://127\.0\.0\.1:(\d+)")
 
 
 def stream(port, body, on_first=None):
@@ -84,15 +87,16 @@ def burst(port):
 
 def bench_tree():
     """The same texts without a server."""
-    out = subprocess.run([args.ponder, "bench", "tree", "-m", args.model, "-t", args.threads, "-b", str(args.streams), "-p", "8", "-n",
-                          str(args.tokens), "-r", "1", "-o", "json"], capture_output=True, text=True, check=True)
+    command = [args.ponder, "bench", "tree", "-m", args.model, "-t", args.threads, "-b", str(args.streams), "-p", "8",
+               "-n", str(args.tokens), "-r", "1", "-o", "json"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(out.stdout)[0]["tokens_per_second"]
 
 
 def batched_bench():
-    out = subprocess.run([args.batched_bench, "-m", args.model, "-t", args.threads, "-c", str(args.streams * (args.tokens + 16)), "-npp", "8",
-                          "-ntg", str(args.tokens), "-npl", str(args.streams), "-pps", "--output-format", "jsonl"], capture_output=True,
-                         text=True, check=True)
+    command = [args.batched_bench, "-m", args.model, "-t", args.threads, "-c", str(args.streams * (args.tokens + 16)),
+               "-npp", "8", "-ntg", str(args.tokens), "-npl", str(args.streams), "-pps", "--output-format", "jsonl"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads([line for line in out.stdout.splitlines() if line.startswith("{")][-1])["speed_tg"]
 
 
@@ -110,7 +114,8 @@ def streams():
         ours.append(burst(us.port))
         for name, run in others.items():
             theirs[name].append(run())
-    print(f"{args.streams} streams of {args.tokens} tokens: {statistics.median(ours):.0f} tok/s {[round(r) for r in ours]}")
+    print(f"{args.streams} streams of {args.tokens} tokens: {statistics.median(ours):.0f} tok/s "
+          f"{[round(r) for r in ours]}")
     for name, rates in theirs.items():
         ratios = [a / b for a, b in zip(ours, rates)]
         print(f"  {name}, in turn: {statistics.median(rates):.0f} tok/s {[round(r) for r in rates]}; "
@@ -128,7 +133,8 @@ def first():
     for _ in range(args.rounds):
         start = time.monotonic()
         stream(us.port, short, lambda: alone.append(time.monotonic() - start))
-        whole = threading.Thread(target=stream, args=(us.port, {**long, "prompt": f"{time.monotonic()} " + long["prompt"]}))
+        fresh = {**long, "prompt": f"{time.monotonic()} " + long["prompt"]}
+        whole = threading.Thread(target=stream, args=(us.port, fresh))
         begun = time.monotonic()
         whole.start()
         time.sleep(0.3)
@@ -139,7 +145,8 @@ def first():
         took = time.monotonic() - begun
         one_pass = took / (4000 / 512)
         print(f"first token: {alone[-1] * 1e3:.0f} ms alone, {beside[-1] * 1e3:.0f} ms beside a prompt of 4000 tokens "
-              f"({took:.1f} s, {'still read then' if still else 'read already'}): {beside[-1] / one_pass:.1f} passes of 512 tokens")
+              f"({took:.1f} s, {'still read then' if still else 'read already'}): {beside[-1] / one_pass:.1f} passes "
+              f"of 512 tokens")
     us.stop()
 
 
@@ -160,8 +167,8 @@ def connections():
 def soak():
     us = ponder()
     end, marks, count = time.monotonic() + args.seconds, [], [0]
-    bodies = [{"prompt": PROMPT, "max_tokens": 16}, {"prompt": PROMPT, "max_tokens": 8, "n": 4}, {"prompt": "a b c", "max_tokens": 8,
-              "response_format": {"type": "json_object"}}]
+    bodies = [{"prompt": PROMPT, "max_tokens": 16}, {"prompt": PROMPT, "max_tokens": 8, "n": 4},
+              {"prompt": "a b c", "max_tokens": 8, "response_format": {"type": "json_object"}}]
 
     def client(i):
         k = 0
@@ -169,7 +176,8 @@ def soak():
             if k % 5 == 4:  # and some leave
                 s = socket.create_connection(("127.0.0.1", us.port))
                 data = json.dumps({"prompt": PROMPT, "max_tokens": 200, "n": 8}).encode()
-                s.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
+                head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+                s.sendall(head % len(data) + data)
                 time.sleep(0.05)
                 s.close()
             else:

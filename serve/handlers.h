@@ -14,7 +14,7 @@ handle_fn handle_completions, handle_chat; /* openai.c */
 handle_fn handle_responses;                /* responses.c */
 handle_fn handle_score;                    /* scores.c */
 handle_fn handle_strategies, handle_search_get, handle_search_delete, handle_search_events,
-    handle_search_answer;                                                                   /* search.c */
+    handle_search_answer;                                                                   /* search_routes.c */
 handle_fn handle_deferred_list, handle_deferred_get, handle_deferred_delete;                /* deferred.c */
 handle_fn handle_tokenize, handle_detokenize, handle_tokenizer_info, handle_apply_template; /* tokens.c */
 handle_fn handle_messages, handle_count_tokens;                                             /* anthropic.c */

@@ -52,7 +52,8 @@ static const struct field chat_fields[] = {
     {"audio",             FIELD_REFUSED, 0,                  0, 0},
     {0},
 };
-static const struct { const char *name; int budget; double search; } efforts[] = { /* tokens of thinking; times the usual search */
+/* Tokens of thinking; times the usual budget of a search. */
+static const struct { const char *name; int budget; double search; } efforts[] = {
     {"none",    0,     1.0 / 16},
     {"minimal", 128,   1.0 / 8},
     {"low",     512,   1.0 / 4},

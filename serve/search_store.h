@@ -23,7 +23,7 @@ struct kept *search_find(struct search_store *s, const char *id, size_t n_id);
 void search_release(struct kept *k);
 const char *search_id(const struct kept *k);
 
-/* One more line of its tree (search/trace.h), from the search's own thread.  After a failure of memory none is added. */
+/* One more line of its tree (search/trace.h), from the search's own thread.  After a failure of memory it is none. */
 void search_line(struct kept *k, const char *line, size_t n);
 /* It is over; result: what is told about it, borrowed. */
 void search_done(struct kept *k, json_t *result);

@@ -186,8 +186,10 @@ static enum status start_workers(struct server *s, struct error *e) {
     if (!s->workers) return error_set(e, ERR_MEMORY, "no memory for %lld workers", (long long)s->p.parallel);
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, 1 << 20);
+    pthread_mutex_lock(&s->lock); /* those that are there already look at the number */
     while (s->n_workers < (uint32_t)s->p.parallel && !pthread_create(&s->workers[s->n_workers], &small, work, s))
         s->n_workers++;
+    pthread_mutex_unlock(&s->lock);
     pthread_attr_destroy(&small);
     return s->n_workers ? OK : error_set(e, ERR_MEMORY, "no thread for a worker");
 }
