@@ -120,7 +120,7 @@ bool server_queue(struct server *s, struct job *job) {
         pthread_cond_signal(&s->more);
     }
     pthread_mutex_unlock(&s->lock);
-    if (full) refuse_full(job->ex, waiting);
+    if (full) quota_settle(job->ex), refuse_full(job->ex, waiting);
     return !full;
 }
 

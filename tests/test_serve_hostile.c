@@ -433,7 +433,8 @@ static void h10_prompts(void **unused) {
 static void h11_full_queues_say_so(void **unused) {
     (void)unused;
     struct house h;
-    house_open(&h, model("plain.gguf", chatml), &(struct server_params){.parallel = 1, .queue = 1});
+    house_open(&h, model("plain.gguf", chatml),
+               &(struct server_params){.parallel = 1, .queue = 1, .all_tokens = 1LL << 40});
     static const char body[] = "{\"prompt\":" MANY ",\"max_tokens\":400,\"n\":64,\"ignore_eos\":true}";
     int fds[12], full = 0;
     for (size_t i = 0; i < COUNT(fds); i++)
@@ -455,6 +456,11 @@ static void h11_full_queues_say_so(void **unused) {
     lives(&h);
     for (size_t i = 0; i < COUNT(fds); i++)
         if (fds[i] >= 0) close(fds[i]);
+    const struct allowance *reserved =
+        &h.server->quota.of[QUOTA_ALL].reserved; /* by those that were refused: nothing */
+    for (int i = 0; i < 3000 && server_n_working(h.server, CLASS_INTERACTIVE); i++) usleep(10000);
+    for (int i = 0; i < 3000 && reserved->tokens; i++) usleep(1000);
+    assert_int_equal(reserved->tokens, 0);
     house_close(&h);
 }
 
