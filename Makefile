@@ -46,7 +46,7 @@ TESTS   := $(if $(ONLY),$(filter $(B)/tests/test_%,$(ONLY:%=$(B)/tests/%)),$(pat
 FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz_*.c))
 LIB     := $(B)/libponder.a
 
-.PHONY: help all build-tests check run test asan ubsan tsan arm fuzz bench ladder signature signature-check deps deps-install format \
+.PHONY: help all build-tests check run test asan ubsan tsan coverage arm fuzz bench ladder signature signature-check deps deps-install format \
 	train study study-quick study-page results install clean run-fuzz FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -58,6 +58,7 @@ all: $(B)/ponder
 ## make run              install what is missing, build, solve a few puzzles
 ## make test             the same set-up, then all tests
 ## make asan ubsan tsan  all tests under a sanitizer (build folders of their own), or ONLY="test_engine cli_search:crowd"
+## make coverage         all tests in a build of their own, then the branches that they took, file by file
 ## make arm              the aarch64 kernels against scalar, cross-built, under qemu-user
 ## make fuzz             libFuzzer targets, FUZZ_SECONDS=60 each (clang)
 ## make bench            a short look at speed: ponder bench (docs/BENCH.md)
@@ -96,6 +97,10 @@ ubsan:
 tsan:
 	+@$(call SANITIZED,-fsanitize=thread)
 comma := ,
+# Assertions never fail, so that half of their branches is never taken: they stay out.
+coverage:
+	-+@$(MAKE_B) B=$(B)-coverage OPT="-O1 -g -DNDEBUG" EXTRA="$(EXTRA) --coverage" check
+	@.ci/coverage.sh $(B)-coverage
 
 # Each emulated CPU must choose its own table.
 ARM_CC ?= aarch64-linux-gnu-gcc
@@ -140,7 +145,7 @@ install: $(B)/ponder
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(B)/ponder $(DESTDIR)$(PREFIX)/bin/ponder
 clean:
-	rm -rf $(B) $(B)-asan $(B)-ubsan $(B)-tsan $(B)-fuzz $(B)-clang $(B)-arm
+	rm -rf $(B) $(B)-asan $(B)-ubsan $(B)-tsan $(B)-fuzz $(B)-clang $(B)-arm $(B)-coverage
 
 # No debug locals in kernels: they cost gcc a third of its time, and hardly one of them is not in a register.
 $(B)/ops/kernels_%.c.o: private CFLAGS += -g1

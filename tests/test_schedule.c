@@ -267,6 +267,18 @@ static void a_call_that_is_given_up_changes_nothing(void **state) {
         engine_truncate(a, s, 20);
         assert_int_equal(engine_kv_stats(w.b.engine).pages_used, 2);
     }
+    uint32_t n_given_up = 0;
+    for (uint64_t ns = 10000; ns < 40000000;
+         ns += ns / 4) { /* whoever leads looks at the clock, so some end in the middle */
+        engine_set_limits(a, clock_ns() + ns, &cancel);
+        enum status st = append(a, s, 69);
+        engine_set_limits(a, 0, &cancel);
+        assert_true(st == OK || st == ERR_CANCELLED);
+        assert_int_equal(engine_len(a, s), st ? 20 : 89);
+        n_given_up += st != OK;
+        engine_truncate(a, s, 20);
+    }
+    assert_true(n_given_up > 0);
     assert_int_equal(append(a, t, 1), OK);
     engine_client_free(&a);
     close_world();
