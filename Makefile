@@ -33,7 +33,7 @@ ifneq ($(ARCH),aarch64)
 SRC   := $(filter-out %_neon.c %_neon_dot.c %_neon_i8mm.c,$(SRC))
 endif
 # Without its model files the binary is built with none inside: training must be able to start from nothing.
-MODELS := $(MODEL_DIR)/game24-policy.gguf $(MODEL_DIR)/game24-policy-small.gguf $(MODEL_DIR)/game24-prm.gguf
+MODELS := $(addprefix $(MODEL_DIR)/,$(addsuffix .gguf,game24-policy game24-policy-small game24-prm ponder-policy))
 ifeq ($(words $(wildcard $(MODELS))),$(words $(MODELS)))
 EMBED  := weights/embedded.S
 endif
@@ -171,7 +171,7 @@ $(B)/cli/version.c.o: $(B)/commit
 $(B)/weights/hub/http.c.o: private CFLAGS += $(if $(HAVE_CURL),-DHAVE_CURL)
 $(B)/weights/embedded.c.o: private CFLAGS += $(if $(EMBED),-DPONDER_EMBED)
 $(B)/weights/embedded.S.o: private CFLAGS += -DPOLICY_FILE='"$(word 1,$(MODELS))"' -DSMALL_FILE='"$(word 2,$(MODELS))"' \
-	-DPRM_FILE='"$(word 3,$(MODELS))"'
+	-DPRM_FILE='"$(word 3,$(MODELS))"' -DTASKS_FILE='"$(word 4,$(MODELS))"'
 $(B)/weights/embedded.S.o: $(MODELS)
 $(B)/serve/page.S.o: private CFLAGS += -DPAGE_FILE='"serve/page.html"'
 $(B)/serve/page.S.o: serve/page.html

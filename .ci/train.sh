@@ -21,6 +21,7 @@ timed labels "$ponder" label -m "$work/policy.gguf" --problems 20000 --chains 6 
 timed prm "$ponder" train prm --init "$work/policy.gguf" --labels "$work/labels.jsonl" --steps 3000 --batch 128 --lr 1e-3 --warmup 100 --spoiled 0 --seed 1 \
     --out "$work/prm.gguf" --log "$work/prm.jsonl"
 
+timed tasks bench/train-tasks.sh "$ponder" "$work/tasks"
 cp "$work/policy.jsonl" bench/results/train-policy.jsonl
 cp "$work/small.jsonl" bench/results/train-policy-small.jsonl
 cp "$work/prm.jsonl" bench/results/train-prm.jsonl
@@ -28,4 +29,5 @@ cp "$work/minutes.jsonl" bench/results/train-minutes.jsonl
 cp "$work/policy.gguf" weights/game24-policy.gguf
 cp "$work/small.gguf" weights/game24-policy-small.gguf
 cp "$work/prm.gguf" weights/game24-prm.gguf
+cp "$work/tasks/policy-small.gguf" weights/ponder-policy.gguf
 echo "weights/ holds the new models; make builds them in"

@@ -24,8 +24,15 @@ for spec in ${SEARCHES:-greedy:1 maj:16 bon:16 beam:16 mcts:64}; do
         done
     done
 done
-printf '| task | level | search | budget | right | 95%% interval | policy tokens | PRM tokens |\n|---|---|---|---:|---:|---:|---:|---:|\n'
-for file in "$folder"/*.jsonl.json; do
-    name=$(basename "$file" .jsonl.json)
-    jq -r --arg level "$(cut -d. -f2 <<<"$name")" '"| \(.task) | \($level) | \(.search) | \(.budget) | \(.correct)/\(.n) | \(.ci95[0] * 1000 | round / 10)-\(.ci95[1] * 1000 | round / 10) | \(.generated_tokens / .n | round) | \(.prm_tokens / .n | round) |"' "$file"
+# cell TASK LEVEL SPEC: "73 (64-81)": right of a hundred, and the 95% interval.
+cell() {
+    [ -s "$folder/$1.$2.$3.jsonl.json" ] || { printf ' - |'; return; }
+    jq -rj '" \(.accuracy * 100 | round) (\(.ci95[0] * 100 | round)-\(.ci95[1] * 100 | round)) |"' "$folder/$1.$2.$3.jsonl.json"
+}
+mapfile -t specs < <(for f in "$folder"/*.jsonl.json; do f=${f%.jsonl.json}; echo "${f##*.}.${f%.*}"; done | awk -F. '{ print $NF "." $1 }' | sort -u)
+printf '| task | level |'; printf ' %s |' "${specs[@]}"; printf '\n|---|---|'; printf -- '---:|%.0s' "${specs[@]}"; printf '\n'
+for file in "$folder"/*.jsonl.json; do basename "$file" | cut -d. -f1,2; done | sort -u | while IFS=. read -r task level; do
+    printf '| %s | %s |' "$task" "$level"
+    for spec in "${specs[@]}"; do cell "$task" "$level" "$spec"; done
+    printf '\n'
 done

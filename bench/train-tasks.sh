@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# train-tasks.sh PONDER [FOLDER [SIZE]]: one policy for nine tasks, labels of its chains, and a reward model from them: ponder-policy
-# and ponder-prm of weights/.  Killed at any moment, the same command goes on; any number of threads gives the same bytes.
-# `small` took 85 minutes on one busy core.  Not the shipped models of the numbers game: .ci/train.sh.
+# train-tasks.sh PONDER [FOLDER [SIZE]]: one policy for nine tasks, ponder-policy of weights/, then labels of its chains and a reward
+# model from them, which is not shipped yet: it picks worse than a vote (docs/RESULTS.md).  Killed at any moment, the same command
+# goes on; any number of threads gives the same bytes.  `small` took 85 minutes on one busy core.  Not the shipped models of the numbers game: .ci/train.sh.
 # Next: bench/eval-tasks.sh, which measures the result.
 set -euo pipefail
 ponder=$(realpath "$1")

@@ -14,7 +14,7 @@
 /* clang-format off */
 #define AT(field) offsetof(struct search_options, field)
 const struct flag search_flags[] = {
-    {"search", NULL, FLAG_TEXT, AT(search), NULL, 0, 0, "NAME", "the strategy, see: ponder strategies (default: mcts; maj for problems in words)"},
+    {"search", NULL, FLAG_TEXT, AT(search), NULL, 0, 0, "NAME", "the strategy, see: ponder strategies (default: mcts for the numbers game, else maj)"},
     {"budget", NULL, FLAG_INT, AT(budget), NULL, 1, 1e6, "N", "chains, beams or tree expansions"},
     {"max-tokens", NULL, FLAG_INT, AT(max_tokens), NULL, 1, 1e12, "N", "stop after so many tokens, policy + PRM"},
     {"max-gflops", NULL, FLAG_REAL, AT(max_gflops), NULL, 1e-6, 1e9, "X", "stop after so many GFLOP, policy + PRM"},

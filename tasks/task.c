@@ -17,8 +17,9 @@
     "step by step, with a blank line after each step. At the end, write the final answer, and nothing else, "          \
     "inside \\boxed{}."
 
-const struct task_style style_steps = {
-    .delimiter = "\n", .search = "mcts", .max_step_tokens = 64, .asks = {[ASK_REVISE] = "%s\n" TRY_GIVEN_UP "\n"}};
+#define STEPS .delimiter = "\n", .max_step_tokens = 64, .asks = {[ASK_REVISE] = "%s\n" TRY_GIVEN_UP "\n"}
+/* Only the numbers game has a reward model that can guide a tree (docs/RESULTS.md). */
+const struct task_style style_numbers = {.search = "mcts", STEPS}, style_steps = {.search = "maj", STEPS};
 
 const struct task_style style_prose = {
     .delimiter = "\n\n",

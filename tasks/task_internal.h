@@ -34,7 +34,8 @@ enum status problem_set_text(struct problem *p, const char *text, size_t size, c
 /* Is it a problem of a published test set?  (tasks/official.c) */
 bool is_official(uint64_t content);
 
-extern const struct task_style style_steps, style_prose; /* one step a line; paragraphs of a model that talks */
+/* One step a line, of the numbers game and of other puzzles; paragraphs of a model that talks. */
+extern const struct task_style style_numbers, style_steps, style_prose;
 
 /* A verdict of a task that knows; the reason is kept when it is not right. */
 struct judgement __attribute__((format(printf, 2, 3))) judged(bool right, const char *format, ...);

@@ -232,7 +232,7 @@ static bool numbers_held_out(const struct problem *p) {
 /* -- rows -- */
 
 #define NUMBERS                                                                                                        \
-    .style = &style_steps, .judge = numbers_judge, .answer = numbers_answer, .judge_answer = numbers_judge_answer,     \
+    .style = &style_numbers, .judge = numbers_judge, .answer = numbers_answer, .judge_answer = numbers_judge_answer,   \
     .vote = numbers_vote, .oracle = numbers_oracle, .state = numbers_state, .example = numbers_example,                \
     .held_out = numbers_held_out
 

@@ -22,6 +22,7 @@
     bytes policy, POLICY_FILE
     bytes small, SMALL_FILE
     bytes prm, PRM_FILE
+    bytes tasks, TASKS_FILE
 
     .section .data.rel.ro, "aw"
     .balign 8
@@ -31,6 +32,7 @@ embedded_table:
     row policy, game24-policy
     row small, game24-policy-small
     row prm, game24-prm
+    row tasks, ponder-policy
     .quad 0, 0, 0
     .size embedded_table, . - embedded_table
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct embedded {
-    const char *name; /* "game24-policy", "game24-prm", "game24-policy-small", ... */
+    const char *name; /* "game24-policy", "game24-prm", "ponder-policy", ... */
     const void *data;
     size_t size_bytes;
 };
