@@ -12,7 +12,7 @@ usage='usage: bench/study.sh quick|full FOLDER [PONDER]'
 kind=${1:?$usage} folder=${2:?$usage} ponder=${3:-build/ponder}
 case $kind in
 quick) n=60 seeds=16 budgets="4 16 64" mcts="16 64 256" noises="0 2 4" chains=16 ;;
-full) n=500 seeds=64 budgets="4 16 64 256" mcts="16 64 256 1024" noises="0 1 2 3 4 6" chains=64 ;;
+full) n=400 seeds=64 budgets="4 16 64 256" mcts="16 64 256 1024" noises="0 1 2 3 4 6" chains=64 ;;
 *) echo "$usage" >&2; exit 2 ;;
 esac
 # A part of it, or more: problems a task, seeds of single chains, budgets, noises.
@@ -29,7 +29,7 @@ problems() { # TASK
     [ ! -s "$file" ] || return 0
     part=$(mktemp "$folder/problems/XXXXXX")
     if [ "$1" = game24 ]; then
-        awk -v n="$n" 'NR % int(1262 / n) == 1 && kept < n { kept++; printf "{\"id\":\"%d\",\"problem\":\"%s\"}\n", NR, $0 }' bench/game24.txt >"$part"
+        awk -v n="$n" -v step="$((n < 1262 ? 1262 / n : 1))" '(NR - 1) % step == 0 && kept < n { kept++; printf "{\"id\":\"%d\",\"problem\":\"%s\"}\n", NR, $0 }' bench/game24.txt >"$part"
     else "$ponder" generate --task "$1" --held-out -n "$n" --seed 24 >"$part"; fi
     mv -f "$part" "$file"
 }
@@ -48,7 +48,7 @@ job() {
     if [ ! -e "$lock.done" ]; then
         tried[$name]=yes
         echo "study: $name" >&2
-        if "$@" >"$lock.out" 2>"$lock.err" 8>&-; then
+        if "$@" >"$lock.out" 2>"$lock.err"; then # it holds the lock, too: when this shell is killed, until it has ended
             touch "$lock.done"
             rm -f "$lock.failed"
         else
