@@ -127,7 +127,7 @@ t_a_study_of_four_processes() {
     sanitized && return 77
     [ -x "$here/../bench/study.sh" ] || return 77
     for i in 1 2 3 4; do
-        STUDY_N=2 STUDY_SEEDS=1 STUDY_BUDGETS="4 16" STUDY_MCTS=16 STUDY_NOISES=2 STUDY_POLICIES=game24-policy-small STUDY_THREADS=1 \
+        STUDY_N=2 STUDY_SEEDS=1 STUDY_BUDGETS=4 STUDY_MCTS=16 STUDY_NOISES=2 STUDY_POLICIES=game24-policy-small STUDY_THREADS=1 \
             "$here/../bench/study.sh" quick "$dir/four" "$ponder" >four.$i 2>&1 &
         pids+=($!)
     done
