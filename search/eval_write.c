@@ -367,9 +367,7 @@ static enum status recite(struct eval_model *m, struct step *st, const struct st
     struct written x = {.m = m, .step = st};
     bool done = false;
     if (st->apart)
-        return error_set(e, ERR_INPUT,
-                         "a search without replacement cannot go on from a file that does not say what "
-                         "was drawn");
+        return error_set(e, ERR_INPUT, "a search that draws without replacement cannot be resumed");
     unpay_newest(b, &b->kv[writer_of(st)]);
     for (uint32_t i = 0; i < known->n_tokens && !done; i++) {
         if (known->tokens[i] < 0 || (uint32_t)known->tokens[i] >= m->n_vocab || length_of(b) >= m->p.max_tokens)

@@ -109,7 +109,7 @@ static void add(struct run *r, struct try *try, struct step *step) {
         r->ev->drop(r->ev->self, &step->branch);
         r->t->nodes[twin].multiplicity++;
     }
-    try->fresh = !twin, try->left = step->left;
+    try->fresh = !twin, try->nothing = step->apart && step->end == STEP_DEAD && !step->n_tokens;
     try->child = twin ? twin : tree_add(r->t, try, step, ends);
     if (try->fresh) run_emit(r, EVENT_MADE, try->child);
 }

@@ -19,7 +19,7 @@ struct try {
      * run_grow; unless it is rated, its log-probability is what stands here. */
     struct put given;
     bool fresh;       /* out: false when the step equals an earlier one of this parent */
-    double left;      /* out: with apart: see struct step */
+    bool nothing;     /* out: with apart: every step had been drawn */
     uint32_t child;   /* out: the node; 0 = not made */
 };
 

@@ -132,7 +132,7 @@ static void note_try(struct mcts *m, const struct try *try) {
     struct more *x = &m->x[try->parent];
     x->under_way--;
     x->barren = try->fresh ? 0 : x->barren + 1;
-    x->spent |= m->r->apart ? try->left == 0 : m->p->patience && x->barren >= m->p->patience;
+    x->spent |= m->r->apart ? try->nothing : m->p->patience && x->barren >= m->p->patience;
     m->x[try->child].closed |= !is_open(&m->r->t->nodes[try->child]);
 }
 
