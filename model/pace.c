@@ -10,7 +10,9 @@ enum {
     STALL = 4,      /* a pass counts at most so many times the usual: a machine that stopped says nothing of a way */
     WORST = 16,     /* and has lost at most so many times the usual */
     SMOOTH = 8,     /* passes over which a way's time is smoothed */
-    QUICK_PASS_NS = 2000000 /* passes up to here try all ways at once; for longer ones that would be felt */
+    QUICK_PASS_NS = 2000000, /* passes up to here try all ways at once; for longer ones that would be felt */
+    FEW_ROWS = 16, /* passes of fewer rows decode: there the wrong way may cost twenty times its time, so that */
+    UNKNOWN_NS = 100000000 /* a way that is not known is tried so soon; a prompt would feel the try */
 };
 
 static unsigned size_of(uint32_t n_rows) {
@@ -74,4 +76,5 @@ void pace_learn(struct pace *p, uint32_t n_rows, bool branches, enum way way, ui
     const enum way best = best_of(s);
     if (best != s->best) s->rest = n_rows * s->ns[best] * TRY_SOON;
     s->best = best;
+    if (n_rows < FEW_ROWS && s->ns[other_of(s, branches)] == 0 && s->rest > UNKNOWN_NS) s->rest = UNKNOWN_NS;
 }

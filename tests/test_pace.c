@@ -87,6 +87,27 @@ static void what_is_hardly_faster_changes_nothing(void **state) {
     }
 }
 
+/* A model whose passes take long, begun on a busy machine: after its first passes and a tenth of a second it looks for
+ * another way.  On a quiet one that costs little, and prompts do not do it. */
+static void a_busy_machine_is_noticed_soon(void **state) {
+    (void)state;
+    static const struct machine slow[] = {{{20e6, 20e6, 11e6}}, {{22e6, 22e6, 250e6}}}; /* quiet, busy */
+    for (int busy = 0; busy < 2; busy++)
+        for (uint32_t rows = 1; rows <= 256; rows *= 256) {
+            struct pace p = {0};
+            double took = 0;
+            int n = 0, n_alone = 0;
+            for (; took < 2e9; n++) {
+                enum way way = pace_choose(&p, rows, false, WAY_WEIGHTS);
+                pace_learn(&p, rows, false, way, (uint64_t)slow[busy].ns[way]);
+                took += slow[busy].ns[way], n_alone += way == WAY_ALONE;
+            }
+            if (rows > 1) assert_true(busy || n_alone <= 9);
+            else if (busy) assert_true(n > 40); /* of 8 in the way that it began with */
+            else assert_true(n > 170);          /* of 181 */
+        }
+}
+
 /* Sizes are apart: what small passes taught does not choose for large ones. */
 static void sizes_are_apart(void **state) {
     (void)state;
@@ -102,9 +123,9 @@ static void sizes_are_apart(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_fastest_way_is_found), cmocka_unit_test(changes_are_followed),
-        cmocka_unit_test(one_stall_changes_little), cmocka_unit_test(what_is_hardly_faster_changes_nothing),
-        cmocka_unit_test(sizes_are_apart),
+        cmocka_unit_test(the_fastest_way_is_found),       cmocka_unit_test(changes_are_followed),
+        cmocka_unit_test(one_stall_changes_little),       cmocka_unit_test(what_is_hardly_faster_changes_nothing),
+        cmocka_unit_test(a_busy_machine_is_noticed_soon), cmocka_unit_test(sizes_are_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
