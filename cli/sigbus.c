@@ -65,11 +65,13 @@ static void say(const char *text) {
 
 static void lost(int number, siginfo_t *info, void *context) {
     (void)context;
+    static volatile sig_atomic_t told; /* several threads may meet the same hole: one line is enough */
     char path[LINE + 1];
     if (info->si_code != BUS_ADRERR) { /* not a page that cannot be read: our own mistake, so let it show */
         signal(number, SIG_DFL);
         return;
     }
+    while (__atomic_exchange_n(&told, 1, __ATOMIC_RELAXED)) pause();
     say("ponder: ");
     say(find_file((uintptr_t)info->si_addr, path) ? path : "a mapped file");
     say(": cut short while it was in use, or its disk failed; replace files by renaming, not in place\n");
