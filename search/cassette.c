@@ -180,7 +180,9 @@ static void set_limits(void *self, const struct limits *l) {
 
 static void recite_step(struct cassette *c, struct step *st, const struct tape_item *x) {
     st->n_tokens = x->n_tokens, st->end = x->end, st->tokens = x->ids, st->logprobs = x->logprobs, st->flops = x->flops;
+    st->shares = x->shares;
     if (c->inner) return;
+    st->left = x->left;
     st->text = x->text, st->n_steps = x->n_steps, st->logprob = x->logprob;
     c->ledger.generated_tokens += x->n_tokens, c->ledger.policy_flops += x->flops;
 }
@@ -206,6 +208,9 @@ static enum status extend(void *self, struct step *steps, size_t n, struct error
                                      .n_steps = st->n_steps,
                                      .ids = st->tokens,
                                      .logprobs = st->logprobs,
+                                     .apart = st->apart != 0,
+                                     .shares = st->shares,
+                                     .left = st->apart ? st->left : 0,
                                      .logprob = st->logprob,
                                      .text = st->text ? st->text : "",
                                      .flops = st->flops},

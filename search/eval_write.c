@@ -314,7 +314,8 @@ static enum status keep_told(struct written *x, const int32_t *ids, struct error
     struct step *st = x->step;
     st->tokens = keep_bytes(x->m, ids, st->n_tokens * sizeof *ids);
     st->logprobs = keep_bytes(x->m, x->logprobs, st->n_tokens * sizeof *x->logprobs);
-    if (st->tokens && st->logprobs) return OK;
+    if (st->apart) st->shares = keep_bytes(x->m, x->p, st->n_tokens * sizeof *x->p);
+    if (st->tokens && st->logprobs && (st->shares || !st->apart)) return OK;
     return error_set(e, ERR_MEMORY, "no memory for the tokens of a step");
 }
 
@@ -366,8 +367,9 @@ static enum status recite(struct eval_model *m, struct step *st, const struct st
     struct branch *b = branch_of(m, st->branch);
     struct written x = {.m = m, .step = st};
     bool done = false;
-    if (st->apart)
-        return error_set(e, ERR_INPUT, "a search that draws without replacement cannot be resumed");
+    if (st->apart && !known->shares)
+        return error_set(e, ERR_INPUT, "a recited step: how likely its tokens were is not given");
+    if (st->apart) st->left = 1 - drawn_used(m->drawn, branch_of(m, st->apart)->drawn);
     unpay_newest(b, &b->kv[writer_of(st)]);
     for (uint32_t i = 0; i < known->n_tokens && !done; i++) {
         if (known->tokens[i] < 0 || (uint32_t)known->tokens[i] >= m->n_vocab || length_of(b) >= m->p.max_tokens)
@@ -376,7 +378,10 @@ static enum status recite(struct eval_model *m, struct step *st, const struct st
         done = take_token(&x, known->tokens[i], known->logprobs[i]);
         if (x.status) return error_set(e, x.status, "%s", x.error.text);
     }
-    if (known->end == STEP_DEAD) st->flops += branch_pay(m, b, writer_of(st), length_of(b), 1);
+    if (st->apart && done && st->end != STEP_OPEN) { /* as note_step */
+        enum status s = drawn_note(m->drawn, branch_of(m, st->apart)->drawn, known->tokens, known->shares, known->n_tokens, e);
+        if (s) return s;
+    }
     if (!st->draft && known->flops > st->flops) /* wrong guesses */
         m->ledger.policy_flops += known->flops - st->flops, st->flops = known->flops;
     if (done || (known->end != STEP_DEAD && known->end != STEP_TRUNCATED)) return OK;
@@ -425,7 +430,7 @@ static enum status extend_some(struct eval_model *m, struct step *steps, uint32_
         struct step *st = &steps[i], known = *st;
         st->n_tokens = st->n_steps = 0, st->logprob = 0, st->text = "", st->flops = 0;
         st->end = is_too_long(m, branch_of(m, st->branch)) ? STEP_TRUNCATED : STEP_OPEN;
-        if (m->telling != TELL_RECITED) st->tokens = NULL, st->logprobs = NULL;
+        if (m->telling != TELL_RECITED) st->tokens = NULL, st->logprobs = NULL, st->shares = NULL;
         if (st->end != STEP_OPEN || s) continue;
         if (m->telling == TELL_RECITED) s = recite(m, st, &known, e);
         else m->active[n_active++] = i;

@@ -53,6 +53,7 @@ struct step {
      * recites: in, with n_tokens, end and flops. */
     const int32_t *tokens;
     const float *logprobs;
+    const float *shares; /* with apart, the same: the probability of each token before the others took theirs */
 };
 
 /* Cost of a search so far.  Written by evaluators (model cost) and strategies (simulations).  The first part is what the

@@ -27,6 +27,9 @@ struct tape_item {
     uint32_t n_steps;       /* step */
     const int32_t *ids;     /* [n_tokens] step, put, proposal; NULL: not told */
     const float *logprobs;  /* [n_tokens] step, proposal; NULL: not told */
+    bool apart;             /* step: written without replacement, with */
+    const float *shares;    /* [n_tokens] */
+    double left;            /* as in struct step */
     float logprob;          /* step, put: the sum */
     float number;           /* value; checked: the reward; proposal: the entropy */
     const char *text;       /* step, put; answer; checked: the reason */

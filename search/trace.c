@@ -31,11 +31,11 @@ static void put_ids(struct buffer *o, const int32_t *ids, uint32_t n) {
     buffer_text(o, "]");
 }
 
-static void put_logprobs(struct buffer *o, const float *logprobs, uint32_t n) {
-    buffer_text(o, ",\"logprobs\":[");
+static void put_numbers(struct buffer *o, const char *name, const float *x, uint32_t n) {
+    buffer_print(o, ",\"%s\":[", name);
     for (uint32_t i = 0; i < n; i++) {
         if (i) buffer_text(o, ",");
-        if (isfinite(logprobs[i])) buffer_print(o, "%.9g", (double)logprobs[i]);
+        if (isfinite(x[i])) buffer_print(o, "%.9g", (double)x[i]);
         else buffer_text(o, "null");
     }
     buffer_text(o, "]");
@@ -101,7 +101,9 @@ const char *node_status_name(const struct node *n) {
 static void put_step(struct buffer *o, const struct tape_item *x) {
     put_name(o, "by", x->kind == TAPE_PUT ? "given" : x->draft ? "draft" : "policy");
     if (x->ids) put_ids(o, x->ids, x->n_tokens);
-    if (x->logprobs) put_logprobs(o, x->logprobs, x->n_tokens);
+    if (x->logprobs) put_numbers(o, "logprobs", x->logprobs, x->n_tokens);
+    if (x->shares) put_numbers(o, "shares", x->shares, x->n_tokens);
+    if (x->apart) buffer_print(o, ",\"left\":%.17g", x->left);
     put_name(o, "ended", step_end_name(x->end));
     put_count(o, "steps", x->n_steps);
     put_count(o, "flops", x->flops);
@@ -115,7 +117,7 @@ static void put_value(struct buffer *o, const struct tape_item *x) {
 static void put_proposal(struct buffer *o, const struct tape_item *x) {
     put_count(o, "tokens", x->n_tokens);
     put_ids(o, x->ids, x->n_tokens);
-    put_logprobs(o, x->logprobs, x->n_tokens);
+    put_numbers(o, "logprobs", x->logprobs, x->n_tokens);
     put_number(o, "entropy", (double)x->number);
     put_count(o, "flops", x->flops);
 }

@@ -29,6 +29,7 @@ void trace_event(struct buffer *to, const struct event *event, const struct tape
  *
  *     {"event":"step","text":"4*6=24","tokens":6,"logprob":-0.52,
  *      "by":"policy","ids":[...],"logprobs":[...],"ended":"separator","steps":1,"flops":...}
+ *          drawn without replacement: "shares":[...] of the tokens before others took theirs, and what was "left";
  *          "by" is policy, draft or given; "ended" is separator, finished, truncated, dead or open;
  *          "bytes" is the text in hexadecimal, where it is no UTF-8
  *     {"event":"value","node":7,"value":0.81,"judge_tokens":6,"judge_flops":...,"flops":...}

@@ -19,7 +19,7 @@
 
 /* ---- fields ---- */
 
-enum field_kind { COUNT, NUMBER, TEXT, KEY, WORD, YES, IDS, NUMBERS };
+enum field_kind { COUNT, NUMBER, TEXT, KEY, WORD, YES, IDS, NUMBERS, SHARES };
 struct rule {
     const char *name;
     enum field_kind kind;
@@ -34,6 +34,7 @@ struct rule {
 /* clang-format off */
 #define STEP_FIELDS(missing) \
     {"by", WORD, missing, 0, 0, "policy|draft|given"}, {"ids", IDS, true, 0, 0, NULL}, {"logprobs", NUMBERS, true, 0, 0, NULL}, \
+    {"shares", SHARES, true, 0, 0, NULL}, {"left", NUMBER, true, 0, 1, NULL}, \
     {"ended", WORD, missing, 0, 0, "separator|finished|truncated|dead|open"}, {"steps", COUNT, missing, 0, MOST, NULL}, \
     {"flops", COUNT, missing, 0, HUGE_COUNT, NULL}, {"bytes", TEXT, true, 0, 0, NULL}
 static const struct rule
@@ -112,14 +113,17 @@ static bool check_list(struct reading *r, const struct rule *x, const json_t *v)
     char text[80];
     size_t i;
     json_t *item;
+    const double most = x->kind == SHARES ? 1.001 : 1e-3;
     if (!json_is_array(v)) return fault(r, "\"%s\": %s, a list is allowed", x->name, shown(v, text, sizeof text));
     json_array_foreach((json_t *)v, i, item) {
         bool good = x->kind == IDS ? json_is_integer(item) && json_integer_value(item) >= 0 &&
                                          json_integer_value(item) <= INT32_MAX
-                                   : json_is_null(item) || (json_is_number(item) && json_number_value(item) <= 1e-3);
+                                   : json_is_null(item) || (json_is_number(item) && json_number_value(item) <= most);
         if (!good)
             return fault(r, "\"%s\"[%zu]: %s, %s is allowed", x->name, i, shown(item, text, sizeof text),
-                         x->kind == IDS ? "a token from 0 on" : "null or a number up to 0");
+                         x->kind == IDS      ? "a token from 0 on"
+                         : x->kind == SHARES ? "null or a number up to 1"
+                                             : "null or a number up to 0");
     }
     return true;
 }
@@ -152,7 +156,8 @@ static bool check_field(struct reading *r, const struct rule *x) {
         if (json_is_boolean(v)) return true;
         return fault(r, "\"%s\": %s, true or false is allowed", x->name, text);
     case IDS:
-    case NUMBERS: return check_list(r, x, v);
+    case NUMBERS:
+    case SHARES: return check_list(r, x, v);
     }
     return true;
 }
@@ -254,10 +259,10 @@ static enum step_end step_end_of(const char *name) {
 
 /* Lists as long as "tokens" says, and those there that the writer needs. */
 static bool check_lengths(struct reading *r, bool needed) {
-    const char *const lists[] = {"ids", "logprobs"};
-    for (int i = 0; i < 2; i++) {
+    const char *const lists[] = {"ids", "logprobs", "shares"};
+    for (int i = 0; i < 3; i++) {
         const json_t *list = json_object_get(r->object, lists[i]);
-        if (!list && needed) return fault(r, "\"%s\" is missing", lists[i]);
+        if (!list && needed && i < 2) return fault(r, "\"%s\" is missing", lists[i]);
         if (list && json_array_size(list) != count(r, "tokens"))
             return fault(r, "\"%s\": %zu of them, \"tokens\" is %llu", lists[i], json_array_size(list),
                          (unsigned long long)count(r, "tokens"));
@@ -280,7 +285,8 @@ static bool add_step(struct reading *r) {
     x->draft = !strcmp(word(r, "by"), "draft");
     x->end = step_end_of(word(r, "ended"));
     x->n_tokens = (uint32_t)count(r, "tokens"), x->n_steps = (uint32_t)count(r, "steps");
-    x->ids = keep_ids(r, "ids"), x->logprobs = keep_numbers(r, "logprobs");
+    x->ids = keep_ids(r, "ids"), x->logprobs = keep_numbers(r, "logprobs"), x->shares = keep_numbers(r, "shares");
+    x->apart = has(r, "left"), x->left = json_number_value(json_object_get(r->object, "left"));
     x->logprob = number(r, "logprob", -INFINITY);
     x->text = keep_text(r, "text");
     x->flops = count(r, "flops");

@@ -95,12 +95,15 @@ static void compare(const char *strategy, size_t n) {
 static const struct toy_world world = {
     .seed = 2, .width = 4, .depth = 4, .best = "3031", .noise = 0.3f, .p_dead = 0.04f, .p_cut = 0.04f};
 
+static bool limited_draws; /* mcts draws without replacement */
+
 static void open_toy(const char *strategy, uint64_t tokens, bool check) {
     fx_open(strategy, &world);
     if (check) fx.toy.ev.check = toy_check, fx.toy.ev.can |= CAN_CHECK;
     if (fx.common.budget.simulations > 6) fx.common.budget.simulations = 6;
     if (tokens) fx.common.budget = (struct budget){.tokens = tokens};
     fx_set("batch", 4);
+    if (limited_draws) fx_set("again", 0);
 }
 
 static void close_toy(void) {
@@ -117,6 +120,7 @@ static void every_beginning_gives_the_same_lines(void **state) {
             struct search_result res, again;
             struct saved_tree saved;
             bool over;
+            limited_draws = limited;
             log_clear(&full);
             open_toy(s->name, limited ? 40 : 0, limited);
             run(&fx.toy.ev, NULL, s->name, &fx.common, fx.params.bytes, &full, &res, &over);
@@ -143,6 +147,7 @@ static void the_tape_alone_gives_the_same_lines(void **state) {
             struct search_result res, again;
             struct saved_tree saved;
             bool over;
+            limited_draws = limited;
             log_clear(&full);
             open_toy(s->name, limited ? 40 : 0, limited);
             run(&fx.toy.ev, NULL, s->name, &fx.common, fx.params.bytes, &full, &res, &over);
@@ -219,12 +224,15 @@ static void failed_memory_is_an_error_and_no_leak(void **state) {
 static const struct search_params of_models = {
     .seed = 3, .budget = {.simulations = 14}, .temperature = 1, .max_depth = 4};
 
-static void open_recorded(const char *strategy, enum verifier verifier, struct params *params) {
+static void open_recorded(const char *strategy, enum verifier verifier, bool once, struct params *params) {
+    struct error e;
     open_engines(roomy.n_pages);
     w.params.verifier = verifier;
     w.params.max_step_tokens = 24;
     open_eval();
     strategy_defaults(strategy_find(strategy), true, params);
+    const struct param *again = strategy_param(strategy_find(strategy), "again", 5);
+    if (once) assert_int_equal(param_set(again, params, "no", &e), OK);
 }
 
 /* Lines of `full` that hold this text. */
@@ -239,11 +247,9 @@ static void models_go_on_where_the_tape_ends(void **state) {
     static const struct {
         const char *strategy;
         enum verifier verifier;
-    } rows[] = {{"bon", VERIFIER_PRM},
-                {"mcts", VERIFIER_PRM},
-                {"beam", VERIFIER_PRM},
-                {"mcts", VERIFIER_LOGPROB},
-                {"tokenbeam", VERIFIER_NONE}};
+        bool once; /* steps are drawn without replacement */
+    } rows[] = {{"bon", VERIFIER_PRM, false},      {"mcts", VERIFIER_PRM, false},       {"beam", VERIFIER_PRM, false},
+                {"mcts", VERIFIER_LOGPROB, false}, {"tokenbeam", VERIFIER_NONE, false}, {"mcts", VERIFIER_PRM, true}};
     size_t n_valued = 0;
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -253,14 +259,14 @@ static void models_go_on_where_the_tape_ends(void **state) {
         struct params params;
         bool over;
         log_clear(&full);
-        open_recorded(strategy, rows[i].verifier, &params);
+        open_recorded(strategy, rows[i].verifier, rows[i].once, &params);
         const unsigned can = w.ev.can;
         const struct ledger start = *w.ev.ledger;
         run(&w.ev, NULL, strategy, &of_models, params.bytes, &full, &res, &over);
         close_world();
         n_valued += count_lines("\"judge_tokens\":") - count_lines("\"judge_tokens\":0,");
         for (size_t n = 0; n <= full.n; n += 1 + full.n / 25) {
-            open_recorded(strategy, rows[i].verifier, &params);
+            open_recorded(strategy, rows[i].verifier, rows[i].once, &params);
             read_part(tiny_path("part.jsonl"), n, of_models.seed, can, &start, &saved);
             run(&w.ev, &saved, strategy, &of_models, params.bytes, &part, &again, &over);
             close_world();

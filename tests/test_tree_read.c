@@ -149,6 +149,8 @@ static void each_damage_is_named(void **state) {
         {3, "[-0.25,-0.25]", "[-0.25]", "\"logprobs\": 1 of them"},
         {3, "\"logprobs\":[-0.25,-0.25],", "", "\"logprobs\" is missing"},
         {3, "\"flops\":20", "\"floops\":20", "\"floops\""},
+        {3, "\"flops\":20", "\"flops\":20,\"shares\":[0.5,1.5]", "\"shares\"[1]: 1.5"},
+        {3, "\"flops\":20", "\"flops\":20,\"shares\":[0.5]", "\"shares\": 1 of them"},
         {5, "\"value\":0.75", "\"value\":1.75", "\"value\": 1.75"},
         {5, "\"node\":1", "\"node\":7", "\"node\": 7"},
         {6, "\"mean\":0.75", "\"mean\":\"much\"", "\"mean\": \"much\""},
