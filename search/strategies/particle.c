@@ -104,7 +104,8 @@ static enum status sweep(struct filter *f) {
         for (uint32_t j = w->n_next; j-- > 0;)
             f->count[j] = w->next[j] == w->tips[w->from[j]] ? f->count[w->from[j]] : 1;
         uint32_t n = (uint32_t)run_round(r, w->cap, depth), alive = 0;
-        uint32_t kept = kept_node(f, depth < r->common->max_depth ? depth : r->common->max_depth);
+        const uint32_t last = depth < r->common->max_depth ? depth : r->common->max_depth;
+        uint32_t kept = w->cap > 1 ? kept_node(f, last) : 0; /* a single particle leaves it no place */
         for (uint32_t j = 0; j < w->n_next; j++) alive += f->count[j];
         if (w->n_next && (alive < n || effective(f) <= (double)f->p->ess * n)) resample(f, n - (kept && n > 1));
         if (kept) add_kept(f, kept);
