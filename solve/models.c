@@ -40,6 +40,12 @@ const char *models_for(const char *name, const char *role, const struct task *t)
 /* Numbers, and perhaps a target. */
 static bool is_numbers(const char *text) { return !text[strspn(text, "0123456789 ,\t\r\n->=")]; }
 
+static void add_task(struct trained *to, const char *name) {
+    const size_t n = strlen(to->tasks);
+    if (*name && !trained_for(to, name) && n + strlen(name) + 2 <= sizeof to->tasks)
+        sprintf(to->tasks + n, "%s%s", n ? "," : "", name);
+}
+
 /* What all models inside the binary know together. */
 static void tasks_inside(struct trained *out) {
     *out = (struct trained){.revises = false};
@@ -48,10 +54,9 @@ static void tasks_inside(struct trained *out) {
         struct trained about;
         struct error e;
         if (gguf_open_memory(m->data, m->size_bytes, m->name, &file, &e)) continue;
-        size_t n = strlen(out->tasks);
-        bool more = !models_tasks(file, &about, &e) && !strstr(out->tasks, about.tasks);
-        if (more && n + strlen(about.tasks) + 2 <= sizeof out->tasks)
-            sprintf(out->tasks + n, "%s%s", n ? "," : "", about.tasks);
+        char *rest = about.tasks, *name;
+        if (!models_tasks(file, &about, &e))
+            while ((name = strsep(&rest, ","))) add_task(out, name);
         gguf_close(&file);
     }
 }

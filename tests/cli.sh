@@ -61,7 +61,7 @@ t_wrong_flags_name_flag_value_and_range() {
         refuses 2 '--budget: a value is missing' "$ponder" solve "4 7 8 8" --budget &&
         refuses 2 '--json takes no value' "$ponder" solve --json=1 "4 7 8 8" &&
         refuses 2 '--input is missing' "$ponder" eval &&
-        refuses 2 'policy or prm' "$ponder" train &&
+        refuses 2 'one of policy, prm' "$ponder" train &&
         refuses 2 'multiple of 4' "$ponder" train policy --out x.gguf --batch 6
 }
 
@@ -140,7 +140,7 @@ t_a_draft_model_writes_steps() {
     "$ponder" -q --search draft --budget 4 -md game24-policy-small --accept-from 0.3 --json "4 7 8 8" >out 2>err || return 1
     [ "$(jq '.draft_steps > 0' out)" = true ] && has out '"policy_steps":' || { cat out; return 1; }
     "$ponder" -q --search draft --budget 4 -md game24-policy-small --accept likelihood --prm none --json "4 7 8 8" >out 2>err &&
-        has out '"prm_tokens":0' && refuses 1 'nothing.gguf: cannot open' "$ponder" -q --search draft -md nothing.gguf "4 7 8 8"
+        has out '"prm_tokens":0' && refuses 1 'no_such.gguf: cannot open' "$ponder" -q --search draft -md no_such.gguf "4 7 8 8"
 }
 t_a_binary_without_a_file_says_which() {
     mkdir -p folder

@@ -85,7 +85,7 @@ t_forms_of_rows() {
 }
 t_the_bare_form_looks_at_the_embedded_models() {
     expect 0 "$ponder" bench -r 1 -o json || return 1
-    [ "$(jq -r '[.[].bench] | unique | join(" ")' out)" = "decode fork prefill tree" ] && [ "$(jq '[.[].model] | unique | length' out)" = 3 ]
+    [ "$(jq -r '[.[].bench] | unique | join(" ")' out)" = "decode fork prefill tree" ] && [ "$(jq '[.[].model] | unique | length' out)" = 4 ]
 }
 t_a_search_is_replayed() {
     "$ponder" solve -q --search mcts --budget 12 --trace t.jsonl "4 7 8 8" >out 2>err

@@ -91,9 +91,9 @@ t_steps_end_by_the_delimiter() {
     same a b && has a ' ; ' || return 1 # greedy is the same text, however it is cut
     expect 1 solve --task math -q --search greedy --max-depth 1 "$prompt" && has out 'no answer' || return 1
     expect 1 solve --task math -q --search greedy --max-step-tokens 3 "$prompt" && has out 'no answer' || return 1
-    refuses 2 '--step-delimiter: the text is empty' "$ponder" solve --step-delimiter '' x &&
+    refuses 2 '--step-delimiter: the text is empty' "$ponder" solve --step-delimiter '' "4 7 8 8" &&
         refuses 2 '--max-depth: "0"' "$ponder" solve --max-depth 0 x &&
-        refuses 2 'is longer than 63 bytes' "$ponder" solve --step-delimiter "$(printf '%070d' 1)" x
+        refuses 2 'is longer than 63 bytes' "$ponder" solve --step-delimiter "$(printf '%070d' 1)" "4 7 8 8"
 }
 t_a_problem_from_a_file() {
     printf '%s' "$prompt" >p.txt
