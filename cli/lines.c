@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,9 +18,10 @@ struct lines {
     const char *prompt;
     EditLine *edit; /* NULL: plain */
     History *history;
-    bool goes_on; /* the line to come continues a message */
-    bool empty;   /* the line that Ctrl-C ended */
-    char *line;   /* of getline */
+    bool goes_on;     /* the line to come continues a message */
+    bool empty;       /* the line that Ctrl-C ended */
+    sigset_t waiting; /* signals that are blocked while a key is awaited: SIGINT is not */
+    char *line;       /* of getline */
     size_t cap;
 };
 
@@ -31,11 +33,15 @@ static void interrupt(int number) {
     interrupted = 1;
 }
 
-/* While a line is read Ctrl-C ends the read, not the program; what was there before comes back. */
-static void catch_interrupts(struct sigaction *before) {
+/* While a line is read Ctrl-C ends the read, not the program; what was there before comes back.  The editor lets it in
+ * only where it waits for a key, so that none is lost between the prompt and the reading. */
+static void catch_interrupts(struct lines *l, struct sigaction *before) {
     struct sigaction action = {.sa_handler = interrupt}; /* no SA_RESTART */
+    sigset_t block;
     interrupted = 0;
     sigaction(SIGINT, &action, before);
+    sigemptyset(&block), sigaddset(&block, SIGINT);
+    sigprocmask(SIG_BLOCK, l->edit ? &block : NULL, &l->waiting);
 }
 
 /* ---- with editing ---- */
@@ -47,21 +53,23 @@ static char *prompt_of(EditLine *edit) {
 }
 
 /* Is there anything that Ctrl-C takes back?  libedit forgets the line when its reader fails. */
-static void note_line(EditLine *edit) {
-    struct lines *l;
-    const LineInfo *typed = el_line(edit);
-    el_get(edit, EL_CLIENTDATA, &l);
+static void note_line(struct lines *l) {
+    const LineInfo *typed = el_line(l->edit);
     l->empty = typed->lastchar == typed->buffer;
 }
 
 /* One character in the bytes of the locale; -1 when Ctrl-C came: libedit's own reader would try again. */
 static int read_character(EditLine *edit, wchar_t *out) {
     mbstate_t state = {0};
+    struct lines *l;
+    el_get(edit, EL_CLIENTDATA, &l);
     for (;;) {
         char byte;
-        ssize_t n = read(STDIN_FILENO, &byte, 1);
+        struct pollfd key = {.fd = STDIN_FILENO, .events = POLLIN};
+        ssize_t n = ppoll(&key, 1, NULL, &l->waiting);
+        if (n > 0) n = read(STDIN_FILENO, &byte, 1);
         if (n < 0 && errno == EINTR && !interrupted) continue;
-        if (n < 0) note_line(edit);
+        if (n < 0) note_line(l);
         if (n <= 0) return (int)n;
         size_t size = mbrtowc(out, &byte, 1, &state);
         if (size == (size_t)-2) continue;
@@ -162,12 +170,13 @@ enum line_end lines_read(struct lines *l, char **message) {
     size_t n = 0, size;
     const char *text;
     *message = NULL;
-    catch_interrupts(&before);
+    catch_interrupts(l, &before);
     do {
         end = l->edit ? edit_line(l, &text, &size) : plain_line(l, &text, &size);
     } while (end == LINE_READ && add_line(message, &n, text, size, &l->goes_on) && l->goes_on);
     l->goes_on = false;
     sigaction(SIGINT, &before, NULL);
+    sigprocmask(SIG_SETMASK, &l->waiting, NULL);
     if (end == LINE_OVER && *message) return LINE_READ; /* the last line had a backslash */
     if (end == LINE_READ && *message) return LINE_READ;
     if (end == LINE_INTERRUPT && *message) end = LINE_CLEARED;

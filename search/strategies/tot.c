@@ -52,9 +52,7 @@ static enum status ask(struct tot *t) {
                 .parent = t->w.tips[i], .token = l->asked[n].tokens[j], .logprob = l->asked[n].logprobs[j]};
         n++;
     }
-    if (s == ERR_FULL) run_stop(r, WHY_KV_FULL), s = OK;
-    if (s == ERR_CANCELLED) run_stop(r, WHY_CANCELLED), s = OK;
-    return s;
+    return run_soft(r, s);
 }
 
 /* Each of them is a node, which has not come to the end of its thought unless the token is one. */
