@@ -52,10 +52,10 @@ static json_t *rows_json(const struct row *rows, const void *options, const void
     json_t *to = json_object();
     for (const struct row *x = rows; x->name; x++) {
         const void *at = (const char *)options + x->at, *was = (const char *)usual + x->at;
-        const char *text = *(const char *const *)at;
+        const char *text;
         switch (x->kind) {
         case TEXT:
-            if (text) json_object_set_new(to, x->name, json_string(text));
+            if ((text = *(const char *const *)at)) json_object_set_new(to, x->name, json_string(text));
             break;
         case INT:
             if (*(const int64_t *)at != *(const int64_t *)was)
