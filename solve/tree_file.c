@@ -127,7 +127,8 @@ static enum status add_models(const struct tree_file *f, const struct session *n
         const char *role = i == 1 ? "prm" : "policy";
         if (models[i].model->model) s = model_json(models[i].name, role, models[i].model->model, &one, e);
         if (!s && f->saved) s = check_model(f, models[i].role, one, e);
-        if (!s) json_object_set_new(to, models[i].role, one);
+        if (!s) json_object_set(to, models[i].role, one);
+        json_decref(one);
     }
     return s;
 }
