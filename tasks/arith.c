@@ -337,8 +337,8 @@ static const struct kind kind = {sizeof(struct arith), arith_read, arith_write, 
 static const struct task_style style = {.delimiter = "\n", .search = "mcts", .max_step_tokens = 320};
 
 #define ARITH                                                                                                          \
-    .style = &style, .kind = &kind, .parse = steps_parse, .parse_text = steps_parse_text, .judge = steps_judge,        \
-    .answer = answer, .vote = answer, .oracle = oracle, .state = state, .example = arith_example
+    .style = &style, .kind = &kind, STEPS_VERBS, .answer = answer, .vote = answer, .oracle = oracle, .state = state,   \
+    .example = arith_example
 
 const struct task chain_sum_task = {.name = "chain_sum",
                                     .summary = "long sums and differences of whole numbers",

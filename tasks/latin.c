@@ -348,9 +348,8 @@ static const struct kind sudoku_kind = {sizeof(struct latin), read_sudoku, write
 static const struct kind futoshiki_kind = {sizeof(struct latin), read_futoshiki, write_compact, depth};
 
 #define SQUARE                                                                                                         \
-    .style = &style_steps, .parse = steps_parse, .parse_text = steps_parse_text, .judge = steps_judge,                 \
-    .answer = answer, .judge_answer = judge_answer, .vote = answer, .oracle = oracle, .state = state,                  \
-    .example = example, .content = content
+    .style = &style_steps, STEPS_VERBS, .answer = answer, .judge_answer = judge_answer, .vote = answer,                \
+    .oracle = oracle, .state = state, .example = example, .content = content
 
 const struct task mini_sudoku_task = {.name = "mini_sudoku",
                                       .summary = "sudoku of 4 x 4",

@@ -27,6 +27,8 @@ enum status steps_parse_text(const struct task *t, const char *text, struct prob
 enum status steps_problem(const struct task *t, const void *own, struct problem *p, struct error *e);
 /* The verdict on the answer that the chain comes to. */
 struct judgement steps_judge(const struct problem *p, const char *chain);
+/* For the row of such a task. */
+#define STEPS_VERBS .parse = steps_parse, .parse_text = steps_parse_text, .judge = steps_judge
 
 /* ---- text ---- */
 
