@@ -5,8 +5,8 @@
 #ifndef PONDER_TESTS_BYTE_MODEL_H
 #define PONDER_TESTS_BYTE_MODEL_H
 
+#include "tests/byte_tokens.h"
 #include "tests/child.h"
-#include "tokenizer/tok_internal.h"
 
 static const char *const controls[] = {"<s>", "</s>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"};
 enum { N_TOKENS = 256 + COUNT(controls), END = 256 + 3 };
@@ -27,16 +27,9 @@ __attribute__((unused)) static const char strict[] =
 __attribute__((unused)) static const char bare[] = "{% for m in messages %}{{ m.content }}\n{% endfor %}";
 
 static inline void add_vocabulary(struct gguf_writer *w) {
-    static char bytes[256][4];
     static const char *tokens[N_TOKENS];
     int32_t types[N_TOKENS];
-    unsigned next = 256;
-    for (unsigned b = 0; b < 256; b++) {
-        unsigned c = bpe_printable((unsigned char)b) ? b : next++;
-        if (c < 0x80) snprintf(bytes[b], 4, "%c", (char)c);
-        else snprintf(bytes[b], 4, "%c%c", (char)(0xC0 | c >> 6), (char)(0x80 | (c & 63)));
-        tokens[b] = bytes[b], types[b] = PIECE_NORMAL;
-    }
+    byte_tokens(tokens, types);
     for (size_t i = 0; i < COUNT(controls); i++) tokens[256 + i] = controls[i], types[256 + i] = PIECE_CONTROL;
     gguf_add_string(w, "tokenizer.ggml.model", "gpt2");
     gguf_add_string(w, "tokenizer.ggml.pre", "gpt-2");

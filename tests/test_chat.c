@@ -1,6 +1,7 @@
 /* test_chat.c: conversations as tokens: template styles, named templates, fall-backs, control tokens (S8), the stream.
  * Not the template language: test_jinja.c.
  * Next: tokenizer/template/chat.h. */
+#include "tests/byte_tokens.h"
 #include "tests/tok_vocab.h"
 
 #include "tokenizer/template/chat.h"
@@ -15,16 +16,9 @@ enum { BOS = 256, EOS, IM_START, IM_END };
 
 /* The 256 bytes in the printable alphabet of GPT-2, then the control tokens; "<think>" is user-defined. */
 static struct gguf *chat_file(const char *template, bool adds_bos) {
-    static char bytes[256][4];
     const char *tokens[256 + COUNT(controls) + 1];
     int32_t types[COUNT(tokens)];
-    unsigned next = 256;
-    for (unsigned b = 0; b < 256; b++) {
-        unsigned c = bpe_printable((unsigned char)b) ? b : next++;
-        if (c < 0x80) snprintf(bytes[b], 4, "%c", (char)c);
-        else snprintf(bytes[b], 4, "%c%c", (char)(0xC0 | c >> 6), (char)(0x80 | (c & 63)));
-        tokens[b] = bytes[b], types[b] = PIECE_NORMAL;
-    }
+    byte_tokens(tokens, types);
     for (size_t i = 0; i < COUNT(controls); i++) tokens[256 + i] = controls[i], types[256 + i] = PIECE_CONTROL;
     tokens[COUNT(tokens) - 1] = "<think>", types[COUNT(tokens) - 1] = PIECE_USER;
     struct gguf_writer *w;

@@ -41,21 +41,6 @@ static void the_coefficient_is_the_derivative(void **state) {
         }
 }
 
-static struct tok *open_tok(void) {
-    struct gguf_writer *w;
-    struct gguf *g;
-    struct tok *tok;
-    struct error e;
-    GOOD(gguf_writer_new(&w, &e));
-    vocab_add_sized(w, VOCAB_DIGITS);
-    GOOD(gguf_write(w, tiny_path("vocab.gguf"), &e));
-    gguf_writer_free(&w);
-    GOOD(gguf_open(tiny_path("vocab.gguf"), &g, &e));
-    GOOD(tok_open(g, &tok, &e));
-    gguf_close(&g);
-    return tok;
-}
-
 static struct net *new_net(void) {
     struct model_config c;
     struct net *n;
@@ -159,7 +144,7 @@ static struct grpo_params short_run(const struct tok *tok) {
 
 static void a_policy_learns_what_is_rewarded(void **state) {
     (void)state;
-    struct tok *tok = open_tok();
+    struct tok *tok = tiny_tok(VOCAB_DIGITS);
     struct net *n = new_net();
     struct grpo_params p = short_run(tok);
     struct grpo_report first, last;
@@ -178,7 +163,7 @@ static void a_policy_learns_what_is_rewarded(void **state) {
 /* In two parts, and on another number of threads: the same weights. */
 static void runs_can_be_stopped_and_go_on(void **state) {
     (void)state;
-    struct tok *tok = open_tok();
+    struct tok *tok = tiny_tok(VOCAB_DIGITS);
     struct net *whole = new_net(), *parts = new_net();
     struct grpo_params p = short_run(tok);
     struct grpo_report r;

@@ -448,17 +448,7 @@ static void searches_are_the_same_cold_and_warm(void **state) {
     c.n_vocab = d.n_vocab = VOCAB;
     struct net *nets[2] = {tiny_net(&c, NET_LM, 10), tiny_net(&d, NET_VALUE, 6)};
     struct model *m[2] = {tiny_model(nets[0], TYPE_F32), tiny_model(nets[1], TYPE_F16)};
-    struct gguf_writer *writer;
-    struct gguf *g;
-    struct tok *tok;
-    struct error e;
-    GOOD(gguf_writer_new(&writer, &e));
-    vocab_add(writer);
-    GOOD(gguf_write(writer, tiny_path("vocab.gguf"), &e));
-    gguf_writer_free(&writer);
-    GOOD(gguf_open(tiny_path("vocab.gguf"), &g, &e));
-    GOOD(tok_open(g, &tok, &e));
-    gguf_close(&g);
+    struct tok *tok = tiny_tok(VOCAB_SIZE);
     struct bench a = bench_open(m[0], 1, small_engine), b = bench_share(m[1], &a, small_engine);
     struct eval_params p = {.policy = a.engine,
                             .prm = b.engine,

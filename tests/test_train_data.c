@@ -86,18 +86,10 @@ static enum status learned_example(void *arg, uint64_t index, struct example *x,
 static int open_policy(void **state) {
     (void)state;
     struct model_config c = tiny_config(1, 32, 2, 1, 64);
-    struct gguf_writer *w;
-    struct gguf *g;
     struct net *n;
     struct error e;
     double loss;
-    GOOD(gguf_writer_new(&w, &e));
-    vocab_add(w);
-    GOOD(gguf_write(w, tiny_path("vocab.gguf"), &e));
-    gguf_writer_free(&w);
-    GOOD(gguf_open(tiny_path("vocab.gguf"), &g, &e));
-    GOOD(tok_open(g, &tok, &e));
-    gguf_close(&g);
+    tok = tiny_tok(VOCAB_SIZE);
     c.head_dim = c.rope_dim = 16, c.n_vocab = VOCAB_SIZE;
     GOOD(net_new(&c, NET_LM, 1, &n, &e));
     struct train_params p = {

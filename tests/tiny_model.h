@@ -129,6 +129,22 @@ static inline struct model *tiny_open(const char *path) {
     return m;
 }
 
+/* Our vocabulary of so many tokens, for tok_close. */
+static inline struct tok *tiny_tok(uint32_t n_vocab) {
+    struct gguf_writer *w;
+    struct gguf *g;
+    struct tok *tok;
+    struct error e;
+    GOOD(gguf_writer_new(&w, &e));
+    vocab_add_sized(w, n_vocab);
+    GOOD(gguf_write(w, tiny_path("vocab.gguf"), &e));
+    gguf_writer_free(&w);
+    GOOD(gguf_open(tiny_path("vocab.gguf"), &g, &e));
+    GOOD(tok_open(g, &tok, &e));
+    gguf_close(&g);
+    return tok;
+}
+
 /* Through a file that is unlinked at once: the mapping keeps it. */
 static inline struct model *tiny_model(const struct net *n, enum tensor_type type) {
     const char *path = tiny_path("model.gguf");
