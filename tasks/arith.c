@@ -334,7 +334,7 @@ static uint32_t depth(const void *own) {
 }
 
 static const struct kind kind = {sizeof(struct arith), arith_read, arith_write, depth};
-static const struct task_style style = {.delimiter = "\n", .search = "mcts", .max_step_tokens = 320};
+static const struct task_style style = {.delimiter = "\n", .search = "maj", .max_step_tokens = 320};
 
 #define ARITH                                                                                                          \
     .style = &style, .kind = &kind, STEPS_VERBS, .answer = answer, .vote = answer, .oracle = oracle, .state = state,   \

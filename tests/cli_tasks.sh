@@ -20,6 +20,16 @@ t_the_same_seed_gives_the_same_problems() {
     "$ponder" generate --task jugs -n 3 -s 5 >a && "$ponder" generate --task jugs -n 2 --first 1 -s 5 >b && "$ponder" generate --task jugs -n 3 -s 6 >c || return 1
     tail -n 2 a >d && same b d && ! cmp -s a c
 }
+# No flag is needed for what the models inside were trained on: the search that goes with each task has what it needs.
+t_every_task_of_the_models_inside_runs_by_itself() {
+    local t code
+    for t in boolean_expressions n_queens mini_sudoku knights_knaves quantum_lock kakurasu path_star countdown multistep_arithmetic_two; do
+        "$ponder" generate --task "$t" -n 1 --seed 3 >one.jsonl 2>err || { cat err; return 1; }
+        "$ponder" -q -t 1 --task "$t" "$(jq -r .problem one.jsonl)" >out 2>err
+        code=$?
+        { [ $code -le 1 ] && grep -qE 'right|wrong|no answer' out; } || { say "$t: $code $(cat out err)"; return 1; }
+    done
+}
 t_knobs_of_generators() {
     expect 0 "$ponder" generate --task path_star --knobs list && has out node_range || return 1
     expect 0 "$ponder" generate --task path_star --knobs degree=2,min_length=2,max_length=2 -n 1 && [ "$(tr -cd '|' <out | wc -c)" = 4 ] || return 1
